@@ -1,0 +1,40 @@
+# Everything a developer runs, by name. `make help` lists it.
+PYTHON ?= .venv/bin/python
+
+.PHONY: help venv check lint format types imports test bench conformance build
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv:  ## a virtual environment with everything for development
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet -e '.[dev]'
+
+check: lint types imports  ## lint, types and import contracts
+
+lint:  ## ruff: rules and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format:  ## let ruff mend what it can
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+types:  ## mypy --strict
+	$(PYTHON) -m mypy
+
+imports:  ## arrows between layers point down
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+test:  ## the tests
+	$(PYTHON) -m pytest
+
+bench:  ## transitions per second, beside a peer and the floor
+	$(PYTHON) -m benchmarks.memory
+
+conformance:  ## the score tables of docs/compatibility.md, from recordings of the real service
+	$(PYTHON) -m tests.conformance
+
+build:  ## sdist and wheel in dist/
+	$(PYTHON) -m pip install --quiet build
+	$(PYTHON) -m build

@@ -1,0 +1,109 @@
+"""An Amazon States Language engine: exact, durable, fast.
+
+    import engine
+
+    output = await engine.run(definition, {"id": 1}, handlers={"Charge": charge})
+
+`Engine` is for many executions at once, `engine.blocking` has the same names for programs without an event loop.
+Names are imported when they are first used: importing `engine` alone costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.asl.diagnostics import InvalidDefinition
+    from engine.errors import (
+        ActivityDoesNotExist,
+        ApiError,
+        ExecutionAlreadyExists,
+        ExecutionDoesNotExist,
+        ExecutionNotRedrivable,
+        InvalidExecutionInput,
+        InvalidName,
+        InvalidOutput,
+        InvalidToken,
+        StateMachineAlreadyExists,
+        StateMachineDoesNotExist,
+        TaskFailed,
+        TaskTimedOut,
+    )
+    from engine.integrations.context import HandlerContext
+    from engine.integrations.registry import Handlers, InvalidHandler, MissingHandler
+    from engine.integrations.request import UnsupportedTask
+    from engine.jsonvalue import Json
+    from engine.library import ActivityTask, Engine, ExecutionHandle, Limits, StateMachineHandle, run
+    from engine.outcome import ExecutionDescription, ExecutionFailed
+    from engine.runtime.clock import VirtualClock
+    from engine.runtime.executions import ExecutionQuarantined
+
+_HOMES = {
+    "engine.asl.diagnostics": ("InvalidDefinition",),
+    "engine.errors": (
+        "ActivityDoesNotExist",
+        "ApiError",
+        "ExecutionAlreadyExists",
+        "ExecutionDoesNotExist",
+        "ExecutionNotRedrivable",
+        "InvalidExecutionInput",
+        "InvalidName",
+        "InvalidOutput",
+        "InvalidToken",
+        "StateMachineAlreadyExists",
+        "StateMachineDoesNotExist",
+        "TaskFailed",
+        "TaskTimedOut",
+    ),
+    "engine.integrations.context": ("HandlerContext",),
+    "engine.integrations.registry": ("Handlers", "InvalidHandler", "MissingHandler"),
+    "engine.integrations.request": ("UnsupportedTask",),
+    "engine.jsonvalue": ("Json",),
+    "engine.library": ("ActivityTask", "Engine", "ExecutionHandle", "Limits", "StateMachineHandle", "run"),
+    "engine.outcome": ("ExecutionDescription", "ExecutionFailed"),
+    "engine.runtime.clock": ("VirtualClock",),
+    "engine.runtime.executions": ("ExecutionQuarantined",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ActivityDoesNotExist",
+    "ActivityTask",
+    "ApiError",
+    "Engine",
+    "ExecutionAlreadyExists",
+    "ExecutionDescription",
+    "ExecutionDoesNotExist",
+    "ExecutionFailed",
+    "ExecutionHandle",
+    "ExecutionNotRedrivable",
+    "ExecutionQuarantined",
+    "HandlerContext",
+    "Handlers",
+    "InvalidDefinition",
+    "InvalidExecutionInput",
+    "InvalidHandler",
+    "InvalidName",
+    "InvalidOutput",
+    "InvalidToken",
+    "Json",
+    "Limits",
+    "MissingHandler",
+    "StateMachineAlreadyExists",
+    "StateMachineDoesNotExist",
+    "StateMachineHandle",
+    "TaskFailed",
+    "TaskTimedOut",
+    "UnsupportedTask",
+    "VirtualClock",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,1 @@
+"""From text to a StateMachine program, or to located Diagnostics. Pure."""

@@ -1,0 +1,217 @@
+"""The same names as `engine`, for programs without an event loop: Flask, Django, scripts, notebooks.
+
+    from engine import blocking
+
+    output = blocking.run(definition, {"id": 1}, handlers={"Charge": charge})
+
+    with blocking.Engine(handlers) as engine:
+        execution = engine.start_execution(definition, {"id": 1})
+        print(execution.result())
+
+Each Engine runs an event loop in a thread of its own; it may be used from any thread, also from one that runs a loop.
+Handlers are as in `engine`: asynchronous ones run in that loop, others in threads.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from anyio.from_thread import start_blocking_portal
+
+from engine import library
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from anyio.from_thread import BlockingPortal
+
+    from engine.integrations.registry import HandlersLike
+    from engine.jsonvalue import Json
+    from engine.library import ActivityTask, ClockLike, Definition, Limits, StateMachineHandle
+    from engine.outcome import ExecutionDescription
+    from engine.runtime.clock import Clock
+    from engine.runtime.executions import Observer
+    from engine.store.protocol import ExecutionStatus, MachineType
+
+T = TypeVar("T")
+
+
+def _wait(portal: BlockingPortal, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+    future = portal.start_task_soon(partial(function, *args, **kwargs))
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()  # Ctrl-C reaches this thread, not the loop's
+        raise
+
+
+class ExecutionHandle:
+    """See `engine.ExecutionHandle`."""
+
+    __slots__ = ("_handle", "_portal")
+
+    def __init__(self, portal: BlockingPortal, handle: library.ExecutionHandle) -> None:
+        self._portal = portal
+        self._handle = handle
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return self._handle.arn
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._handle.name
+
+    @property
+    def status(self) -> ExecutionStatus:
+        """AWS's word for how it stands."""
+        return self._handle.status
+
+    def result(self) -> Json:
+        """See `engine.ExecutionHandle.result`."""
+        return _wait(self._portal, self._handle.result)
+
+    def describe(self) -> ExecutionDescription:
+        """See `engine.ExecutionHandle.describe`."""
+        return _wait(self._portal, self._handle.describe)
+
+    def history(self) -> list[dict[str, Any]]:
+        """See `engine.ExecutionHandle.history`."""
+        return _wait(self._portal, self._handle.history)
+
+    def stop(self, error: str | None = None, cause: str | None = None) -> None:
+        """See `engine.ExecutionHandle.stop`."""
+        _wait(self._portal, self._handle.stop, error, cause)
+
+    def redrive(self) -> None:
+        """See `engine.ExecutionHandle.redrive`."""
+        _wait(self._portal, self._handle.redrive)
+
+
+class Engine:
+    """See `engine.Engine`; a context manager."""
+
+    def __init__(
+        self,
+        handlers: HandlersLike = None,
+        *,
+        clock: ClockLike = "real",
+        limits: Limits | None = None,
+        region: str | None = None,
+        account_id: str | None = None,
+        max_concurrency: int | None = None,
+        threads_max: int = library.THREADS_MAX,
+        processes_max: int | None = None,
+        observer: Observer | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self._engine = library.Engine(
+            handlers,
+            clock=clock,
+            limits=limits,
+            region=region,
+            account_id=account_id,
+            max_concurrency=max_concurrency,
+            threads_max=threads_max,
+            processes_max=processes_max,
+            observer=observer,
+            seed=seed,
+        )
+        self._exits = ExitStack()
+        self._portal: BlockingPortal
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            self._portal = exits.enter_context(start_blocking_portal())
+            exits.enter_context(self._portal.wrap_async_context_manager(self._engine))
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The caller's error is not handed over: the portal would cancel what still has to be left in order.
+        self._exits.close()
+
+    @property
+    def clock(self) -> Clock:
+        """Where its time comes from."""
+        return self._engine.clock
+
+    @property
+    def skipped_seconds(self) -> float:
+        """Waiting that a virtual clock jumped over."""
+        return self._engine.skipped_seconds
+
+    @property
+    def abandoned(self) -> int:
+        """Handlers in threads that were given up while they ran. They cannot be killed, so they may still act."""
+        return self._engine.abandoned
+
+    def create_state_machine(
+        self, definition: Definition, name: str, *, type: MachineType = "STANDARD"
+    ) -> StateMachineHandle:
+        """See `engine.Engine.create_state_machine`."""
+        return _wait(self._portal, self._engine.create_state_machine, definition, name, type=type)
+
+    def start_execution(
+        self, machine: StateMachineHandle | Definition, input: Json = library.NO_INPUT, *, name: str | None = None
+    ) -> ExecutionHandle:
+        """See `engine.Engine.start_execution`."""
+        handle = _wait(self._portal, self._engine.start_execution, machine, input, name=name)
+        return ExecutionHandle(self._portal, handle)
+
+    def run(
+        self, machine: StateMachineHandle | Definition, input: Json = library.NO_INPUT, *, name: str | None = None
+    ) -> Json:
+        """See `engine.Engine.run`."""
+        return _wait(self._portal, self._engine.run, machine, input, name=name)
+
+    def execution(self, execution_arn: str) -> ExecutionHandle:
+        """See `engine.Engine.execution`."""
+        return ExecutionHandle(self._portal, _wait(self._portal, self._engine.execution, execution_arn))
+
+    def send_task_success(self, task_token: str, output: Json) -> None:
+        """See `engine.Engine.send_task_success`."""
+        _wait(self._portal, self._engine.send_task_success, task_token, output)
+
+    def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> None:
+        """See `engine.Engine.send_task_failure`."""
+        _wait(self._portal, self._engine.send_task_failure, task_token, error, cause)
+
+    def send_task_heartbeat(self, task_token: str) -> None:
+        """See `engine.Engine.send_task_heartbeat`."""
+        _wait(self._portal, self._engine.send_task_heartbeat, task_token)
+
+    def create_activity(self, name: str) -> str:
+        """See `engine.Engine.create_activity`."""
+        return _wait(self._portal, self._engine.create_activity, name)
+
+    def get_activity_task(
+        self, activity_arn: str, worker_name: str | None = None, *, wait_seconds: float = library.POLL_SECONDS
+    ) -> ActivityTask | None:
+        """See `engine.Engine.get_activity_task`."""
+        return _wait(self._portal, self._engine.get_activity_task, activity_arn, worker_name, wait_seconds=wait_seconds)
+
+
+def run(
+    definition: Definition,
+    input: Json = library.NO_INPUT,
+    *,
+    handlers: HandlersLike = None,
+    name: str | None = None,
+    type: MachineType = "STANDARD",
+    clock: ClockLike = "real",
+    limits: Limits | None = None,
+    observer: Observer | None = None,
+    seed: int | None = None,
+) -> Json:
+    """See `engine.run`."""
+    with Engine(handlers, clock=clock, limits=limits, observer=observer, seed=seed) as engine:
+        machine = engine.create_state_machine(definition, library.DEFAULT_NAME, type=type)
+        return engine.run(machine, input, name=name)

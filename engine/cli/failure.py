@@ -1,0 +1,100 @@
+"""An execution that did not succeed, told so that one can go on from there."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.asl.program import MapState, ParallelState, TaskState, flows_of
+from engine.cli.streams import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.asl.program import Flow, State, StateMachine
+    from engine.jsonvalue import Json
+    from engine.outcome import ExecutionFailed
+
+_INPUT_SHOWN = 500
+"""Characters of a state's input; `--trace` shows all of it."""
+
+_LABEL_WIDTH = 11
+
+
+def failure_text(failed: ExecutionFailed, program: StateMachine, reproduce: str, *, trace: bool) -> str:
+    """Error, cause, state, its input, what Retry and Catch had to say, and the command that does it again."""
+    head = click.style(failed.status, fg="red", bold=True)
+    lines = [f"{head}: {failed.error}" if failed.error else head]
+    if failed.cause:
+        lines.append(_labelled("cause", _cause_text(failed.cause)))
+    if failed.state is not None:
+        state = state_named(program, failed.state)
+        kind = "" if state is None else f" ({type(state).__name__.removesuffix('State')})"
+        lines.append(_labelled("state", f"{failed.state}{kind}"))
+        lines.append(_labelled("its input", _shown(failed.input_of_state, trace=trace)))
+        if state is not None:
+            lines += _recovery_lines(state)
+    lines.append(_labelled("reproduce", reproduce))
+    return "\n".join(lines)
+
+
+def state_named(flow: Flow, name: str) -> State | None:
+    """The state of this name, wherever it is nested."""
+    for state in flow.states.values():
+        if state.name == name:
+            return state
+        for inner in flows_of(state):
+            found = state_named(inner, name)
+            if found is not None:
+                return found
+    return None
+
+
+def _labelled(label: str, text: str) -> str:
+    indented = textwrap.indent(text, " " * (_LABEL_WIDTH + 2)).lstrip(" ")
+    return f"  {click.style(label.ljust(_LABEL_WIDTH), dim=True)}{indented}"
+
+
+def _cause_text(cause: str) -> str:
+    """JSON, such as Lambda's, laid out; a Python traceback in it as it is usually seen."""
+    from engine.jsonvalue import InvalidJson, decode
+
+    try:
+        value = decode(cause)
+    except InvalidJson:
+        return cause
+    if not isinstance(value, dict | list):
+        return cause
+    stack = value.pop("stackTrace", None) if isinstance(value, dict) else None
+    text = json_text(value, pretty=True)
+    if isinstance(stack, list) and stack:
+        text += "\n" + "".join(f"{line}".rstrip("\n") + "\n" for line in stack).rstrip("\n")
+    return text
+
+
+def _shown(value: Json, *, trace: bool) -> str:
+    text = json_text(value, pretty=False)
+    if trace or len(text) <= _INPUT_SHOWN:
+        return text
+    return f"{text[:_INPUT_SHOWN]}… ({len(text)} characters; --trace shows all)"
+
+
+def _recovery_lines(state: State) -> list[str]:
+    """Which Error Names the state's Retriers and Catchers were for; none of them took this error, or not once more."""
+    if not isinstance(state, TaskState | MapState | ParallelState):
+        return []
+    lines = []
+    if state.retry:
+        retriers = (f"{", ".join(each.error_equals)} at most {each.max_attempts} times" for each in state.retry)
+        lines.append(_labelled("its Retry", "; ".join(retriers)))
+    if state.catch:
+        lines.append(_labelled("its Catch", "; ".join(", ".join(each.error_equals) for each in state.catch)))
+    return lines
+
+
+def command_line(program: str, words: Iterable[str]) -> str:
+    """The words quoted for a shell, after the program as it was called."""
+    return f"{program} {shlex.join(words)}"

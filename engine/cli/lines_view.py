@@ -1,0 +1,133 @@
+"""What happens in an execution as lines on stderr, for logs and for `--trace`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine.cli.durations import duration
+from engine.cli.progress import ExecutionProgress
+from engine.cli.streams import print_note
+from engine.interpreter.history import Segment, as_aws, details_key
+from engine.timestamps import iso_timestamp
+
+if TYPE_CHECKING:
+    from engine.asl.program import StateMachine
+    from engine.cli.progress import Happening, Path
+    from engine.interpreter.snapshot import Transition
+
+_VISITS_SHOWN = 10
+"""Visits of one state that are told. More: a loop of a thousand rounds hides everything else."""
+
+_STEPS_SHOWN = 10
+"""Lines about how far a Map is."""
+
+_CAUSE_SHOWN = 200
+"""Characters of a cause in a line; the whole of it comes with the failure."""
+
+
+class LinesView:
+    """One line for whatever happens, with its time on the execution's clock.
+
+    What happens in iterations of a Map is summed up, unless `trace` is set: then every visit of every state is told,
+    with its input and output.
+    """
+
+    def __init__(self, program: StateMachine, *, trace: bool) -> None:
+        self._progress = ExecutionProgress(program)
+        self._trace = trace
+
+    def __enter__(self) -> LinesView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left open."""
+
+    def observe(self, _execution_arn: str, transition: Transition) -> None:
+        """Tells what a transition did."""
+        happenings = self._progress.observe(transition)
+        if self._trace:
+            self._tell_all(transition, happenings)
+            return
+        for happening in happenings:
+            text = self._text(happening)
+            if text is not None:
+                self._say(f"{happening.state}: {text}")
+
+    def _say(self, line: str) -> None:
+        print_note(f"{click.style(iso_timestamp(self._progress.now), dim=True)} {line}")
+
+    # ── in short ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _text(self, happening: Happening) -> str | None:
+        """What to say, or None when it is not worth a line."""
+        if happening.path and happening.kind != "failed":
+            return None
+        if happening.visit > _VISITS_SHOWN:
+            is_first = happening.visit == _VISITS_SHOWN + 1 and happening.kind == "entered"
+            return "entered once more; from here on its visits are not told (--trace tells all)" if is_first else None
+        if happening.kind == "iteration" and not _is_step(happening.number, happening.total):
+            return None
+        return _text_of(happening, self._progress.states[happening.state].type)
+
+    # ── everything ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tell_all(self, transition: Transition, happenings: list[Happening]) -> None:
+        segment = Segment(transition.first_event_id, transition.now, transition.history)
+        events = list(as_aws([segment]))
+        for happening in happenings:
+            state = self._progress.states[happening.state]
+            text = f"entered ({state.type})" if happening.kind == "entered" else _text_of(happening, state.type)
+            if text is None or happening.kind == "iteration":
+                continue
+            self._say(f"{happening.state}{_path_text(happening.path)}: {text}")
+            shown = _payload(happening, events[happening.event])
+            if shown is not None:
+                print_note(f"    {shown}")
+
+
+def _is_step(done: int, total: int) -> bool:
+    """Whether `done` is one of the few counts of a Map that are told."""
+    steps = min(total, _STEPS_SHOWN)
+    return done * steps // total > (done - 1) * steps // total
+
+
+def _text_of(happening: Happening, state_type: str) -> str | None:
+    after = f" after {duration(happening.milliseconds)}" if happening.milliseconds else ""
+    match happening.kind:
+        case "entered":
+            return {"Wait": "waiting", "Parallel": "started"}.get(state_type)
+        case "attempt":
+            return "started" if happening.number == 1 else f"attempt {happening.number}{after}"
+        case "failed":
+            cause = (happening.cause or "").partition("\n")[0]
+            cause = cause if len(cause) <= _CAUSE_SHOWN else cause[:_CAUSE_SHOWN] + "…"
+            return click.style(f"failed{after}: {happening.error or 'no error name'}", fg="red") + (
+                f": {cause}" if cause else ""
+            )
+        case "caught":
+            return f"caught {happening.error}{after}"
+        case "exited":
+            return f"done{after}"
+        case "aborted":
+            return f"aborted{after}"
+        case "items":
+            return f"started, {happening.total} items"
+        case "iteration":
+            return f"{happening.number}/{happening.total} items done"
+
+
+def _path_text(path: Path) -> str:
+    return f" ({', '.join(f'{name}[{index}]' for name, index in path)})" if path else ""
+
+
+def _payload(happening: Happening, event: dict[str, Any]) -> str | None:
+    """`input {...}` of a state that was entered, `output {...}` of one that was left, and what it assigned."""
+    if happening.kind not in ("entered", "exited", "caught"):
+        return None
+    details = event[details_key(event["type"])]
+    if happening.kind == "entered":
+        return f"input {details['input']}"
+    assigned = ", ".join(f"${name} = {value}" for name, value in details.get("assignedVariables", {}).items())
+    return f"output {details['output']}" + (f"\n    assigned {assigned}" if assigned else "")

@@ -1,0 +1,109 @@
+"""The command `asl`: finds the subcommand that is asked for, and turns every way to end into an exit code.
+
+`asl --help` must be quick, so each command's module is imported when the command runs or completes, and no sooner.
+Texts for the list of commands stand here for the same reason.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from engine.cli.exits import ExitCode
+from engine.cli.streams import print_note, silence
+from engine.cli.version import version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_COMMANDS = {
+    "run": ("engine.cli.run", "Run a state machine here and print its output."),
+    "validate": ("engine.cli.validate", "Check definitions as AWS does, and beyond."),
+    "graph": ("engine.cli.graph", "Draw a state machine."),
+    "eval": ("engine.cli.eval_", "Try a JSONPath, intrinsic function or JSONata expression."),
+}
+"""Name → the module whose `command` it is, and the line in the list of commands."""
+
+
+class _Commands(click.Group):
+    """Imports the module of a command when the command is wanted, and ends the process with our exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Runs the command line and exits; click's own way out has another code for wrong usage."""
+        extra["standalone_mode"] = False
+        sys.exit(_exit_code(partial(super().main, args, prog_name, **extra)))
+
+
+def _exit_code(run: Callable[[], int | None]) -> int:
+    try:
+        code = int(run() or 0)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.ABORTED
+    except BrokenPipeError:
+        silence(sys.stdout)
+        return ExitCode.SUCCEEDED
+    except Exception:  # noqa: BLE001  our own fault, to be told as such
+        return _internal_error()
+    return code
+
+
+def _internal_error() -> int:
+    import platform
+    import traceback
+
+    traceback.print_exc()
+    print_note(
+        f"\nThis is a fault of asl itself (asl {version()}, Python {platform.python_version()}): "
+        "please report it with the text above."
+    )
+    return ExitCode.INTERNAL
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"asl {version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 succeeded, 1 wrong usage or definition, 2 failed, 3 timed out, 4 aborted.",
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
+def main() -> None:
+    """Amazon States Language on your machine: run, check, draw and try out state machines."""

@@ -1,0 +1,113 @@
+"""`asl run`: runs a state machine in this process, once or for each line of input, and prints what comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from engine.cli.definitions import STDIN, definition_file, read_definition
+from engine.cli.documents import Lines, read_inputs
+from engine.cli.exits import ExitCode
+from engine.cli.run_options import Job, Options, read_limits
+
+
+@click.command("run")
+@click.argument("file", metavar="FILE", type=definition_file)
+@click.option("-i", "--input", metavar="JSON|@FILE|-", help="The input; {} when not given.")
+@click.option("--jsonl", is_flag=True, help="Each line of the input is one: run them all.")
+@click.option("-t", "--target", "targets", metavar="STATE=TARGET", multiple=True, help="What does a Task; see above.")
+@click.option("--handlers", metavar="MODULE", help="A module or .py file whose functions are named as the states.")
+@click.option("--name", metavar="NAME", help="Of the execution; a UUID when not given.")
+@click.option(
+    "--type",
+    type=click.Choice(["STANDARD", "EXPRESS"], case_sensitive=False),
+    default="STANDARD",
+    show_default=True,
+    help="Of the state machine.",
+)
+@click.option("--real-time/--skip-time", default=False, help="Wait, or skip all waiting (the default).")
+@click.option("--limits", metavar="LIMITS", default="aws", show_default=True, help="aws, off, or KEY=N,... (see above).")
+@click.option("--seed", type=int, metavar="N", help="Draw the same again: jitter, States.UUID, $random and so on.")
+@click.option("-j", "--concurrency", type=click.IntRange(min=1), default=32, show_default=True, help="Of many: at once.")
+@click.option("--history", metavar="FILE", type=click.Path(dir_okay=False), help="Write the events as AWS shows them.")
+@click.option("--trace", is_flag=True, help="Tell each state's input and output.")
+@click.option("-q", "--quiet", is_flag=True, help="Tell nothing but the output and a failure.")
+@click.option("--output", type=click.Choice(["json", "pretty"]), help="By default pretty on a terminal, else one line.")
+@click.pass_context
+def command(ctx: click.Context, **given: Any) -> int:
+    r"""Run a state machine here and print its output.
+
+    FILE is JSON or YAML; - is stdin. The output goes to stdout, all else to stderr.
+
+    \b
+    STATE is a state's name, a function's name or ARN, a Resource, or a glob such as *.
+    TARGET is one of
+      module:function       a Python function of (event, context) or (event)
+      cmd:./script --flag   a command: JSON on stdin, JSON on stdout
+      mock:{"ok": true}     a fixed result
+      fail:Error:cause      a fixed failure
+
+    Several lines of JSON on stdin (-i -) are as many inputs; each gives a line of output, in the same order.
+
+    LIMITS sets payload_bytes and history_events, each to a number, aws or off.
+    """
+    options = Options(program=ctx.find_root().info_name or "asl", **given)
+    _check(options)
+    limits = read_limits(options.limits)
+    definition = read_definition(options.file, type=options.type)
+    if definition.program is None:
+        from engine.cli.render_text import print_invalid
+
+        print_invalid(definition)
+        return ExitCode.USAGE
+    value = {} if options.input is None else read_inputs(options.input, option="-i", lines=options.jsonl)
+    from engine.cli.targets import read_handlers
+
+    job = Job(
+        options=options,
+        definition=definition,
+        program=definition.program,
+        limits=limits,
+        handlers=read_handlers(options.handlers, options.targets),
+        seed=_drawn() if options.seed is None else options.seed,
+    )
+    if not isinstance(value, Lines):
+        from engine.cli.run_one import run_one
+
+        return run_one(job, value)
+    _check_many(options)
+    from engine.cli.run_many import run_many
+
+    return run_many(job, value)
+
+
+def _check(options: Options) -> None:
+    """Refuses options that exclude one another, before anything is read."""
+    if options.file == STDIN and options.input == STDIN:
+        raise click.UsageError("FILE and -i cannot both be stdin.")
+    if options.jsonl and options.input is None:
+        raise click.UsageError("--jsonl needs -i.")
+    if options.trace and options.quiet:
+        raise click.UsageError("--trace and --quiet exclude one another.")
+    if options.history is not None:
+        from pathlib import Path
+
+        if options.history == STDIN:
+            raise click.UsageError("--history needs a file: stdout is the output's.")
+        if not Path(options.history).parent.is_dir():
+            raise click.UsageError(f"--history {options.history}: no such directory.")
+
+
+def _check_many(options: Options) -> None:
+    for option, value in (("--name", options.name), ("--history", options.history), ("--trace", options.trace)):
+        if value:
+            raise click.UsageError(f"{option} is for one execution, and the input has one for each line.")
+    if options.output == "pretty":
+        raise click.UsageError("--output pretty is for one execution: of many, each has one line.")
+
+
+def _drawn() -> int:
+    import secrets
+
+    return secrets.randbits(32)

@@ -1,0 +1,135 @@
+"""What `asl run` was asked for, and the engine that goes with it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import click
+
+from engine.cli.definitions import STDIN, machine_name
+from engine.cli.streams import json_text
+
+if TYPE_CHECKING:
+    from engine.asl.program import StateMachine
+    from engine.asl.states import MachineType
+    from engine.cli.definitions import Definition
+    from engine.integrations.registry import Handlers
+    from engine.jsonvalue import Json
+    from engine.library import Engine, Limits, StateMachineHandle
+    from engine.runtime.executions import Observer
+
+OutputForm: TypeAlias = Literal["json", "pretty"]
+
+_INPUT_IN_COMMAND = 4_000
+"""Characters of an input from stdin that are repeated in a command. Longer ones are named, not shown."""
+
+_NAME_MAX = 80
+_UNFIT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
+_LIMIT = re.compile(r"(?P<key>[a-z_]+)=(?P<value>[0-9]+|aws|off)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The command line as click read it; `program` is what the user called us."""
+
+    program: str
+    file: str
+    input: str | None
+    jsonl: bool
+    targets: tuple[str, ...]
+    handlers: str | None
+    name: str | None
+    type: MachineType
+    real_time: bool
+    limits: str
+    seed: int | None
+    concurrency: int
+    history: str | None
+    trace: bool
+    quiet: bool
+    output: OutputForm | None
+
+    @property
+    def pretty(self) -> bool | None:
+        """Whether the output is to be indented; None: as stdout suggests."""
+        return None if self.output is None else self.output == "pretty"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Everything that is needed to run.
+
+    Attributes:
+        seed: What chance is drawn from: the user's, or one drawn for this run so that it can be repeated.
+    """
+
+    options: Options
+    definition: Definition
+    program: StateMachine
+    limits: Limits
+    handlers: Handlers
+    seed: int
+
+    def engine(self, observer: Observer | None = None) -> Engine:
+        """An engine that runs as the options say."""
+        from engine.library import Engine
+
+        clock: Literal["real", "virtual"] = "real" if self.options.real_time else "virtual"
+        return Engine(self.handlers, clock=clock, limits=self.limits, observer=observer, seed=self.seed)
+
+    async def machine(self, engine: Engine) -> StateMachineHandle:
+        """The state machine in that engine, named after its file."""
+        name = _UNFIT_IN_NAMES.sub("-", machine_name(self.options.file))[:_NAME_MAX] or "StateMachine"
+        return await engine.create_state_machine(self.definition.source(), name, type=self.options.type)
+
+    def reproduce(self, value: Json, *, of_many: bool = False) -> str:
+        """The command that runs this input again, quoted for a shell."""
+        options = self.options
+        words = ["run", options.file]
+        if options.input is not None:
+            words += ["-i", self._input_word(value, of_many=of_many)]
+        for target in options.targets:
+            words += ["-t", target]
+        told = {"--handlers": options.handlers, "--name": options.name}
+        told |= {"--type": options.type if options.type != "STANDARD" else None}
+        told |= {"--limits": options.limits if options.limits != "aws" else None, "--seed": str(self.seed)}
+        for option, given in told.items():
+            words += [] if given is None else [option, given]
+        words += ["--real-time"] if options.real_time else []
+        line = f"{options.program} {shlex.join(words)}"
+        return f"{line}   # with the same definition on stdin" if options.file == STDIN else line
+
+    def _input_word(self, value: Json, *, of_many: bool) -> str:
+        assert self.options.input is not None
+        if self.options.input != STDIN and not of_many:
+            return self.options.input
+        text = json_text(value, pretty=False)
+        return text if len(text) <= _INPUT_IN_COMMAND else "@INPUT.json"
+
+
+def read_limits(text: str) -> Limits:
+    """Reads `aws`, `off` or `payload_bytes=N,history_events=N`, where N may be a number, `aws` or `off`.
+
+    Raises:
+        click.UsageError: It is none of these.
+    """
+    from dataclasses import fields
+
+    from engine.library import Limits
+
+    names = [field.name for field in fields(Limits)]
+    if text in ("aws", "off"):
+        text = ",".join(f"{name}={text}" for name in names)
+    limits: dict[str, int | str] = {}
+    for part in text.split(","):
+        found = _LIMIT.fullmatch(part.strip().replace("-", "_"))
+        if found is None or found["key"] not in names:
+            raise click.UsageError(f"--limits {part}: expected aws, off, or KEY=N where KEY is {' or '.join(names)}.")
+        value = found["value"]
+        if value == "0":
+            raise click.UsageError(f"--limits {part}: expected a number of 1 or more; off is without a limit.")
+        limits[found["key"]] = int(value) if value.isdecimal() else value
+    return Limits(**limits)  # type: ignore[arg-type]  # checked by name and by pattern above

@@ -1,0 +1,100 @@
+"""stdout belongs to results, stderr to everything said about them.
+
+Whether to use colours is decided here too. The variables about that (`NO_COLOR`, `FORCE_COLOR`, `TERM`) are the
+terminal's, not the engine's, so they are read here and not in `engine.settings`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from engine.cli.excerpt import WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.jsonvalue import Json
+
+
+def wants_color(stream: IO[Any]) -> bool:
+    """Whether to write colours: `NO_COLOR` forbids and `FORCE_COLOR` asks for them; else a terminal gets them."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width_of(stream: IO[Any]) -> int:
+    """Cells in a line of a terminal; a fixed number where there is none."""
+    if not stream.isatty():
+        return WIDTH
+    import shutil
+
+    return shutil.get_terminal_size((WIDTH, 24)).columns
+
+
+def print_result(text: str) -> None:
+    """Writes a line to stdout. A reader that has gone away is no error: nobody is left to be told."""
+    _print(text, sys.stdout)
+
+
+def print_note(text: str) -> None:
+    """Writes a line to stderr."""
+    _print(text, sys.stderr)
+
+
+def _print(text: str, stream: IO[str]) -> None:
+    try:
+        click.echo(text, file=stream, color=wants_color(stream))
+    except BrokenPipeError:
+        silence(stream)
+
+
+def silence(stream: IO[str]) -> None:
+    """Points a stream that nobody reads at nothing, so that flushing it at exit does not complain."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def json_text(value: Json, *, pretty: bool) -> str:
+    """A value as JSON: one line, or indented for reading."""
+    from engine.jsonvalue import encode
+
+    if not pretty:
+        return encode(value).decode()
+    import msgspec
+
+    return msgspec.json.format(encode(value), indent=2).decode()
+
+
+def print_json(value: Json, *, pretty: bool | None = None) -> None:
+    """Writes a value to stdout; by default indented when a person reads it."""
+    print_result(json_text(value, pretty=sys.stdout.isatty() if pretty is None else pretty))
+
+
+@contextmanager
+def stdout_kept_clean() -> Iterator[None]:
+    """Inside, whatever writes to stdout writes to stderr: a handler's `print`, and what its child processes say."""
+    result_stream = sys.stdout
+    sys.stdout = sys.stderr
+    kept: int | None = None
+    with suppress(OSError, ValueError):
+        if result_stream.fileno() == 1:
+            result_stream.flush()
+            kept = os.dup(1)
+            os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout = result_stream
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)

@@ -1,0 +1,112 @@
+"""`-t STATE=TARGET` and `--handlers MODULE`: who does which Task."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from engine.integrations.registry import Handlers, HandlersLike, MissingHandler
+
+TARGET_FORM = "STATE=TARGET"
+
+# Where a target begins: state names may hold a "=" themselves.
+_TARGET = re.compile(r"=(?=(?:cmd|mock|fail):|[A-Za-z_][\w.]*:[A-Za-z_])")
+
+
+def read_handlers(module: str | None, targets: Sequence[str]) -> Handlers:
+    """The rules that the command line gives; those of `targets` go before those of `module`.
+
+    Raises:
+        click.ClickException: A target or the module cannot be used; the message names the option.
+    """
+    from engine.integrations.registry import Handlers, InvalidHandler
+
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        handlers = Handlers(None if module is None else _handlers_in(module))
+    except InvalidHandler as error:
+        raise click.ClickException(f"--handlers {module}: {error}") from error
+    for target in targets:
+        pattern, spec = _split(target)
+        try:
+            handlers.add(pattern, spec)
+        except InvalidHandler as error:
+            raise click.ClickException(f"-t {target}: {_without_pattern(error)}") from error
+        except Exception as error:  # the user's module, while it was imported
+            raise click.ClickException(f"-t {target}: {_told(error)}") from error
+    return handlers
+
+
+def missing_text(missing: MissingHandler) -> str:
+    """What to do about Tasks without a handler, ready to be pasted."""
+    count = len(missing.tasks)
+    lines = [f"No handler for {count} Task state{'s' if count > 1 else ''}:"]
+    lines += [f"  {state} calls {what}" for state, what in missing.tasks]
+    lines.append("\nGive each one a target, for example a fixed answer:")
+    import shlex
+
+    lines += [f"  -t {shlex.quote(f'{state}=mock:{{}}')}" for state, _ in missing.tasks]
+    lines.append("or a command (cmd:./script), a Python function (module:function), or a module (--handlers MODULE).")
+    return "\n".join(lines)
+
+
+def _split(target: str) -> tuple[str, str]:
+    found = _TARGET.search(target)
+    if found is None or found.start() == 0:
+        raise click.UsageError(
+            f"-t {target}: expected {TARGET_FORM}, where TARGET is module:function, cmd:COMMAND, mock:JSON "
+            "or fail:Error:cause."
+        )
+    return target[: found.start()], target[found.end() :]
+
+
+def _without_pattern(error: Exception) -> str:
+    """The registry's message names the pattern first, which the option has said."""
+    return str(error.__cause__ or error)
+
+
+def _handlers_in(name: str) -> HandlersLike:
+    """What a module offers: its `handlers`, when that is a registry, or else all its public functions."""
+    from engine.integrations.registry import Handlers
+
+    try:
+        module = _from_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+    except click.ClickException:
+        raise
+    except Exception as error:  # the user's module
+        raise click.ClickException(f"--handlers {name}: {_told(error)}") from error
+    registry = getattr(module, "handlers", None)
+    return registry if isinstance(registry, Handlers) else module
+
+
+def _from_file(path: Path) -> ModuleType:
+    """Imports a file under its own name, so that child processes of `process=True` handlers find it as well."""
+    path = path.resolve()
+    if not path.is_file():
+        raise click.ClickException(f"--handlers {path}: no such file")
+    sys.path.insert(0, str(path.parent))
+    module = importlib.import_module(path.stem)
+    if module.__file__ is None or Path(module.__file__).resolve() != path:
+        raise click.ClickException(f"--handlers {path}: another module is called {path.stem!r}; rename the file")
+    return module
+
+
+def _told(error: BaseException) -> str:
+    """The error of somebody's module in one line, with the place in that module."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    inside = [frame for frame in frames if Path(__file__).parents[1] not in Path(frame.filename).parents]
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError) or not inside or "importlib" in inside[-1].filename:
+        return text
+    return f"{text} ({inside[-1].filename}, line {inside[-1].lineno})"

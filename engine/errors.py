@@ -1,0 +1,128 @@
+"""Errors that cross layers. Five kinds, five treatments: docs/architecture.md, "Errors"."""
+
+from __future__ import annotations
+
+
+class StatesError(Exception):
+    """A state failed. This is data: Retry and Catch look at it, and an uncaught one ends the execution.
+
+    Attributes:
+        error: The Error Name, such as `States.Timeout` or a name of the user's own; None when a Task was failed without one.
+        cause: Text for a person; None when there is none.
+        location: For `States.QueryEvaluationError`: the field at fault, such as `Output/result`.
+        located: The cause is only the tail of AWS's text: whoever knows the state puts
+            "An error occurred while executing the state 'S' (entered at the event id #2). " before it.
+    """
+
+    def __init__(
+        self, error: str | None, cause: str | None = None, *, location: str | None = None, located: bool = False
+    ) -> None:
+        super().__init__(error, cause)
+        self.error = error
+        self.cause = cause
+        self.location = location
+        self.located = located
+
+
+class PayloadTooLarge(StatesError):
+    """A value outgrew the payload limit; the interpreter, which knows whose value it is, words the cause."""
+
+    def __init__(self) -> None:
+        super().__init__("States.DataLimitExceeded")
+
+
+class TaskFailed(StatesError):
+    """Raised by a handler to end its Task with exactly this Error Name and cause; `None` leaves the key away."""
+
+
+class ApiError(Exception):
+    """The caller is wrong: one AWS error code. The class's name is the code, the text AWS's (api.md 4)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ExecutionAlreadyExists(ApiError):
+    """The name is taken by an execution that has another input or is over (execution.md 7)."""
+
+    def __init__(self, execution_arn: str) -> None:
+        super().__init__(f"Execution Already Exists: '{execution_arn}'")
+
+
+class ExecutionDoesNotExist(ApiError):
+    """No execution has this ARN, or it is no longer kept."""
+
+    def __init__(self, execution_arn: str) -> None:
+        super().__init__(f"Execution Does Not Exist: '{execution_arn}'")
+
+
+class ExecutionNotRedrivable(ApiError):
+    """The execution is open, succeeded, too old or too long (execution.md 9.1)."""
+
+
+class InvalidName(ApiError):
+    """A name of 1 to 80 characters without those of asl.md 1.2 was expected."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Invalid Name: '{name}'")
+
+
+class InvalidExecutionInput(ApiError):
+    """The input is not JSON, or too large."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid State Machine Execution Input: '{reason}'")
+
+
+class InvalidOutput(ApiError):
+    """The output given to SendTaskSuccess is not JSON."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid Output: '{reason}'")
+
+
+class InvalidToken(ApiError):
+    """Nobody minted this token."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid Token: 'Invalid token'")
+
+
+class TaskTimedOut(ApiError):
+    """Nobody waits for this Task any more: it is over, or its execution is."""
+
+    def __init__(self) -> None:
+        super().__init__("Task Timed Out: 'Provided task does not exist anymore'")
+
+
+class ActivityDoesNotExist(ApiError):
+    """No activity has this ARN."""
+
+    def __init__(self, activity_arn: str) -> None:
+        super().__init__(f"Activity Does Not Exist: '{activity_arn}'")
+
+
+class StateMachineAlreadyExists(ApiError):
+    """The name is taken by a state machine with another definition or type."""
+
+    def __init__(self, state_machine_arn: str) -> None:
+        super().__init__(f"State Machine Already Exists: '{state_machine_arn}'")
+
+
+class StateMachineDoesNotExist(ApiError):
+    """No state machine has this ARN."""
+
+    def __init__(self, state_machine_arn: str) -> None:
+        super().__init__(f"State Machine Does Not Exist: '{state_machine_arn}'")
+
+
+class StateMachineTypeNotSupported(ApiError):
+    """Express executions cannot do this."""
+
+    def __init__(self) -> None:
+        super().__init__("This operation is not supported by this type of state machine")
+
+
+class OwnershipLost(Exception):
+    """This worker no longer owns what it wanted to write. Nothing was written; drop everything and reload."""

@@ -1,0 +1,1 @@
+"""What stands behind a Task's Resource. Nothing here knows about executions, stores or clocks."""

@@ -1,0 +1,234 @@
+"""Which handler does which Task: the rules that `handlers=` gives, and how a text or a callable becomes a Handler.
+
+For one Task the first that fits counts:
+
+1. a rule with the Task state's name;
+2. a rule with the function's name or ARN (of a function's own ARN, or of `FunctionName` in `lambda:invoke`), with or
+   without its qualifier, or with the name or ARN of the activity;
+3. a rule with the whole Resource ARN;
+4. a rule with `*`, `?` or `[` in it that fits the Resource ARN or the function's ARN, in the order given;
+5. the default: the rule `*`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+from engine.arns import function_arn, parse_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from engine.asl.resource import Resource
+    from engine.integrations.request import Handler
+
+Spec: TypeAlias = "Callable[..., Any] | str | Handler"
+"""A callable; `cmd:...`, `mock:...`, `fail:...` or `module:function`; or a Handler."""
+
+HandlersLike: TypeAlias = "Handlers | Mapping[str, Spec] | object | None"
+"""Rules; or a module or object whose public functions carry the names of states or functions."""
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_DEFAULT = "*"
+_GLOB = re.compile(r"[*?\[]")
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+
+
+class InvalidHandler(ValueError):
+    """A rule whose handler cannot be made: no such command, module or function; `mock:` without JSON; and so on."""
+
+
+class MissingHandler(LookupError):
+    """A Task has no handler. `tasks`: the state's name and what it calls, for each of them."""
+
+    def __init__(self, tasks: list[tuple[str, str]]) -> None:
+        self.tasks = tasks
+        lines = "".join(f"\n  state {state!r} calls {what}" for state, what in tasks)
+        state = tasks[0][0]
+        super().__init__(
+            f"no handler for {len(tasks)} Task state{'s' if len(tasks) > 1 else ''}:{lines}\n"
+            f"Give one by state name, function name, Resource ARN or glob: handlers={{{state!r}: function}}, "
+            f'or {{{state!r}: "mock:{{}}"}}, or {{"*": "cmd:./script"}}.'
+        )
+
+
+class Handlers:
+    """Rules: filled with `@handlers.task(...)` or `add`, or at once from whatever `handlers=` takes."""
+
+    def __init__(self, rules: HandlersLike = None) -> None:
+        """Raises InvalidHandler."""
+        self._exact: dict[str, Handler] = {}
+        self._globs: dict[str, Handler] = {}
+        self._named: dict[str, Handler] = {}
+        if isinstance(rules, Handlers):
+            self._exact = dict(rules._exact)  # noqa: SLF001  of the same class
+            self._globs = dict(rules._globs)  # noqa: SLF001
+            self._named = dict(rules._named)  # noqa: SLF001
+        elif isinstance(rules, Mapping):
+            for pattern, spec in rules.items():
+                self.add(pattern, spec)
+        elif rules is not None:
+            self._named = _public_functions(rules)
+
+    def add(self, pattern: str, spec: Spec, *, process: bool = False, timeout_seconds: float | None = None) -> None:
+        """Adds a rule, or replaces the one with the same pattern.
+
+        Args:
+            pattern: A state name, a function or activity name or ARN, a Resource ARN, or a glob.
+            spec: What does the Tasks.
+            process: Run the callable in a process of its own, which a time-out kills.
+            timeout_seconds: Limit for one invocation of a callable or command; Lambda's 900 when not given.
+
+        Raises:
+            InvalidHandler: `spec` cannot be made a Handler.
+        """
+        try:
+            handler = make_handler(spec, process=process, timeout_seconds=timeout_seconds)
+        except (ValueError, ImportError, AttributeError, TypeError) as error:
+            raise InvalidHandler(f"handler for {pattern!r}: {error}") from error
+        (self._globs if _GLOB.search(pattern) else self._exact)[pattern] = handler
+
+    def task(
+        self, pattern: str | None = None, *, process: bool = False, timeout_seconds: float | None = None
+    ) -> Callable[[F], F]:
+        """Decorates a function with a rule; without a pattern its own name is the state's or function's.
+
+        Raises:
+            InvalidHandler: It cannot run that way.
+        """
+
+        def register(function: F) -> F:
+            # A process finds the function by its name, which the module has only once this decorator has returned.
+            self.add(
+                function.__name__ if pattern is None else pattern,
+                function,
+                process=process,
+                timeout_seconds=timeout_seconds,
+            )
+            return function
+
+        return register
+
+    def find(
+        self, state: str, resource: Resource, function: str | None, *, region: str, account: str
+    ) -> Handler | None:
+        """The handler of a Task, or None.
+
+        Args:
+            state: Name of the Task state.
+            resource: Its Resource.
+            function: The evaluated FunctionName of `lambda:invoke`.
+            region: Of the execution; fills up the ARN of a function that is given by its name.
+            account: Likewise.
+        """
+        names = list(_names(state, resource, function, region, account))
+        for name in names:
+            if name in self._exact:
+                return self._exact[name]
+        for name in names:
+            handler = self._named.get(_folded(name))
+            if handler is not None:
+                return handler
+        arns = [name for name in names if name.startswith("arn:")]
+        for pattern, handler in self._globs.items():
+            if pattern != _DEFAULT and any(fnmatchcase(arn, pattern) for arn in arns):
+                return handler
+        return self._globs.get(_DEFAULT)
+
+
+def _names(state: str, resource: Resource, function: str | None, region: str, account: str) -> Iterator[str]:
+    """What exact rules may call the Task, most specific first."""
+    yield state
+    if resource.kind == "lambda":
+        function = resource.arn
+    if function is not None:
+        whole = function_arn(function, region, account)
+        parts = whole.split(":")
+        yield function
+        yield whole
+        yield ":".join(parts[:7])
+        yield ":".join(parts[6:])
+        yield parts[6]
+    if resource.kind == "activity":
+        yield resource.action
+    yield resource.arn
+
+
+def make_handler(spec: Spec, *, process: bool = False, timeout_seconds: float | None = None) -> Handler:
+    """The Handler for a callable, a text or a Handler.
+
+    Raises:
+        ValueError: (InvalidJson among them) the text says something that cannot be.
+        ImportError, AttributeError: `module:function` names nothing.
+        TypeError: It is neither of the three.
+    """
+    limit = {} if timeout_seconds is None else {"timeout_seconds": timeout_seconds}
+    if isinstance(spec, str):
+        kind, colon, rest = spec.partition(":")
+        if not colon or not rest:
+            raise ValueError(f'expected "cmd:...", "mock:...", "fail:..." or "module:function", got {spec!r}')
+        if kind == "cmd":
+            from engine.integrations.command import Command
+
+            return Command(spec, **limit)
+        if kind in ("mock", "fail"):
+            from engine.integrations import mock
+
+            return mock.mock(spec) if kind == "mock" else mock.fail(spec)
+        spec = _imported(kind, rest)
+    if callable(spec) and not inspect.isclass(spec):
+        from engine.integrations.python_ import PythonCallable
+
+        return PythonCallable(spec, process=process, **limit)
+    if not callable(getattr(spec, "run", None)) or not hasattr(spec, "fixed_answer"):
+        raise TypeError(f"expected a callable, a text or a Handler, got {spec!r}")
+    return cast("Handler", spec)
+
+
+def _imported(module: str, qualname: str) -> Callable[..., Any]:
+    found: Any = importlib.import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    if not callable(found):
+        raise TypeError(f"{module}:{qualname} is not callable")
+    return cast("Callable[..., Any]", found)
+
+
+def _public_functions(source: object) -> dict[str, Handler]:
+    """The functions of a module that are its own, or the methods of an object, by their folded names.
+
+    Raises:
+        InvalidHandler: Two of them cannot be told apart, or one cannot be a handler.
+    """
+    handlers: dict[str, Handler] = {}
+    for name, value in inspect.getmembers(source, inspect.isroutine):
+        if name.startswith("_") or (isinstance(source, ModuleType) and value.__module__ != source.__name__):
+            continue
+        if _folded(name) in handlers:
+            raise InvalidHandler(f"{source!r}: {name} and another function both fit the same states")
+        try:
+            handlers[_folded(name)] = make_handler(value)
+        except ValueError as error:
+            raise InvalidHandler(f"handler {name!r}: {error}") from error
+    if not handlers:
+        raise InvalidHandler(f"{source!r} has no public functions")
+    return handlers
+
+
+def _folded(name: str) -> str:
+    """`Charge Card`, `charge-card`, `ChargeCard` and `charge_card` are one name."""
+    return _NOT_ALPHANUMERIC.sub("", name).casefold()
+
+
+def account_of(execution_arn: str) -> str:
+    """The account in an ARN that we minted."""
+    arn = parse_arn(execution_arn)
+    assert arn is not None, execution_arn
+    return arn.account

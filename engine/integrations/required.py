@@ -1,0 +1,72 @@
+"""Which handlers a definition needs, as far as can be told before it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.asl.program import Flow, TaskState, flows_of
+from engine.integrations.registry import MissingHandler
+from engine.jsonvalue import decode
+from engine.query.jsonata_templates import is_expression
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from engine.asl.program import StateMachine
+    from engine.integrations.registry import Handlers
+
+
+def check_handlers(
+    handlers: Handlers, program: StateMachine, *, region: str, account: str, activities: Collection[str]
+) -> None:
+    """Refuses a definition in which a Task will find no handler.
+
+    A `lambda:invoke` whose FunctionName comes from data passes: it is looked at when it runs.
+
+    Args:
+        handlers: The rules.
+        program: The definition.
+        region: Of the functions that are given by name.
+        account: Likewise.
+        activities: ARNs of activities that have workers.
+
+    Raises:
+        MissingHandler: Names every such state.
+    """
+    missing: list[tuple[str, str]] = []
+    for state in task_states(program):
+        resource = state.resource
+        function = None
+        what = resource.arn
+        if resource.kind == "service" and resource.service == "lambda":
+            function, is_static = _function_name(state)
+            if not is_static:
+                continue
+            what = f"{resource.arn} of {function}"
+        elif resource.arn in activities:
+            continue
+        if handlers.find(state.name, resource, function, region=region, account=account) is None:
+            missing.append((state.name, what))
+    if missing:
+        raise MissingHandler(missing)
+
+
+def task_states(flow: Flow) -> Iterator[TaskState]:
+    """The Task states of a flow and of all flows inside it."""
+    for state in flow.states.values():
+        if isinstance(state, TaskState):
+            yield state
+        for inner in flows_of(state):
+            yield from task_states(inner)
+
+
+def _function_name(state: TaskState) -> tuple[str | None, bool]:
+    """The FunctionName of a `lambda:invoke`, and whether it is the same in every run."""
+    if state.arguments is not None:
+        arguments = state.arguments.value
+    else:
+        arguments = None if state.parameters is None else decode(state.parameters.source)
+    name = arguments.get("FunctionName") if isinstance(arguments, dict) else None
+    if not isinstance(name, str) or (state.arguments is not None and is_expression(name)):
+        return None, False
+    return name, True

@@ -1,0 +1,1 @@
+"""What an execution does next: (program, snapshot, event) -> transition. Pure: no IO, no clock, no await."""

@@ -1,0 +1,659 @@
+"""Event in, Transition out. All control flow, the only writer of Frames, the only place that numbers history. Pure.
+
+An advance folds one event and then runs every Frame that can run until it waits for the outside, or the execution
+ended, or so much happened that others should have a turn (`EVENTS_PER_ADVANCE`). Whatever fits no waiting Frame is a
+late answer and is dropped in one place, `_answer`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from engine.errors import PayloadTooLarge, StatesError
+from engine.interpreter import branches, recovery
+from engine.interpreter.history import CODE, INPUT_TEXT, payload_bytes
+from engine.interpreter.messages import (
+    EXECUTION_TIMER,
+    CancelTask,
+    Command,
+    Continue,
+    Event,
+    MailContinue,
+    RedriveRequested,
+    StartRequested,
+    StartTimer,
+    StopRequested,
+    TaskDone,
+    TaskError,
+    TaskStarted,
+    TaskSubmitted,
+    Ticket,
+    TimerDue,
+)
+from engine.interpreter.recovery import error_details, error_output
+from engine.interpreter.snapshot import (
+    ITEMS,
+    NOT_ENTERED,
+    NOT_SELECTED,
+    PROGRESS,
+    ROOT,
+    Done,
+    Ending,
+    Execution,
+    Failed,
+    Frame,
+    FrameKey,
+    Items,
+    OnBranches,
+    OnContinue,
+    OnRetry,
+    OnTask,
+    OnTimer,
+    Progress,
+    Redrives,
+    Snapshot,
+    Transition,
+)
+from engine.interpreter.states import choice, fail, map_, parallel, pass_, succeed, task, wait
+from engine.interpreter.step import Fork, Leave, Raise, Stay, Step
+from engine.interpreter.workspace import Workspace
+from engine.jsonvalue import text
+from engine.query.jsonpath import PathError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.interpreter.context import Visit
+    from engine.interpreter.plan import Plan
+    from engine.interpreter.state_plan import StatePlan
+    from engine.jsonvalue import Json
+    from engine.query.evaluation import Chance
+
+EXPRESS_SECONDS_MAX = 300
+
+_MS_PER_SECOND = 1_000
+_SUCCEEDED = CODE["ExecutionSucceeded"]
+_NO_RETRIES: list[int] = []
+
+_Next: TypeAlias = tuple[Frame, Step | None] | None
+"""The Frame to go on with at once, and its step when it is known already."""
+
+BYTES_PER_ADVANCE = 8 << 20
+"""Of payloads in its history. More: one segment of 2,000 events could hold 500 MB."""
+
+
+def advance(plan: Plan, snapshot: Snapshot, event: Event, *, now: int, chance: Chance) -> Transition:
+    """Folds one event. `snapshot` is not touched; `Snapshot.apply` moves it on once the transition is durable.
+
+    Args:
+        now: Milliseconds since the epoch: the timestamp of all that happens in here. Never before the last event's.
+        chance: For jitter, task tokens and the functions that draw.
+    """
+    return _Advance(plan, snapshot, max(now, snapshot.last_time), chance).fold(event)
+
+
+def pending_commands(plan: Plan, snapshot: Snapshot) -> list[Command]:
+    """What a loaded execution still waits for, as commands.
+
+    The Tasks in flight run again, with what is left of their time.
+    """
+    if snapshot.ending is not None:
+        return []
+    commands: list[Command] = list(_execution_timer(plan, snapshot.execution, snapshot.redrives))
+    for frame in snapshot.frames.values():
+        match frame.waiting:
+            case OnTask():
+                state = plan.states[frame.state]
+                assert isinstance(state, task.TaskPlan)
+                commands += task.rescheduled(state, frame, frame.waiting, snapshot.last_time, snapshot.redrives.count)
+            case OnTimer(timer_id, due) | OnRetry(timer_id, due):
+                commands.append(StartTimer(timer_id, due))
+            case _:
+                pass
+    if any(isinstance(frame.waiting, OnContinue) for frame in snapshot.frames.values()):
+        commands.append(MailContinue())
+    return commands
+
+
+def not_redrivable(snapshot: Snapshot) -> str | None:
+    """Why the execution cannot be redriven, in AWS's words, as far as its own state tells (execution.md 9.1).
+
+    None: it can.
+    """
+    status = "RUNNING" if snapshot.ending is None else snapshot.ending.status
+    if status in ("RUNNING", "SUCCEEDED"):
+        return f"Execution is {status} and cannot be redriven"
+    # There must be room for ExecutionRedriven and one more.
+    if snapshot.execution.history_events_max and snapshot.last_event_id > snapshot.execution.history_events_max - 2:
+        return "Execution history event limit exceeded"
+    return None
+
+
+def _execution_timer(plan: Plan, execution: Execution, redrives: Redrives) -> tuple[Command, ...]:
+    seconds = plan.timeout_seconds
+    if execution.type == "EXPRESS":
+        seconds = min(seconds or EXPRESS_SECONDS_MAX, EXPRESS_SECONDS_MAX)
+    if seconds is None:
+        return ()
+    begun = execution.start_time if redrives.time is None else redrives.time
+    return (StartTimer((EXECUTION_TIMER, redrives.count, 0), begun + seconds * _MS_PER_SECOND),)
+
+
+def _enter(state: StatePlan, visit: Visit) -> Step:
+    # Pass and Choice first: the eighth case of a match costs 280 ns, the first two about 100.
+    match state:
+        case pass_.PassPlan():
+            return pass_.enter(state, visit)
+        case choice.ChoicePlan():
+            return choice.enter(state, visit)
+        case task.TaskPlan():
+            return task.enter(state, visit)
+        case map_.MapPlan():
+            return map_.enter(state, visit)
+        case parallel.ParallelPlan():
+            return parallel.enter(state, visit)
+        case wait.WaitPlan():
+            return wait.enter(state, visit)
+        case succeed.SucceedPlan():
+            return succeed.enter(state, visit)
+        case fail.FailPlan():
+            return fail.enter(state, visit)
+        case _:
+            raise AssertionError(f"no such type of state: {state.type}")
+
+
+class _Advance(Workspace):
+    """The control flow of one call, over what it has in hand."""
+
+    __slots__ = ("ready",)
+
+    def __init__(self, plan: Plan, snapshot: Snapshot, now: int, chance: Chance) -> None:
+        super().__init__(plan, snapshot, now, chance)
+        self.ready: deque[tuple[Frame, Step | None]] = deque()
+
+    def fold(self, event: Event) -> Transition:
+        ended = self.ending is not None
+        if ended and isinstance(event, RedriveRequested):
+            self._redrive()
+        elif not ended:
+            self._take(event)
+        while self.ready and self.ending is None:
+            frame, step = self.ready.popleft()
+            going: _Next = (frame, step) if self.changed.get(frame.key) is frame else None
+            while going is not None:
+                going = self._drive(*going)
+        self._limit_history()
+        return Transition(
+            changed=self.changed,
+            counter=self.counter,
+            first_event_id=self.first_id,
+            now=self.now if self.history else self.snapshot.last_time,
+            history=self.history,
+            commands=self.commands,
+            redrives=self.redrives,
+            ending=self.ending,
+        )
+
+    # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case StartRequested():
+                self._begin()
+            case Continue():
+                for key, frame in self.snapshot.frames.items():
+                    if isinstance(frame.waiting, OnContinue):
+                        self._wake(self.own(key), None)
+            case StopRequested(error, cause):
+                stopped = StatesError(error, cause)
+                self.record("ExecutionAborted", 0, None, error_details(stopped))
+                self._end(Ending("ABORTED", None, error, cause))
+            case TimerDue((fork, redrive, _)) if fork == EXECUTION_TIMER:
+                if redrive == self.redrives.count:
+                    self.record("ExecutionTimedOut", 0, None, {"error": recovery.TIMEOUT})
+                    self._end(Ending("TIMED_OUT", None, recovery.TIMEOUT))
+            case TaskStarted(ticket) | TaskSubmitted(ticket) | TaskDone(ticket) | TaskError(ticket) | TimerDue(ticket):
+                frame_or_none = self.snapshot.frames.get(ticket[:2])
+                if frame_or_none is not None:
+                    self._answer(frame_or_none, event, ticket)
+            case RedriveRequested():
+                pass  # only what has ended can be redriven
+
+    def _begin(self) -> None:
+        execution = self.execution
+        started: dict[str, Any] = {"input": execution.input, "roleArn": execution.role_arn}
+        if execution.input_text is not None and execution.input_text != text(execution.input):
+            started[INPUT_TEXT] = execution.input_text
+        if execution.state_machine_alias_arn is not None:
+            started["stateMachineAliasArn"] = execution.state_machine_alias_arn
+        if execution.state_machine_version_arn is not None:
+            started["stateMachineVersionArn"] = execution.state_machine_version_arn
+        self.record("ExecutionStarted", 0, None, started)
+        root = Frame(ROOT, None, self.plan.start.name, execution.input, execution.input_bytes)
+        self.changed[ROOT] = root
+        self.commands += _execution_timer(self.plan, execution, self.redrives)
+        self.ready.append((root, None))
+
+    def _answer(self, frame: Frame, event: Event, ticket: Ticket) -> None:
+        """The pair (waiting, event) decides. Every other pair is a late answer, dropped here and nowhere else."""
+        state = self.plan.states.get(frame.state)
+        match frame.waiting, event:
+            case OnTask(task_id), TaskDone() | TaskError() | TimerDue() | TaskStarted() | TaskSubmitted() if (
+                task_id == ticket
+            ):
+                assert isinstance(state, task.TaskPlan)
+                self._answer_task(self.own(frame.key), state, event)
+            case OnTimer(timer_id), TimerDue() if timer_id == ticket:
+                assert isinstance(state, wait.WaitPlan)
+                frame = self.own(frame.key)
+                visit = self.visit(frame, state)
+                self._wake(frame, self._tried(lambda: wait.resume(state, visit)))
+            case OnRetry(timer_id), TimerDue() if timer_id == ticket:
+                assert state is not None
+                self._reenter(self.own(frame.key), state)
+            case _:
+                pass
+
+    def _answer_task(self, frame: Frame, state: task.TaskPlan, event: Event) -> None:
+        waiting = frame.waiting
+        assert isinstance(waiting, OnTask)
+        match event:
+            case TaskDone(_, output, output_bytes):
+                if 0 < self.execution.payload_bytes_max < output_bytes:
+                    error = TaskError(waiting.task_id, "States.DataLimitExceeded", task.too_large(state))
+                    self._task_failed(frame, state, error)
+                    return
+                frame.cursor = self.record_coded(task.succeeded(state, output), frame.cursor)
+                self.weight += output_bytes
+                visit = self.visit(frame, state)
+                self._wake(frame, self._tried(lambda: task.resume(state, visit, event)))
+            case TaskError():
+                self._task_failed(frame, state, event)
+            case TimerDue(_, heartbeat):
+                frame.cursor = self.record_coded(task.timed_out(state), frame.cursor)
+                self.commands.append(CancelTask(waiting.task_id))
+                timeout = recovery.HeartbeatTimeout() if heartbeat else StatesError(recovery.TIMEOUT)
+                self._wake(frame, Raise(timeout))
+            case TaskStarted(_, worker_name) if not waiting.started:
+                frame.cursor = self.record_coded(task.started(worker_name), frame.cursor)
+                self.commands += task.heartbeat_timer(waiting, self.now)
+                frame.waiting = msgspec.structs.replace(waiting, started=True)
+            case TaskSubmitted(_, output) if (submitted := task.submitted(state, output)) is not None:
+                frame.cursor = self.record_coded(submitted, frame.cursor)
+            case _:
+                pass
+
+    def _task_failed(self, frame: Frame, state: task.TaskPlan, event: TaskError) -> None:
+        frame.cursor = self.record_coded(task.failed(state, event), frame.cursor)
+        self._wake(frame, Raise(StatesError(event.error, event.cause)))
+
+    def _reenter(self, frame: Frame, state: StatePlan) -> None:
+        """Does a state's work again: there is no new Entered event."""
+        visit = self.visit(frame, state)
+        self._wake(frame, self._tried(lambda: _enter(state, visit)))
+
+    def _tried(self, act: Callable[[], Step]) -> Step:
+        try:
+            return act()
+        except StatesError as error:
+            return Raise(error)
+        except PathError as error:
+            return Raise(_invalid_path(error))
+
+    def _wake(self, frame: Frame, step: Step | None) -> None:
+        frame.waiting = None
+        self.ready.append((frame, step))
+
+    # ── redrive ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _redrive(self) -> None:
+        """Runs again what failed or was cancelled; what succeeded stays (execution.md 9.2)."""
+        if not_redrivable(self.snapshot) is not None:
+            return
+        self.ending = None
+        self.redrives = Redrives(self.redrives.count + 1, self.now)
+        previous = self.first_id - 1
+        redriven = self.record("ExecutionRedriven", previous, None, {"redriveCount": self.redrives.count})
+        self.commands += _execution_timer(self.plan, self.execution, self.redrives)
+        for key, kept in self.snapshot.frames.items():
+            if isinstance(kept.waiting, OnBranches | Items | Progress | Done):
+                continue
+            frame = self.own(key)
+            frame.cursor = redriven
+            frame.retries = []
+            if frame.entered in (NOT_ENTERED, NOT_SELECTED):
+                self._wake(frame, None)
+            else:
+                self._reenter(frame, self.plan.states[frame.state])
+
+    # ── the hot loop ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _drive(self, frame: Frame, step: Step | None) -> _Next:
+        """Runs one Frame until it waits, forks, fails or ends. What changes at every state lives in locals."""
+        if frame.entered == NOT_SELECTED and not self._select(frame):
+            return None
+        history = self.history
+        append, before = history.append, self.first_id - 1
+        state, data, size, cursor = self.plan.states[frame.state], frame.input, frame.size, frame.cursor
+        visit = self.visit(frame, state)
+        measure_above, pause_at, now = visit.measure_above, self.pause_at, self.now
+        # known: the event at `cursor` shows `data`. fresh: the state was entered in this call.
+        known = fresh = False
+        while True:
+            if step is None:
+                if len(history) >= pause_at or self.weight > BYTES_PER_ADVANCE:
+                    frame.state, frame.input, frame.size, frame.cursor = state.name, data, size, cursor
+                    self._pause(frame)
+                    return None
+                append(
+                    (state.entered_code, cursor, state.name)
+                    if known
+                    else (state.entered_code, cursor, state.name, data)
+                )
+                visit.followed = cursor
+                cursor = before + len(history)
+                visit.state, visit.input, visit.size, visit.entered, visit.retries = (
+                    state,
+                    data,
+                    size,
+                    cursor,
+                    _NO_RETRIES,
+                )
+                visit.entered_at = now
+                fresh = True
+                try:
+                    step = _enter(state, visit)
+                except StatesError as error:
+                    step = Raise(error)
+                except PathError as error:
+                    step = Raise(_invalid_path(error))
+            if type(step) is not Leave:
+                frame.state, frame.input, frame.size, frame.cursor = state.name, data, size, cursor
+                if fresh:
+                    frame.entered, frame.followed, frame.entered_at = visit.entered, visit.followed, now
+                    frame.retries = []
+                return self._halt(frame, state, visit, step)
+            output, size = step.output, step.size
+            payload: Any = output
+            if output is data:
+                size = visit.size
+            elif size > measure_above:  # only a bound: measure, and let history have the bytes
+                payload, size = payload_bytes(output)
+                if 0 < visit.payload_bytes_max < size:
+                    step, size = Raise(PayloadTooLarge()), visit.size
+                    continue
+            if step.assigned:
+                too_many = self.assign(frame, visit, step)
+                if too_many is not None:
+                    step, size = Raise(too_many), visit.size
+                    continue
+                append((state.exited_code, cursor, state.name, payload, step.assigned))
+            elif fresh and output is data:
+                append((state.exited_code, cursor, state.name))
+            else:
+                append((state.exited_code, cursor, state.name, payload))
+            self.weight += size
+            cursor = before + len(history)
+            known, data = True, output
+            if step.next is None:
+                return self._ended(frame, data, size, cursor)
+            state, step = step.next, None
+
+    def _halt(self, frame: Frame, state: StatePlan, visit: Visit, step: Step) -> _Next:
+        match step:
+            case Stay(waiting, commands, events):
+                frame.waiting = waiting
+                self.commands += commands
+                for event in events:
+                    frame.cursor = self.record_coded(event, frame.cursor)
+                self.weight += frame.size
+                return None
+            case Fork():
+                return self._fork(frame, state, step)
+            case Raise(error):
+                return self._failed(frame, state, visit, error)
+            case _:
+                raise AssertionError(step)
+
+    def _pause(self, frame: Frame) -> None:
+        """Gives others a turn. When it is the history that is full, `_limit_history` ends the execution."""
+        frame.entered = NOT_ENTERED
+        frame.waiting = OnContinue()
+        if not self._is_paused():
+            self.commands.append(MailContinue())
+
+    def _limit_history(self) -> None:
+        """The last event that fits is the ExecutionFailed, unless the execution ends with it anyway (measured)."""
+        last = self.first_id + len(self.history) - 1
+        fits = last <= self.events_max if self.ending is not None else last < self.events_max
+        if not self.events_max or (fits and not (last == self.events_max - 1 and self._is_paused())):
+            return
+        del self.history[self.events_max - self.first_id :]
+        cause = f"The execution reached the maximum number of history events ({self.events_max})."
+        self._fail_execution(StatesError(recovery.RUNTIME, cause), self.events_max - 1, None)
+
+    def _is_paused(self) -> bool:
+        return any(isinstance(command, MailContinue) for command in self.commands)
+
+    # ── branches ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _fork(self, frame: Frame, state: StatePlan, fork: Fork) -> _Next:
+        self.counter += 1
+        number, total = self.counter, len(fork.inputs)
+        is_map = isinstance(state, map_.MapPlan)
+        kind = "MapStateStarted" if is_map else "ParallelStateStarted"
+        started = frame.cursor = self.record(kind, frame.cursor, None, total if is_map else None)
+        if not total:
+            return self._join(frame, state, [], 2)
+        most = min(fork.most, total)
+        frame.waiting = OnBranches(number, total)
+        self.changed[number, PROGRESS] = Frame((number, PROGRESS), frame.key, "", None, 0, waiting=Progress(most, most))
+        if most < total:  # the items as they were selected, written once
+            self.changed[number, ITEMS] = Frame((number, ITEMS), frame.key, "", fork.inputs, fork.size, waiting=Items())
+        for index in range(most):
+            self._start_branch(frame, state, (number, index), fork.inputs[index], fork.size, started)
+        return None
+
+    def _start_branch(self, parent: Frame, state: StatePlan, key: FrameKey, data: Json, size: int, cursor: int) -> None:
+        index = key[1]
+        if isinstance(state, parallel.ParallelPlan):
+            branch = Frame(key, parent.key, state.starts[index].name, data, size, cursor)
+        else:
+            assert isinstance(state, map_.MapPlan) and state.start is not None  # noqa: PT018  one fact
+            cursor = self.record("MapIterationStarted", cursor, state.name, index)
+            branch = Frame(key, parent.key, state.start.name, data, size, cursor, item=(index, data))
+            if state.selector is not None:
+                branch.entered = NOT_SELECTED
+        self.changed[key] = branch
+        self.ready.append((branch, None))
+
+    def _select(self, branch: Frame) -> bool:
+        """Makes an iteration's input by ItemSelector; a failure is the Map state's, told in this iteration's name."""
+        assert branch.parent is not None
+        parent = self.get(branch.parent)
+        state = self.plan.states[parent.state]
+        assert isinstance(state, map_.MapPlan) and state.selector is not None  # noqa: PT018  one fact
+        visit = self.visit(parent, state)
+        visit.frame = branch  # its $$.Map.Item
+        try:
+            branch.input, branch.size = state.selector(visit)
+        except StatesError as error:
+            fault = error
+        except PathError as error:
+            fault = _invalid_path(error)
+        else:
+            branch.entered = NOT_ENTERED
+            return True
+        explained = self._explained(branch, parent, state, fault, branch.cursor)
+        going = self._failed_in(branch, None, explained)
+        if going is not None:
+            self.ready.append(going)
+        return False
+
+    def _ended(self, frame: Frame, data: Json, size: int, cursor: int) -> _Next:
+        """A flow came to its end."""
+        if frame.parent is None:
+            self.history.append((_SUCCEEDED, cursor))
+            self._end(Ending("SUCCEEDED", data))
+            return None
+        parent = self.get(frame.parent)
+        state, forked = self.plan.states[parent.state], parent.waiting
+        assert isinstance(forked, OnBranches)
+        fork, total = forked.fork, forked.total
+        frame.waiting, frame.input, frame.size, frame.variables = Done(data, size), None, 0, {}
+        progress_frame = self.own((fork, PROGRESS))
+        progress = progress_frame.waiting
+        assert isinstance(progress, Progress)
+        last = cursor
+        if isinstance(state, map_.MapPlan):
+            last = self.record("MapIterationSucceeded", cursor, state.name, frame.key[1])
+        following = progress.next
+        if following < total:
+            items = self.get((fork, ITEMS))
+            assert isinstance(items.input, list)
+            progress_frame.waiting = Progress(following + 1, progress.open)
+            self._start_branch(parent, state, (fork, following), items.input[following], items.size, cursor)
+            return None
+        progress_frame.waiting = Progress(following, progress.open - 1)
+        if progress.open > 1:
+            return None
+        parent = self.own(parent.key)
+        parent.cursor = last
+        outputs, total_size = branches.take_outputs(self, fork, total)
+        return self._join(parent, state, outputs, total_size)
+
+    def _join(self, frame: Frame, state: StatePlan, results: list[Json], size: int) -> _Next:
+        # The Succeeded event is a side note: what comes next follows the same event as it does.
+        self.record(f"{state.type}StateSucceeded", frame.cursor, None, None)
+        visit = self.visit(frame, state)
+        frame.waiting = None
+        if isinstance(state, map_.MapPlan):
+            map_state = state
+            return frame, self._tried(lambda: map_.join(map_state, visit, results, size))
+        assert isinstance(state, parallel.ParallelPlan)
+        parallel_state = state
+        return frame, self._tried(lambda: parallel.join(parallel_state, visit, results, size))
+
+    # ── failure ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _failed(self, frame: Frame, state: StatePlan, visit: Visit, error: StatesError) -> _Next:
+        follows = frame.entered if isinstance(error, wait.TimestampFault) else visit.followed
+        return self._failed_in(frame, state, self._explained(frame, frame, state, error, follows))
+
+    def _failed_in(self, frame: Frame, state: StatePlan | None, error: StatesError) -> _Next:
+        """Retry, catch, or fail what the Frame is a branch of, outwards until somebody can.
+
+        Nothing is dropped on the way out: when nobody can, a redrive needs the Frames as they are.
+
+        Args:
+            state: None when it is the Frame's ItemSelector that failed: its own state was never entered.
+        """
+        culprit, culprit_state = frame, state
+        while True:
+            decision = None
+            if state is not None:
+                decision = recovery.decide(state.retriers, state.catchers, frame.retries, error, self.chance.random)
+            if isinstance(decision, recovery.RetryAfter):
+                self._retry(frame, state, decision)
+                return None
+            if recovery.is_terminal(error):
+                self._fail_execution(error, frame.cursor, culprit, culprit_state)
+                return None
+            if isinstance(state, map_.MapPlan | parallel.ParallelPlan):
+                frame.cursor = self.record(f"{state.type}StateFailed", frame.cursor, None, None)
+            if isinstance(decision, recovery.CatcherPlan):
+                assert state is not None
+                return self._catch(frame, state, decision, error, culprit)
+            if frame.parent is None:
+                self._fail_execution(error, frame.cursor, culprit, culprit_state)
+                return None
+            parent = self.own(frame.parent)
+            branches.abort_branches(self, parent, frame, state)
+            parent.cursor = frame.cursor
+            frame, state = parent, self.plan.states[parent.state]
+
+    def _retry(self, frame: Frame, state: StatePlan | None, decision: recovery.RetryAfter) -> None:
+        assert state is not None
+        branches.drop_branches(self, frame)
+        used = frame.retries or [0] * len(state.retriers)
+        frame.retries = [n + (index == decision.retrier) for index, n in enumerate(used)]
+        timer_id = self.new_ticket(frame)
+        due = self.now + round(decision.seconds * _MS_PER_SECOND)
+        frame.waiting = OnRetry(timer_id, due)
+        self.commands.append(StartTimer(timer_id, due))
+
+    def _catch(
+        self, frame: Frame, state: StatePlan, catcher: recovery.CatcherPlan, error: StatesError, culprit: Frame
+    ) -> _Next:
+        """Goes on where the Catcher says; what fails in its own Assign or Output fails the execution (asl.md 8.5)."""
+        visit = self.visit(frame, state)
+        try:
+            output, size, assigned, assigned_size = catcher.output(visit, frame.input, error_output(error))
+        except StatesError as fault:
+            explained = self._explained(frame, frame, state, fault, frame.followed)
+        except PathError as fault:
+            explained = self._explained(frame, frame, state, _invalid_path(fault), frame.followed)
+        else:
+            branches.drop_branches(self, frame)
+            frame.waiting = None
+            return frame, Leave(output, size, catcher.next, assigned, assigned_size)
+        self._fail_execution(explained, frame.cursor, culprit, state)
+        return None
+
+    def _explained(
+        self, frame: Frame, entered_by: Frame, state: StatePlan, error: StatesError, follows: int
+    ) -> StatesError:
+        """The error with its whole cause; a failed evaluation is told in history.
+
+        Args:
+            entered_by: The Frame that entered `state`: the failing one, but of an ItemSelector its parent.
+            follows: previousEventId of EvaluationFailed.
+        """
+        if isinstance(error, PayloadTooLarge):
+            if error.cause is None:
+                error.cause = (
+                    f"The state/task '{state.name}' returned a result with a size exceeding the maximum number of "
+                    "bytes service limit."
+                )
+            return error
+        if not error.located:
+            return error
+        where = f"while executing the state '{state.name}' (entered at the event id #{entered_by.entered})"
+        explained = StatesError(error.error, f"An error occurred {where}. {error.cause}")
+        if error.error == "States.QueryEvaluationError":
+            details = {"error": error.error, "cause": explained.cause, "state": state.name}
+            if error.location is not None:
+                details["location"] = error.location
+            frame.cursor = self.record("EvaluationFailed", follows, None, details)
+        return explained
+
+    def _fail_execution(
+        self, error: StatesError, failing: int, culprit: Frame | None, state: StatePlan | None = None
+    ) -> None:
+        self.record("ExecutionFailed", failing, None, error_details(error))
+        name = key = None
+        if culprit is not None:
+            culprit.waiting = Failed(error.error, error.cause) if culprit.waiting is None else culprit.waiting
+            name, key = None if state is None else state.name, culprit.key
+        self._end(Ending("FAILED", None, error.error, error.cause, name, key))
+
+    def _end(self, ending: Ending) -> None:
+        """Success forgets all Frames; otherwise they stay for a redrive. Tasks still in flight are cancelled."""
+        self.ending = ending
+        cancelled = {command.task_id: command for command in self.commands if isinstance(command, CancelTask)}
+        for frame in {**self.snapshot.frames, **self.changed}.values():
+            if frame is not None and isinstance(frame.waiting, OnTask):
+                cancelled[frame.waiting.task_id] = CancelTask(frame.waiting.task_id)
+        self.commands = list(cancelled.values())
+        if ending.status == "SUCCEEDED":
+            self.changed = dict.fromkeys(self.snapshot.frames)
+
+
+def _invalid_path(error: PathError) -> StatesError:
+    """InputPath, OutputPath and the other lone paths share one wording (asl.md 5.3)."""
+    # A null input has a text that names no path [C].
+    cause = error.reason if error.searched is None else f"Invalid path '{error.path}' : {error.reason}"
+    return StatesError(recovery.RUNTIME, cause, located=True)

@@ -1,0 +1,300 @@
+"""From raw input to output, in the order of the spec (asl.md 4.1, 8.3, 9.2).
+
+    raw input -> InputPath -> Parameters | Arguments -> [work] -> ResultSelector -> ResultPath -> OutputPath -> output
+                                                            |-> Assign                          (JSONata: Output)
+
+Each state's stages are put together once into closures; a stage that changes nothing costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from engine.asl.program import (
+    Catcher,
+    ChoiceRule,
+    ChoiceState,
+    Fill,
+    MapState,
+    ParallelState,
+    PassState,
+    SucceedState,
+    TaskState,
+    WaitState,
+)
+from engine.interpreter.context import Visit
+from engine.interpreter.recovery import CatcherPlan
+from engine.interpreter.state_plan import StatePlan
+from engine.interpreter.step import Leave
+from engine.jsonvalue import Json
+from engine.query.evaluation import SAME, UNKNOWN, Evaluate, Expression, Growth, constant_growth
+from engine.query.intrinsics import empty_when_missing
+from engine.query.jsonata import Bundle, JsonataTemplate
+from engine.query.templates import Template
+
+if TYPE_CHECKING:
+    from engine.query.jsonpath import Path, ResultPath
+
+Exit: TypeAlias = Callable[[Visit, StatePlan | None], Leave]
+"""Ends a state that has no result of its own; the second argument is the state that follows."""
+
+ResultExit: TypeAlias = Callable[[Visit, Json, int, StatePlan | None], Leave]
+"""Ends a state with its raw result and the bound of that."""
+
+WorkInput: TypeAlias = Callable[[Visit], tuple[Json, int]]
+"""The effective input of a Task, Parallel or Map, and its bound."""
+
+WorkState: TypeAlias = TaskState | ParallelState | MapState
+
+
+class Stage(NamedTuple):
+    """`evaluate` None: the identity."""
+
+    evaluate: Evaluate | None
+    growth: Growth
+
+
+_IDENTITY = Stage(None, SAME)
+
+
+def compile_exit(state: PassState | WaitState | ChoiceState | SucceedState) -> Exit:
+    """How a state without work ends."""
+    assign = None if isinstance(state, SucceedState) else state.assign
+    if state.query_language == "JSONata":
+        return _jsonata_exit(state.output, assign)
+    if isinstance(state, PassState):
+        return _pass_exit(state)
+    effective = _narrow(state.input_path)
+    return _jsonpath_exit(_chain(effective, _narrow(state.output_path)), effective, assign)
+
+
+def compile_rule_exit(state: ChoiceState, rule: ChoiceRule) -> Exit:
+    """How a Choice state ends by one of its rules: the rule's own Assign and Output stand in for the state's (8.3)."""
+    if state.query_language == "JSONata":
+        return _jsonata_exit(rule.output, rule.assign)
+    effective = _narrow(state.input_path)
+    return _jsonpath_exit(_chain(effective, _narrow(state.output_path)), effective, rule.assign)
+
+
+def compile_effective_input(state: ChoiceState | WaitState) -> Evaluate | None:
+    """What InputPath makes of the raw input; None: nothing."""
+    return None if state.query_language == "JSONata" else _narrow(state.input_path).evaluate
+
+
+def _pass_exit(state: PassState) -> Exit:
+    result = _narrow(state.input_path)
+    if state.parameters is not None:
+        result = _chain(result, _template(state.parameters))
+    if state.result is not None:
+        value = state.result.value
+        # Parameters are evaluated, and may fail, though Result is what counts.
+        constant = Stage(lambda data, scope: value, constant_growth(value))
+        result = _chain(result, constant) if state.parameters is not None else constant
+    output = _chain(_merge(state.result_path, result), _narrow(state.output_path))
+    return _jsonpath_exit(output, result, state.assign)
+
+
+def _jsonpath_exit(output: Stage, local: Stage, assign: Fill | None) -> Exit:
+    """`local` makes the `$` of Assign; where it is the output itself, it is evaluated once."""
+    evaluate, (fixed, of_input) = output
+    if assign is not None:
+        return _assigning_exit(output, local, assign)
+    if evaluate is None:
+        return lambda visit, target: Leave(visit.input, visit.size, target)
+    run = evaluate
+    return lambda visit, target: Leave(run(visit.input, visit), of_input * visit.size + fixed, target)
+
+
+def _assigning_exit(output: Stage, local: Stage, assign: Fill) -> Exit:
+    assert isinstance(assign, Template)
+    evaluate, (fixed, of_input) = output
+    variables = assign.evaluate
+    growth = assign.growth.of(local.growth)
+    find = local.evaluate
+    same = local is output or local.evaluate is output.evaluate
+
+    def leave(visit: Visit, target: StatePlan | None) -> Leave:
+        data = visit.input
+        out = data if evaluate is None else evaluate(data, visit)
+        dollar = out if same else data if find is None else find(data, visit)
+        assigned = variables(dollar, visit)
+        assert isinstance(assigned, dict)
+        bound = growth.fixed + growth.of_input * visit.size
+        return Leave(out, of_input * visit.size + fixed, target, assigned, bound)
+
+    return leave
+
+
+def _jsonata_exit(output: JsonataTemplate | None, assign: Fill | None) -> Exit:
+    if output is None and assign is None:
+        return lambda visit, target: Leave(visit.input, visit.size, target)
+    fill = _jsonata_fill(output, assign)
+
+    def leave(visit: Visit, target: StatePlan | None) -> Leave:
+        out, size, assigned, assigned_size = fill(visit, {"input": visit.input}, visit.input, visit.size)
+        return Leave(out, size, target, assigned, assigned_size)
+
+    return leave
+
+
+_Fill: TypeAlias = Callable[[Visit, dict[str, Json], Json, int], tuple[Json, int, dict[str, Json] | None, int]]
+"""(where, $states, default output, its bound) -> (output, its bound, assigned, its bound)."""
+
+
+def _jsonata_fill(output: JsonataTemplate | None, assign: Fill | None) -> _Fill:
+    """JSONata's Output and Assign, evaluated together: both see the values from before either."""
+    assert assign is None or isinstance(assign, JsonataTemplate)
+    bundle = Bundle([template for template in (output, assign) if template is not None])
+    bound = bundle.growth.fixed
+
+    def fill(
+        visit: Visit, states: dict[str, Json], default: Json, size: int
+    ) -> tuple[Json, int, dict[str, Json] | None, int]:
+        found = bundle.evaluate(visit, states)
+        assigned = None if assign is None else found[-1]
+        assert assigned is None or isinstance(assigned, dict)
+        if output is None:
+            return default, size, assigned, bound
+        return found[0], bound, assigned, bound
+
+    return fill
+
+
+def compile_work_input(state: WorkState) -> WorkInput:
+    """InputPath and Parameters, or Arguments."""
+    if state.query_language == "JSONata":
+        return _arguments(state.arguments)
+    stage = _narrow(state.input_path)
+    if state.parameters is not None:
+        stage = _chain(stage, _template(state.parameters))
+    evaluate, (fixed, of_input) = stage
+    if evaluate is None:
+        return lambda visit: (visit.input, visit.size)
+    run = evaluate
+    return lambda visit: (run(visit.input, visit), of_input * visit.size + fixed)
+
+
+def _arguments(arguments: JsonataTemplate | None) -> WorkInput:
+    if arguments is None:
+        return lambda visit: (visit.input, visit.size)
+    bundle = Bundle([arguments])
+    bound = bundle.growth.fixed
+    return lambda visit: (bundle.evaluate(visit, {"input": visit.input})[0], bound)
+
+
+def compile_fill(fill: Fill) -> tuple[Callable[[Json, Visit], Json], Growth]:
+    """A template of either language as a function of its `$` (JSONPath) and the state's raw input (JSONata)."""
+    if isinstance(fill, Template):
+        return fill.evaluate, fill.growth
+    bundle = Bundle([fill])
+    return (lambda data, visit: bundle.evaluate(visit, {"input": visit.input})[0]), bundle.growth
+
+
+def compile_result_exit(state: WorkState) -> ResultExit:
+    """ResultSelector, ResultPath, OutputPath and Assign; or Output and Assign."""
+    if state.query_language == "JSONata":
+        return _jsonata_result_exit(state.output, state.assign)
+    select, of_result = (None, SAME) if state.result_selector is None else _template(state.result_selector)
+    write = None if state.result_path is None or state.result_path.source == "$" else state.result_path.write
+    discard = state.result_path is None
+    narrow, of_output = _narrow(state.output_path)
+    # Of (result, raw input): what is written into what, and the path's own names.
+    path_bytes = 0 if write is None or state.result_path is None else 2 * len(state.result_path.source) + 4
+    with_input = 1 if discard or write is not None else 0
+    assert state.assign is None or isinstance(state.assign, Template)
+    assign = state.assign
+
+    def leave(visit: Visit, result: Json, size: int, target: StatePlan | None) -> Leave:
+        raw = visit.input
+        selected = result if select is None else select(result, visit)
+        out = raw if discard else selected if write is None else write(raw, selected)
+        if narrow is not None:
+            out = narrow(out, visit)
+        bound = path_bytes + with_input * visit.size + (0 if discard else of_result.fixed + of_result.of_input * size)
+        bound = of_output.fixed + of_output.of_input * bound
+        if assign is None:
+            return Leave(out, bound, target)
+        assigned = assign.evaluate(result, visit)
+        assert isinstance(assigned, dict)
+        return Leave(out, bound, target, assigned, assign.growth.fixed + assign.growth.of_input * size)
+
+    return leave
+
+
+def _jsonata_result_exit(output: JsonataTemplate | None, assign: Fill | None) -> ResultExit:
+    if output is None and assign is None:
+        return lambda visit, result, size, target: Leave(result, size, target)
+    fill = _jsonata_fill(output, assign)
+
+    def leave(visit: Visit, result: Json, size: int, target: StatePlan | None) -> Leave:
+        states: dict[str, Json] = {"input": visit.input, "result": result}
+        out, bound, assigned, assigned_size = fill(visit, states, result, size)
+        return Leave(out, bound, target, assigned, assigned_size)
+
+    return leave
+
+
+def compile_catcher(catcher: Catcher, *, jsonata: bool) -> CatcherPlan:
+    """What a Catcher makes of the raw input and the Error Output. OutputPath is not applied (recorded; 4.1)."""
+    if jsonata:
+        return CatcherPlan(catcher.error_equals, _jsonata_caught(catcher))
+    path, assign = catcher.result_path, catcher.assign
+    assert assign is None or isinstance(assign, Template)
+
+    def caught(visit: Visit, raw: Json, error: dict[str, Json]) -> tuple[Json, int, dict[str, Json] | None, int]:
+        output = raw if path is None else path.write(raw, error)
+        if assign is None:
+            return output, UNKNOWN.fixed, None, 0
+        assigned = assign.evaluate(error, visit)
+        assert isinstance(assigned, dict)
+        return output, UNKNOWN.fixed, assigned, UNKNOWN.fixed
+
+    return CatcherPlan(catcher.error_equals, caught)
+
+
+def _jsonata_caught(
+    catcher: Catcher,
+) -> Callable[[Visit, Json, dict[str, Json]], tuple[Json, int, dict[str, Json] | None, int]]:
+    if catcher.output is None and catcher.assign is None:
+        return lambda visit, raw, error: (error, UNKNOWN.fixed, None, 0)
+    fill = _jsonata_fill(catcher.output, catcher.assign)
+    return lambda visit, raw, error: fill(visit, {"input": raw, "errorOutput": error}, error, UNKNOWN.fixed)
+
+
+# ── stages ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _narrow(path: Path | None) -> Stage:
+    """InputPath or OutputPath; null gives `{}`."""
+    if path is None:
+        return Stage(lambda data, scope: {}, Growth(2))
+    return _IDENTITY if path.source == "$" else Stage(empty_when_missing(path).evaluate, path.growth)
+
+
+def _template(template: Expression) -> Stage:
+    return Stage(template.evaluate, template.growth)
+
+
+def _merge(path: ResultPath | None, result: Stage) -> Stage:
+    """ResultPath: the result goes into the raw input, sharing all that is off the path."""
+    if path is None:
+        return _IDENTITY
+    if path.source == "$":
+        return result
+    write, (evaluate, growth) = path.write, result
+    bound = Growth(2 * len(path.source) + 4 + growth.fixed, 1 + growth.of_input)
+    if evaluate is None:
+        return Stage(lambda data, scope: write(data, data), bound)
+    find = evaluate
+    return Stage(lambda data, scope: write(data, find(data, scope)), bound)
+
+
+def _chain(first: Stage, second: Stage) -> Stage:
+    growth = second.growth.of(first.growth)
+    if first.evaluate is None:
+        return Stage(second.evaluate, growth)
+    if second.evaluate is None:
+        return Stage(first.evaluate, growth)
+    inner, outer = first.evaluate, second.evaluate
+    return Stage(lambda data, scope: outer(inner(data, scope), scope), growth)

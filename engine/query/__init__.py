@@ -1,0 +1,1 @@
+"""From expression text to a compiled closure: JSONPath, intrinsic functions, payload templates, JSONata. Pure."""

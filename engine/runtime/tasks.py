@@ -1,0 +1,340 @@
+"""Tasks in flight: finds the handler, runs it under cancellation, and makes its outcome mail.
+
+Every way a Task can end (its handler, SendTaskSuccess, an activity worker) enters the execution by `Executions.mail`.
+Time limits of the state are timers of the execution; the limit of one invocation is the handler's own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import from_thread
+from anyio.lowlevel import current_token
+
+from engine.asl.resource import parse_resource
+from engine.errors import ActivityDoesNotExist, InvalidOutput, StatesError, TaskTimedOut
+from engine.integrations.invocation import is_lambda_invoke, json_value
+from engine.integrations.registry import MissingHandler, account_of
+from engine.integrations.request import TaskRequest, UnsupportedTask, Workplace
+from engine.interpreter.messages import TaskDone, TaskError, TaskStarted, TaskSubmitted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
+
+    from engine.asl.resource import Resource
+    from engine.integrations.registry import Handlers
+    from engine.integrations.request import Answer, Handler
+    from engine.interpreter.messages import Event, ScheduleTask, Ticket
+    from engine.jsonvalue import Json
+    from engine.runtime.clock import Clock
+    from engine.runtime.executions import Executions, LiveExecution
+    from engine.store.protocol import ExecutionStore
+
+_RULES_CACHED = 4_096
+"""Handlers remembered by what was asked for; function names may come from data, so there is a bound."""
+
+
+class OpenTask:
+    """A Task that an execution waits for.
+
+    Attributes:
+        is_over: Nobody waits for it any more.
+        scope: Cancels its handler; None while none runs.
+    """
+
+    __slots__ = ("execution", "handler", "heartbeat_seconds", "is_over", "request", "scope", "task_id", "task_token")
+
+    def __init__(
+        self, execution: LiveExecution, task_id: Ticket, request: TaskRequest, handler: Handler | None
+    ) -> None:
+        self.execution = execution
+        self.task_id = task_id
+        self.request = request
+        self.handler = handler
+        self.task_token = request.task_token
+        self.heartbeat_seconds = request.heartbeat_seconds
+        self.is_over = False
+        self.scope: anyio.CancelScope | None = None
+
+
+class Tasks:
+    """The Tasks of one engine.
+
+    Attributes:
+        activities: ARNs of activities that have no handler but workers, with the Tasks that wait for one.
+    """
+
+    def __init__(
+        self,
+        *,
+        executions: Executions,
+        store: ExecutionStore,
+        handlers: Handlers,
+        workplace: Workplace,
+        clock: Clock,
+        group: TaskGroup,
+        wake: Callable[[], None],
+        in_flight_max: int | None,
+    ) -> None:
+        """`wake` is called when a handler has ended. Of `in_flight_max` handlers no more run at once; the rest wait."""
+        self.activities: dict[str, deque[OpenTask]] = {}
+        self._pollers: dict[str, list[anyio.Event]] = {}
+        self._executions = executions
+        self._store = store
+        self._workplace = workplace
+        self._clock = clock
+        self._group = group
+        self._wake = wake
+        self._in_flight_max = in_flight_max
+        self._in_flight = 0
+        self._waiting: deque[OpenTask] = deque()
+        self._find = lru_cache(_RULES_CACHED)(handlers.find)
+        self._token = current_token()
+        self._thread = threading.get_ident()
+
+    # ── starting ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def schedule(self, execution: LiveExecution, command: ScheduleTask) -> None:
+        """See `TaskStarter`."""
+        request = _request(execution, command)
+        function = None
+        if is_lambda_invoke(request) and isinstance(request.arguments, dict):
+            named = request.arguments.get("FunctionName")
+            function = named if isinstance(named, str) else None
+        handler = self._find(
+            request.state, request.resource, function, region=request.region, account=request.account_id
+        )
+        task = OpenTask(execution, command.task_id, request, handler)
+        execution.tasks[task.task_id] = task
+        if handler is None:
+            self._without_handler(task, function)
+        elif handler.fixed_answer is not None:
+            self._answer(task, handler.fixed_answer, is_fixed=True)
+        else:
+            self._clock.hold()
+            self._waiting.append(task)
+            self._start_waiting()
+
+    def _without_handler(self, task: OpenTask, function: str | None) -> None:
+        arn = task.request.resource.arn
+        queue = self.activities.get(arn)
+        if queue is None:
+            fault = MissingHandler([(task.request.state, arn if function is None else f"{arn} of {function}")])
+            self._executions.halt(task.execution, fault, "Engine.MissingHandler")
+            return
+        queue.append(task)
+        for poller in self._pollers.get(arn, ()):
+            poller.set()
+
+    def _start_waiting(self) -> None:
+        while self._waiting and (self._in_flight_max is None or self._in_flight < self._in_flight_max):
+            task = self._waiting.popleft()
+            if task.is_over:
+                self._clock.release()
+                continue
+            self._in_flight += 1
+            task.scope = anyio.CancelScope()
+            self._group.start_soon(self._run, task)
+
+    def cancel(self, task: OpenTask) -> None:
+        """See `TaskStarter`."""
+        task.is_over = True
+        if task.scope is not None:
+            task.scope.cancel()
+
+    # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, task: OpenTask) -> None:
+        assert task.scope is not None
+        assert task.handler is not None
+        answer: Answer | Exception | None = None
+        try:
+            with task.scope:
+                if task.request.resource.kind == "activity":
+                    self._mail(task, TaskStarted(task.task_id, task.handler.name))
+                answer = await task.handler.run(task.request, _TaskChannel(self, task), self._workplace)
+        except (StatesError, UnsupportedTask) as error:
+            answer = error
+        except Exception as error:  # noqa: BLE001  user code is caught where it is called, so this is our own fault
+            if not task.is_over:
+                self._executions.quarantine(task.execution, error)
+        finally:
+            task.scope = None
+            self._in_flight -= 1
+            self._clock.release()
+            self._start_waiting()
+            self._wake()
+        if answer is not None:
+            self._answer(task, answer, is_fixed=False)
+
+    def _answer(self, task: OpenTask, answer: Answer | Exception, *, is_fixed: bool) -> None:
+        """Makes a handler's outcome mail (integrations.md 1.1)."""
+        task_id, resource = task.task_id, task.request.resource
+        if isinstance(answer, UnsupportedTask):
+            self._executions.halt(task.execution, answer, "Engine.UnsupportedTask")
+            return
+        if resource.kind == "service" and resource.pattern == "WAIT_FOR_TASK_TOKEN":
+            if is_fixed:
+                self._mail(task, TaskSubmitted(task_id, {}))
+            elif not isinstance(answer, Exception):
+                self._mail(task, TaskSubmitted(task_id, answer.output))
+                return
+        elif resource.pattern in ("SYNC", "SYNC_2"):
+            self._mail(task, TaskSubmitted(task_id, {}))
+        elif resource.kind == "activity" and is_fixed:
+            assert task.handler is not None
+            self._mail(task, TaskStarted(task_id, task.handler.name))
+        if isinstance(answer, StatesError):
+            self._mail(task, TaskError(task_id, answer.error, answer.cause))
+        else:
+            assert not isinstance(answer, Exception)
+            self._mail(task, TaskDone(task_id, answer.output, answer.output_bytes))
+
+    def _mail(self, task: OpenTask, event: Event) -> None:
+        if not task.is_over:
+            self._executions.mail(task.execution, event)
+
+    # ── from outside ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def send_task_success(self, task_token: str, output: Json) -> None:
+        """SendTaskSuccess (execution.md 13).
+
+        Raises:
+            InvalidToken, TaskTimedOut, InvalidOutput: As AWS does.
+        """
+        try:
+            value, size = json_value(output)
+        except ValueError as error:
+            raise InvalidOutput(str(error)) from None
+        task = self._take(task_token)
+        self._mail(task, TaskDone(task.task_id, value, size))
+
+    def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
+        """SendTaskFailure. Raises InvalidToken, TaskTimedOut."""
+        task = self._take(task_token)
+        self._mail(task, TaskError(task.task_id, error, cause))
+
+    def send_task_heartbeat(self, task_token: str) -> None:
+        """SendTaskHeartbeat. Raises InvalidToken, TaskTimedOut."""
+        owner = self._store.token_owner(task_token)
+        task = self._open(owner.execution_arn, owner.task_id)
+        self._executions.heartbeat(task.execution, task)
+
+    def _take(self, task_token: str) -> OpenTask:
+        owner = self._store.take_token(task_token)
+        task = self._open(owner.execution_arn, owner.task_id)
+        self._executions.retract_due(task.execution, task.task_id)
+        return task
+
+    def _open(self, execution_arn: str, task_id: Ticket) -> OpenTask:
+        execution = self._executions.live.get(execution_arn)
+        task = None if execution is None else execution.tasks.get(task_id)
+        if task is None:
+            raise TaskTimedOut
+        return task
+
+    def heartbeat(self, task: OpenTask) -> None:
+        """A heartbeat from a Task's own handler. Raises TaskTimedOut."""
+        if task.is_over:
+            raise TaskTimedOut
+        self._executions.heartbeat(task.execution, task)
+
+    def add_activity(self, activity_arn: str) -> None:
+        """From now on Tasks of this activity wait for a worker, unless they have a handler."""
+        self.activities.setdefault(activity_arn, deque())
+
+    async def get_activity_task(
+        self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
+    ) -> tuple[str, Json] | None:
+        """GetActivityTask: token and input of the oldest Task that waits for a worker; None when none came in time.
+
+        Raises:
+            ActivityDoesNotExist: No such activity.
+        """
+        queue = self.activities.get(activity_arn)
+        if queue is None:
+            raise ActivityDoesNotExist(activity_arn)
+        with anyio.move_on_after(wait_seconds):
+            while True:
+                while queue:
+                    task = queue.popleft()
+                    if not task.is_over:
+                        self._mail(task, TaskStarted(task.task_id, worker_name))
+                        assert task.task_token is not None
+                        return task.task_token, task.request.arguments
+                poller = anyio.Event()
+                pollers = self._pollers.setdefault(activity_arn, [])
+                pollers.append(poller)
+                try:
+                    await poller.wait()
+                finally:
+                    pollers.remove(poller)
+        return None
+
+    def in_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        """Calls something of ours from whatever thread a handler runs in, and raises what it raises."""
+        if threading.get_ident() == self._thread:
+            function(*arguments)
+            return
+        try:
+            from_thread.run_sync(function, *arguments, token=self._token)
+        except anyio.RunFinishedError:
+            raise TaskTimedOut from None
+
+
+class _TaskChannel:
+    """The `Channel` of one Task."""
+
+    __slots__ = ("_task", "_tasks")
+
+    def __init__(self, tasks: Tasks, task: OpenTask) -> None:
+        self._tasks = tasks
+        self._task = task
+
+    def now(self) -> int:
+        return self._tasks._clock.now()  # noqa: SLF001  of the same module
+
+    def heartbeat(self) -> None:
+        self._tasks.in_loop(self._tasks.heartbeat, self._task)
+
+    def send_task_success(self, task_token: str, output: Json) -> None:
+        self._tasks.in_loop(self._tasks.send_task_success, task_token, output)
+
+    def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
+        self._tasks.in_loop(self._tasks.send_task_failure, task_token, error, cause)
+
+    def send_task_heartbeat(self, task_token: str) -> None:
+        self._tasks.in_loop(self._tasks.send_task_heartbeat, task_token)
+
+
+def _request(execution: LiveExecution, command: ScheduleTask) -> TaskRequest:
+    about = execution.snapshot.execution
+    return TaskRequest(
+        execution_arn=about.arn,
+        execution_name=about.name,
+        state=command.state,
+        resource=_parsed(command.resource),
+        arguments=command.arguments,
+        attempt=command.attempt,
+        entered=command.entered,
+        redrive_count=command.redrive,
+        region=about.region,
+        account_id=account_of(about.arn),
+        task_token=command.task_token,
+        deadline=command.deadline,
+        heartbeat_seconds=command.heartbeat_seconds,
+        role_arn=command.role_arn,
+    )
+
+
+@lru_cache(_RULES_CACHED)
+def _parsed(arn: str) -> Resource:
+    resource = parse_resource(arn)
+    assert resource is not None, f"the parser let a Resource through that it cannot read: {arn}"
+    return resource

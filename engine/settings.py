@@ -1,0 +1,34 @@
+"""Every environment variable that the engine reads, read once into a frozen value.
+
+ASL_REGION, else AWS_REGION, else AWS_DEFAULT_REGION    region in the ARNs we mint; default `us-east-1`
+ASL_ACCOUNT_ID                                          account in the ARNs we mint; default `000000000000`
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REGION = "us-east-1"
+ACCOUNT_ID = "000000000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says; an argument given to the engine goes before it."""
+
+    region: str = REGION
+    account_id: str = ACCOUNT_ID
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Reads `environment`, by default that of the process. A variable that is set but empty counts as absent."""
+        read = (os.environ if environment is None else environment).get
+        return cls(
+            region=read("ASL_REGION") or read("AWS_REGION") or read("AWS_DEFAULT_REGION") or REGION,
+            account_id=read("ASL_ACCOUNT_ID") or ACCOUNT_ID,
+        )

@@ -1,0 +1,36 @@
+"""Measures, prints the score table, and puts it into a document: `python -m tests.conformance [docs/compatibility.md]`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.conformance.scores import report
+
+BEGIN, END = "<!-- conformance -->", "<!-- /conformance -->"
+
+
+def with_section(document: str, section: str) -> str:
+    """The document with the text between its markers replaced.
+
+    Raises:
+        ValueError: It has no markers.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"expected the markers {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{section}\n{END}{after}"
+
+
+def main(arguments: list[str]) -> None:
+    """Prints the report; rewrites the marked section of the file that is named."""
+    section = report()
+    sys.stdout.write(section)
+    for name in arguments:
+        path = Path(name)
+        path.write_text(with_section(path.read_text(encoding="utf-8"), section), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

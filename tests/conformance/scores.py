@@ -1,0 +1,144 @@
+"""Replays everything and counts: the score table of docs/compatibility.md."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from tests.conformance.cases import Case, all_cases
+from tests.conformance.compare import EXEMPT, Difference, outside
+from tests.conformance.engine_adapter import engine_adapter, needs_more
+from tests.conformance.known_misses import load_misses, misses_of
+from tests.conformance.recorded_history import recorded_executions, replay_history
+from tests.conformance.replay import replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tests.conformance.known_misses import Misses
+
+CONVERSATIONS = "known_misses.toml"
+HISTORIES = "known_misses_histories.toml"
+"""The lists of known misses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one case, or of one history of it.
+
+    Attributes:
+        level_1: Differences without the paths that the case itself marks as not matched by the source project.
+        level_2: Differences from everything that AWS answered, but HTTP metadata and request ids.
+        is_partial: Some texts were left out at both levels, because they are an emulator's and not AWS's.
+    """
+
+    case: Case
+    level_1: Sequence[Difference]
+    level_2: Sequence[Difference]
+    is_partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """All results, and the cases that were left for later with the reason."""
+
+    results: Sequence[Result]
+    later: Sequence[tuple[Case, str]]
+
+
+_Row: TypeAlias = tuple[str, ...]
+
+
+def result_of(case: Case, differences: Sequence[Difference]) -> Result:
+    """The differences of a case at both levels."""
+    foreign = case.paths_not_from_aws
+    differences = outside(differences, foreign)
+    level_1 = outside(differences, [*EXEMPT, *case.unmatched_paths])
+    return Result(case, level_1, outside(differences, EXEMPT), bool(foreign))
+
+
+def replay_case(case: Case) -> Result:
+    """Replays a whole conversation against the engine."""
+    with engine_adapter() as adapter:
+        return result_of(case, replay(case, adapter))
+
+
+def replay_histories(case: Case) -> list[Result]:
+    """Drives the interpreter by each history of a case that was recorded."""
+    return [result_of(case, replay_history(case, recorded)) for recorded in recorded_executions(case)]
+
+
+@cache
+def conversations() -> Scores:
+    """Every case whose operations the library has."""
+    later = [(case, why) for case in all_cases() if (why := needs_more(case)) is not None]
+    left = {case.file for case, _ in later}
+    return Scores([replay_case(case) for case in all_cases() if case.file not in left], later)
+
+
+@cache
+def histories() -> Scores:
+    """Every recorded history, whatever services its Tasks called."""
+    cases = [case for case in all_cases() if any(recorded_executions(case))]
+    later = [(case, "Distributed Map") for case in cases if case.runs_distributed_map()]
+    left = {case.file for case, _ in later}
+    return Scores([result for case in cases if case.file not in left for result in replay_histories(case)], later)
+
+
+def report() -> str:
+    """Both tables and all misses, as Markdown."""
+    parts = [
+        "### Conversations: API calls as recorded, answered by the engine",
+        _tables(conversations(), "cases", load_misses(CONVERSATIONS)),
+        "### Histories: the interpreter driven by what the Tasks answered in the recording",
+        _tables(histories(), "histories", load_misses(HISTORIES)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(scores: Scores, what: str, misses: Misses) -> str:
+    areas = Counter(result.case.area for result in scores.results)
+    level_1 = Counter(result.case.area for result in scores.results if not result.level_1)
+    level_2 = Counter(result.case.area for result in scores.results if not result.level_2)
+    rows = [(area, str(n), _share(level_1[area], n), _share(level_2[area], n)) for area, n in sorted(areas.items())]
+    whole = areas.total()
+    rows.append(("**all**", str(whole), _share(level_1.total(), whole), _share(level_2.total(), whole)))
+    parts = [_table(("area", what, "level 1", "level 2"), rows)]
+    if any(result.is_partial for result in scores.results):
+        partial = sum(result.is_partial for result in scores.results)
+        parts.append(
+            f"Of {partial} cases the error's text is left out at both levels: what was recorded there is not AWS's "
+            "(`Error=ValueError Args=...`). Their error code counts."
+        )
+    missed = _missed_rows(scores.results, misses)
+    if missed:
+        parts.append(_table(("missed", "level", "where", "why"), missed))
+    if scores.later:
+        reasons = Counter(reason for _, reason in scores.later)
+        counted = ", ".join(f"{reason}: {n}" for reason, n in sorted(reasons.items()))
+        parts.append(f"Not counted here, because of what they need: {counted}.")
+    return "\n\n".join(parts)
+
+
+def _missed_rows(results: Iterable[Result], misses: Misses) -> list[_Row]:
+    rows: dict[_Row, None] = {}
+    for result in results:
+        if result.level_2:
+            level = "1 and 2" if result.level_1 else "2"
+            for miss in misses_of(result.case, misses):
+                rows[result.case.file, level, ", ".join(f"`{path}`" for path in miss.paths), miss.reason] = None
+            listed = [path for miss in misses_of(result.case, misses) for path in miss.paths]
+            for difference in outside(result.level_2, listed):
+                rows[result.case.file, level, f"`{difference.path}`", "not explained"] = None
+    return list(rows)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({100 * part / whole:.1f} %)" if part != whole else f"{part} (100 %)"
+
+
+def _table(head: _Row, rows: Iterable[_Row]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,65 @@
+"""Functions that tests run in other processes, where they must be importable."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import engine
+
+if TYPE_CHECKING:
+    from engine import HandlerContext
+
+
+def pid(event):
+    return os.getpid()
+
+
+def echo(event):
+    print("noise on stdout")  # noqa: T201
+    return event
+
+
+async def echo_async(event):
+    return event
+
+
+def facts(event, context: HandlerContext):
+    return [context.state, context.attempt, context.idempotency_key, context.get_remaining_time_in_millis() > 0]
+
+
+def fail(event):
+    raise ValueError("no")
+
+
+def fail_exactly(event):
+    raise engine.TaskFailed("Out.Of.Stock", "none left")
+
+
+def leave(event):
+    os._exit(3)
+
+
+def exit_politely(event):
+    sys.exit(1)
+
+
+def hang(event):
+    threading.Event().wait()
+
+
+def finish_own_token(event, context: HandlerContext):
+    context.heartbeat()
+    try:
+        context.send_task_success(1, task_token="nonsense")
+    except engine.InvalidToken as error:
+        context.send_task_success(str(error))
+
+
+def beat_until_told(event, context: HandlerContext):
+    while True:
+        context.heartbeat()
+        time.sleep(0.01)
