@@ -160,14 +160,22 @@ class Engine:
         return _wait(self._portal, self._engine.create_state_machine, definition, name, type=type)
 
     def start_execution(
-        self, machine: StateMachineHandle | Definition, input: Json = library.NO_INPUT, *, name: str | None = None
+        self,
+        machine: StateMachineHandle | Definition,
+        input: Json | bytes = library.NO_INPUT,
+        *,
+        name: str | None = None,
     ) -> ExecutionHandle:
         """See `engine.Engine.start_execution`."""
         handle = _wait(self._portal, self._engine.start_execution, machine, input, name=name)
         return ExecutionHandle(self._portal, handle)
 
     def run(
-        self, machine: StateMachineHandle | Definition, input: Json = library.NO_INPUT, *, name: str | None = None
+        self,
+        machine: StateMachineHandle | Definition,
+        input: Json | bytes = library.NO_INPUT,
+        *,
+        name: str | None = None,
     ) -> Json:
         """See `engine.Engine.run`."""
         return _wait(self._portal, self._engine.run, machine, input, name=name)

@@ -7,7 +7,7 @@ class StatesError(Exception):
     """A state failed. This is data: Retry and Catch look at it, and an uncaught one ends the execution.
 
     Attributes:
-        error: The Error Name, such as `States.Timeout` or a name of the user's own; None when a Task was failed without one.
+        error: The Error Name, such as `States.Timeout` or the user's own; None when a Task was failed without one.
         cause: Text for a person; None when there is none.
         location: For `States.QueryEvaluationError`: the field at fault, such as `Output/result`.
         located: The cause is only the tail of AWS's text: whoever knows the state puts

@@ -21,7 +21,7 @@ from engine.integrations.threads import THREADS_MAX as THREADS_MAX
 from engine.interpreter.history import as_aws
 from engine.interpreter.plan import compile_plan
 from engine.interpreter.snapshot import Execution
-from engine.jsonvalue import PAYLOAD_BYTES_MAX
+from engine.jsonvalue import PAYLOAD_BYTES_MAX, decode
 from engine.outcome import ExecutionFailed, described
 from engine.runtime.clock import SystemClock, VirtualClock
 from engine.runtime.worker import Worker, not_redrivable_now
@@ -288,7 +288,7 @@ class Engine:
     async def start_execution(
         self,
         machine: StateMachineHandle | Definition,
-        input: Json = NO_INPUT,
+        input: Json | bytes = NO_INPUT,
         *,
         name: str | None = None,
     ) -> ExecutionHandle:
@@ -296,7 +296,7 @@ class Engine:
 
         Args:
             machine: Made by this engine's `create_state_machine`; or a definition, which runs as STANDARD.
-            input: Any JSON value; `{}` when not given.
+            input: Any JSON value; `{}` when not given. Bytes are JSON text, which the history then shows as it is.
             name: Of the execution; a UUID when not given. While it runs, the same name and input give the same one.
 
         Raises:
@@ -310,7 +310,7 @@ class Engine:
     async def run(
         self,
         machine: StateMachineHandle | Definition,
-        input: Json = NO_INPUT,
+        input: Json | bytes = NO_INPUT,
         *,
         name: str | None = None,
     ) -> Json:
@@ -321,7 +321,7 @@ class Engine:
         """The handle of an execution that was started here. Raises ExecutionDoesNotExist."""
         return ExecutionHandle(self, self._worker.find(execution_arn))
 
-    def _start(self, machine: StateMachineHandle, given: Json, name: str | None) -> LiveExecution:
+    def _start(self, machine: StateMachineHandle, given: Json | bytes, name: str | None) -> LiveExecution:
         if not machine.is_checked:
             check_handlers(
                 self._handlers,
@@ -331,7 +331,10 @@ class Engine:
                 activities=self._worker.tasks.activities,
             )
             machine.is_checked = True
+        input_text = None
         try:
+            if isinstance(given, bytes):
+                input_text, given = given.decode(), decode(given)
             value, size = json_value(given)
         except ValueError as error:
             raise InvalidExecutionInput(str(error)) from None
@@ -359,6 +362,7 @@ class Engine:
             payload_bytes_max=self._payload_bytes_max,
             history_events_max=self._history_events_max,
             region=self._region,
+            input_text=input_text,
         )
         return self._worker.start(machine.plan, execution)
 

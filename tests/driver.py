@@ -28,7 +28,7 @@ from engine.interpreter.snapshot import Ending, Execution, Snapshot, Transition,
 from engine.jsonvalue import PAYLOAD_BYTES_MAX, Json, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from engine.interpreter.messages import Event, Ticket
 
@@ -75,7 +75,7 @@ class Drive:
 
     def __init__(
         self,
-        definition: str | Mapping[str, Any],
+        definition: str | dict[str, Any],
         data: Json = None,
         *,
         answer: Callable[[ScheduleTask], Event | None] | None = None,

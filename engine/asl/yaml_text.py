@@ -83,12 +83,13 @@ def read_yaml(text: str) -> YamlReading:
         raise TooDeep(0) from None
     reading = YamlReading()
     if root is not None:
-        reading.value = _Reader(reading).value(root, ())
+        reading.value = _Reader(text, reading).value(root, ())
     return reading
 
 
 class _Reader:
-    def __init__(self, reading: YamlReading) -> None:
+    def __init__(self, text: str, reading: YamlReading) -> None:
+        self.text = text
         self.reading = reading
         self.left = _VALUES_MAX
 
@@ -100,7 +101,7 @@ class _Reader:
             raise _invalid(f"aliases make this more than {_VALUES_MAX:,} values", node)
         self.reading.values[place] = _span(node)
         if isinstance(node, ScalarNode):
-            return _scalar(node)
+            return _scalar(node, self.text)
         if len(place) >= DEPTH_MAX:
             raise TooDeep(node.start_mark.index)
         if isinstance(node, SequenceNode) and node.tag == _PREFIX + "seq":
@@ -138,7 +139,7 @@ class _Reader:
                 raise _invalid("'<<' takes a mapping or a list of mappings", node)
             if len(place) >= DEPTH_MAX:
                 raise TooDeep(node.start_mark.index)
-            inner = _Reader(YamlReading())
+            inner = _Reader(self.text, YamlReading())
             inner.left = self.left
             for name, value in inner.mapping(source, (*place, "<<")).items():
                 members.setdefault(name, value)
@@ -146,11 +147,11 @@ class _Reader:
         return members
 
 
-def _scalar(node: ScalarNode) -> Json:
+def _scalar(node: ScalarNode, written: str) -> Json:
     if node.tag not in _SCALAR_TAGS:
         raise _tagged(node)
     text: str = node.value
-    if node.style is not None or node.tag == _PREFIX + "str":
+    if node.style is not None or (node.tag == _PREFIX + "str" and _has_tag(node, written)):
         return text
     if text in _CONSTANTS:
         return _CONSTANTS[text]
@@ -160,6 +161,11 @@ def _scalar(node: ScalarNode) -> Json:
         return decode(text)
     except InvalidJson as error:
         raise _invalid(error.reason, node) from None
+
+
+def _has_tag(node: ScalarNode, written: str) -> bool:
+    """Whether a plain scalar has a tag of its own, such as `!!str 1e3`: what stands before its text tells."""
+    return "!" in written[node.start_mark.index : node.end_mark.index].removesuffix(node.value)
 
 
 def _key(node: Node) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.asl.program import StateMachine
     from engine.asl.source import Syntax
     from engine.asl.states import MachineType
+    from engine.jsonvalue import Json
 
 STDIN = "-"
 
@@ -35,12 +36,14 @@ class Definition:
     Attributes:
         file: As the user named it; `<stdin>` for `-`.
         text: What was in it.
+        syntax: Which of the two it was read as.
         program: None when there is an ERROR.
         diagnostics: Everything that was found, warnings too.
     """
 
     file: str
     text: str
+    syntax: Syntax
     program: StateMachine | None
     diagnostics: tuple[Diagnostic, ...]
 
@@ -54,8 +57,16 @@ class Definition:
         """Whether it cannot be used."""
         return self.program is None
 
+    def source(self) -> str | dict[str, Json]:
+        """What the library takes: JSON text, or what the YAML stands for."""
+        if self.syntax == "JSON":
+            return self.text
+        from engine.asl.source import read_source
 
-def read_definition(path: str, *, type: MachineType = "STANDARD", name: str | None = None) -> Definition:
+        return read_source(self.text, self.syntax).value
+
+
+def read_definition(path: str, *, type: MachineType = "STANDARD") -> Definition:
     """Reads and parses a definition; everything wrong with it is in the diagnostics.
 
     Raises:
@@ -66,10 +77,11 @@ def read_definition(path: str, *, type: MachineType = "STANDARD", name: str | No
     data = _read(path)
     text = data.decode("utf-8-sig", "replace")
     file = "<stdin>" if path == STDIN else path
+    syntax = _syntax(path, text)
     if _is_template(text):
-        return Definition(file=file, text=text, program=None, diagnostics=(_template_diagnostic(),))
-    parsed = parse(data, syntax=_syntax(path, text), type=type, name=name)
-    return Definition(file=file, text=text, program=parsed.program, diagnostics=parsed.diagnostics)
+        return Definition(file=file, text=text, syntax=syntax, program=None, diagnostics=(_template_diagnostic(),))
+    parsed = parse(data, syntax=syntax, type=type)
+    return Definition(file=file, text=text, syntax=syntax, program=parsed.program, diagnostics=parsed.diagnostics)
 
 
 def machine_name(path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ from engine.asl.program import MapState, ParallelState, TaskState, flows_of
 from engine.cli.streams import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from engine.asl.program import Flow, State, StateMachine
     from engine.jsonvalue import Json
     from engine.outcome import ExecutionFailed
@@ -88,13 +85,8 @@ def _recovery_lines(state: State) -> list[str]:
         return []
     lines = []
     if state.retry:
-        retriers = (f"{", ".join(each.error_equals)} at most {each.max_attempts} times" for each in state.retry)
+        retriers = (f"{', '.join(each.error_equals)} at most {each.max_attempts} times" for each in state.retry)
         lines.append(_labelled("its Retry", "; ".join(retriers)))
     if state.catch:
         lines.append(_labelled("its Catch", "; ".join(", ".join(each.error_equals) for each in state.catch)))
     return lines
-
-
-def command_line(program: str, words: Iterable[str]) -> str:
-    """The words quoted for a shell, after the program as it was called."""
-    return f"{program} {shlex.join(words)}"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+INTERRUPTED = "Interrupted by the user"
+"""Cause of the executions that were stopped by a signal."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+import re
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -26,6 +28,8 @@ _STEPS_SHOWN = 10
 _CAUSE_SHOWN = 200
 """Characters of a cause in a line; the whole of it comes with the failure."""
 
+_ERROR_MESSAGE = re.compile(r'\{(?:"errorType":"[^"\\]*",)?"errorMessage":(?P<message>"(?:[^"\\]|\\.)*")')
+
 
 class LinesView:
     """One line for whatever happens, with its time on the execution's clock.
@@ -38,13 +42,16 @@ class LinesView:
         self._progress = ExecutionProgress(program)
         self._trace = trace
 
-    def __enter__(self) -> LinesView:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Nothing is left open."""
+    def __exit__(self, *error: object) -> None:
+        """Nothing was opened."""
 
-    def observe(self, _execution_arn: str, transition: Transition) -> None:
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def observe(self, _execution_arn: str, transition: Transition, /) -> None:
         """Tells what a transition did."""
         happenings = self._progress.observe(transition)
         if self._trace:
@@ -101,11 +108,9 @@ def _text_of(happening: Happening, state_type: str) -> str | None:
         case "attempt":
             return "started" if happening.number == 1 else f"attempt {happening.number}{after}"
         case "failed":
-            cause = (happening.cause or "").partition("\n")[0]
-            cause = cause if len(cause) <= _CAUSE_SHOWN else cause[:_CAUSE_SHOWN] + "…"
-            return click.style(f"failed{after}: {happening.error or 'no error name'}", fg="red") + (
-                f": {cause}" if cause else ""
-            )
+            cause = _in_short(happening.cause or "")
+            said = click.style(f"failed{after}: {happening.error or 'no error name'}", fg="red")
+            return f"{said}: {cause}" if cause else said
         case "caught":
             return f"caught {happening.error}{after}"
         case "exited":
@@ -116,6 +121,15 @@ def _text_of(happening: Happening, state_type: str) -> str | None:
             return f"started, {happening.total} items"
         case "iteration":
             return f"{happening.number}/{happening.total} items done"
+
+
+def _in_short(cause: str) -> str:
+    """One line of a cause: the message, when it is a Lambda error's JSON."""
+    found = _ERROR_MESSAGE.match(cause)
+    if found is not None:
+        cause = json.loads(found["message"])
+    cause = cause.partition("\n")[0]
+    return cause if len(cause) <= _CAUSE_SHOWN else f"{cause[:_CAUSE_SHOWN]}…"
 
 
 def _path_text(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -51,14 +51,14 @@ class LiveView:
             vertical_overflow="visible",
         )
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> Self:
         self._live.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def observe(self, _execution_arn: str, transition: Transition) -> None:
+    def observe(self, _execution_arn: str, transition: Transition, /) -> None:
         """Takes in what a transition did; it is shown when the table is redrawn next."""
         with self._lock:
             self._progress.observe(transition)
@@ -104,8 +104,10 @@ class LiveView:
         return icon, name, state.type, said, self._time(state)
 
     def _time(self, state: StateProgress) -> str:
+        if state.maps:
+            return ""  # the sum over iterations that ran side by side would be taken for a time that passed
         milliseconds = state.milliseconds
-        if state.open and state.maps == 0:
+        if state.open:
             since_observed = time.monotonic() - self._observed_at
             milliseconds += self._progress.now - state.entered_at + round(since_observed * 1_000)
         return duration(milliseconds) if milliseconds or state.open else ""

@@ -110,13 +110,16 @@ class StateProgress:
 
 @dataclass(slots=True)
 class _Visit:
-    """A visit of a state that has not ended."""
+    """A visit of a state that has not ended. `follows`: the event before it, which EvaluationFailed may follow too."""
 
     number: int
     entered_at: int
+    follows: int
     attempts: int = 0
     error: str | None = None
     retrying: bool = False
+    items: int = 0
+    items_done: int = 0
 
 
 class _Place(NamedTuple):
@@ -167,9 +170,7 @@ class ExecutionProgress:
         payload: Any = event[3] if len(event) > 3 else None
         here: _Place | None = before
         if kind.endswith("StateEntered") and name is not None:
-            here, happenings = self._entered(index, name, before)
-            if not before.keeps:
-                self._places.pop(event[1], None)
+            here, happenings = self._entered(index, name, event[1], before)
         elif kind.endswith("StateExited") and name is not None:
             here, happenings = self._exited(index, name, before)
             self._places.pop(event[1], None)
@@ -178,9 +179,12 @@ class ExecutionProgress:
         elif kind in _FAILURES:
             happenings = self._failure(index, before, payload or {})
         elif kind in _FORKS_STARTED:
-            here, happenings = self._fork_started(index, before, payload)
+            here, happenings = self._fork_started(index, kind, before, payload)
         elif kind in _FORKS_FAILED:
             here, happenings = self._fork_failed(kind, before)
+        elif kind == "EvaluationFailed":
+            failed = self.states[payload["state"]]
+            here, happenings = _Place(failed.name, before.path[: failed.maps]), []
         elif kind.startswith("MapIteration") and name is not None:
             here, happenings = self._iteration(index, kind, name, payload, before)
         else:
@@ -189,19 +193,20 @@ class ExecutionProgress:
             self._places[event_id] = here
         yield from happenings
 
-    def _entered(self, index: int, name: str, before: _Place) -> tuple[_Place, list[Happening]]:
+    def _entered(self, index: int, name: str, follows: int, before: _Place) -> tuple[_Place, list[Happening]]:
         state = self.states[name]
         path = before.path[: state.maps]
         state.open += 1
         state.entered_at = self.now
         state.attempts = 0
-        self._open[name, path] = _Visit(state.visits, self.now)
+        self._open[name, path] = _Visit(state.visits, self.now, -1 if before.keeps else follows)
         return _Place(name, path), [Happening("entered", name, path, index, state.visits)]
 
     def _exited(self, index: int, name: str, before: _Place) -> tuple[_Place, list[Happening]]:
         state = self.states[name]
         path = before.path[: state.maps]
         visit = self._open.pop((name, path))
+        self._places.pop(visit.follows, None)
         self._close(state, visit)
         state.done += 1
         state.caught += visit.error is not None
@@ -225,37 +230,43 @@ class ExecutionProgress:
         happening = self._happening("failed", before.state, before.path, index, visit)
         return [happening._replace(cause=details.get("cause"))]
 
-    def _fork_started(self, index: int, before: _Place, items: int) -> tuple[_Place, list[Happening]]:
-        # A retried Map or Parallel starts again without a word about what its last attempt left behind.
-        path = before.path[: self.states[before.state].maps]
-        name = before.state
-        while (name, path) not in self._open:
-            name = self.states[name].parent or ""
-            path = path[: self.states[name].maps]
+    def _fork_started(self, index: int, kind: str, before: _Place, items: int) -> tuple[_Place, list[Happening]]:
+        name, path = self._fork_at(kind, before)
         state, visit = self.states[name], self._open[name, path]
-        if visit.attempts:
-            self._drop_inside(name, path)
+        if visit.attempts:  # a retry, of which there is no other word
+            self._drop_inside(name, path, before)
+            state.items -= visit.items
+            state.items_done -= visit.items_done
         visit.attempts += 1
-        visit.error = None
+        visit.items_done = 0
         state.attempts = visit.attempts
         if state.type == "Parallel":
             return _Place(name, path, keeps=True), []
+        visit.items = items
         state.items += items
         return _Place(name, path, keeps=True), [Happening("items", name, path, index, visit.number, total=items)]
 
     def _fork_failed(self, kind: str, before: _Place) -> tuple[_Place, list[Happening]]:
-        """Its name is not in the event: it is the state that failed itself, or else the one around what failed."""
+        name, path = self._fork_at(kind, before)
+        visit = self._open[name, path]
+        visit.error = self.states[name].error = self._error_inside(name, path) or "failed"
+        self._drop_inside(name, path, before)
+        return _Place(name, path), []
+
+    def _fork_at(self, kind: str, before: _Place) -> tuple[str, Path]:
+        """Which Map or Parallel an event is about that does not name it.
+
+        It is the state of the event before, or the nearest around it: of that type, and not one that has failed.
+        """
         name: str | None = before.state
         while name is not None:
             state = self.states[name]
             path = before.path[: state.maps]
             visit = self._open.get((name, path))
             if visit is not None and kind.startswith(state.type) and visit.error is None:
-                visit.error = state.error = self._error_inside(name, path) or "failed"
-                self._drop_inside(name, path)
-                return _Place(name, path), []
+                return name, path
             name = state.parent
-        return before, []
+        raise AssertionError(f"{kind} follows {before}, which is in no such state")
 
     def _iteration(
         self, index: int, kind: str, name: str, number: int, before: _Place
@@ -264,9 +275,10 @@ class ExecutionProgress:
         path = before.path[: state.maps]
         if kind == "MapIterationStarted":
             return _Place(name, (*path, (name, number)), keeps=True), []
+        visit = self._open[name, path]
         if kind == "MapIterationSucceeded":
             state.items_done += 1
-        visit = self._open[name, path]
+            visit.items_done += 1
         ended = Happening("iteration", name, path, index, visit.number, number=state.items_done, total=state.items)
         return before._replace(keeps=True), [ended]
 
@@ -277,15 +289,15 @@ class ExecutionProgress:
         errors = (self._open[key].error for key in self._inside(name, path))
         return next((error for error in errors if error is not None), None)
 
-    def _drop_inside(self, name: str, path: Path) -> None:
+    def _drop_inside(self, name: str, path: Path, culprit: _Place) -> None:
         for key in list(self._inside(name, path)):
             visit = self._open.pop(key)
             state = self.states[key[0]]
             self._close(state, visit)
-            if visit.error is None:
-                state.aborted += 1
-            else:
+            if visit.error is not None or key == culprit[:2]:
                 state.failed += 1
+            else:
+                state.aborted += 1
 
     def _inside(self, name: str, path: Path) -> Iterator[tuple[str, Path]]:
         for key in self._open:

@@ -27,15 +27,15 @@ from engine.cli.run_options import Job, Options, read_limits
     help="Of the state machine.",
 )
 @click.option("--real-time/--skip-time", default=False, help="Wait, or skip all waiting (the default).")
-@click.option("--limits", metavar="LIMITS", default="aws", show_default=True, help="aws, off, or KEY=N,... (see above).")
+@click.option("--limits", metavar="LIMITS", default="aws", show_default=True, help="aws, off, or KEY=N,...")
 @click.option("--seed", type=int, metavar="N", help="Draw the same again: jitter, States.UUID, $random and so on.")
-@click.option("-j", "--concurrency", type=click.IntRange(min=1), default=32, show_default=True, help="Of many: at once.")
+@click.option("-j", "--concurrency", type=click.IntRange(min=1), default=32, show_default=True, help="Of many runs.")
 @click.option("--history", metavar="FILE", type=click.Path(dir_okay=False), help="Write the events as AWS shows them.")
 @click.option("--trace", is_flag=True, help="Tell each state's input and output.")
 @click.option("-q", "--quiet", is_flag=True, help="Tell nothing but the output and a failure.")
 @click.option("--output", type=click.Choice(["json", "pretty"]), help="By default pretty on a terminal, else one line.")
 @click.pass_context
-def command(ctx: click.Context, **given: Any) -> int:
+def command(ctx: click.Context, /, **given: Any) -> int:
     r"""Run a state machine here and print its output.
 
     FILE is JSON or YAML; - is stdin. The output goes to stdout, all else to stderr.

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import anyio
 import click
 
 from engine.cli.durations import duration
 from engine.cli.exits import EXIT_OF_STATUS, ExitCode
-from engine.cli.streams import print_json, print_note, stdout_kept_clean
+from engine.cli.failure import failure_text
+from engine.cli.interrupts import INTERRUPTED, interruptible
+from engine.cli.refusals import REFUSALS, refusals_told
+from engine.cli.streams import can_redraw, json_text, print_json, print_note, stdout_kept_clean
+from engine.outcome import ExecutionFailed
+from engine.runtime.executions import ExecutionQuarantined
+from engine.timestamps import iso_timestamp
 
 if TYPE_CHECKING:
     from engine.cli.run_options import Job
     from engine.interpreter.snapshot import Transition
     from engine.jsonvalue import Json
-    from engine.outcome import ExecutionFailed
+    from engine.library import ExecutionHandle
 
 _MS_PER_SECOND = 1_000
 
@@ -58,17 +66,18 @@ class Outcome:
 
     Attributes:
         failed: None when it succeeded.
-        skipped: Milliseconds of waiting that were jumped over.
+        milliseconds: How long it took, on its own clock.
+        skipped_seconds: Waiting that was jumped over.
         abandoned: Handlers that were given up while they ran.
-        history: When it was asked for.
+        history: AWS's events.
     """
 
     output: Json
     failed: ExecutionFailed | None
     milliseconds: int
-    skipped: int
+    skipped_seconds: float
     abandoned: int
-    history: list[dict[str, Any]] | None
+    history: list[dict[str, Any]]
 
 
 def run_one(job: Job, value: Json) -> int:
@@ -77,30 +86,93 @@ def run_one(job: Job, value: Json) -> int:
     Raises:
         click.ClickException: It cannot be started, or a Task cannot be done here.
     """
-    import anyio
-
+    options = job.options
     with stdout_kept_clean(), _view(job) as view, refusals_told():
         outcome = anyio.run(_run, job, value, view)
-    if outcome.history is not None:
-        _write_history(Path(job.options.history or ""), outcome.history)
-    if not job.options.quiet:
+    if options.history is not None:
+        _write_history(Path(options.history), outcome.history)
+    if not options.quiet:
         _tell_end(outcome)
     if outcome.failed is None:
-        print_json(outcome.output, pretty=job.options.pretty)
+        print_json(outcome.output, pretty=options.pretty)
         return ExitCode.SUCCEEDED
-    from engine.cli.failure import failure_text
-
-    print_note(failure_text(outcome.failed, job.program, job.reproduce(value), trace=job.options.trace))
+    print_note(failure_text(outcome.failed, job.program, job.reproduce(value), trace=options.trace))
     return EXIT_OF_STATUS[outcome.failed.status]
 
 
 def _view(job: Job) -> View:
     if job.options.quiet:
         return NoView()
-    if job.options.trace or not _is_capable(sys.stderr):
+    if job.options.trace or not can_redraw(sys.stderr):
         from engine.cli.lines_view import LinesView
 
         return LinesView(job.program, trace=job.options.trace)
     from engine.cli.live_view import LiveView
 
     return LiveView(job.program)
+
+
+async def _run(job: Job, value: Json, view: View) -> Outcome:
+    async with job.engine(view.observe) as engine:
+        machine = await job.machine(engine)
+        handle = await engine.start_execution(machine, value, name=job.options.name)
+        output = await _ended(handle, view)
+        failed = output if isinstance(output, ExecutionFailed) else None
+        described = await handle.describe()
+        assert described.stop_date is not None, "it has ended"
+        return Outcome(
+            output=None if isinstance(output, ExecutionFailed) else output,
+            failed=failed,
+            milliseconds=round((described.stop_date - described.start_date).total_seconds() * _MS_PER_SECOND),
+            skipped_seconds=engine.skipped_seconds,
+            abandoned=engine.abandoned,
+            history=await handle.history() if job.options.history is not None else [],
+        )
+
+
+async def _ended(handle: ExecutionHandle, view: View) -> Json | ExecutionFailed:
+    """Waits for the end; the first Ctrl-C asks for it."""
+    interrupted = anyio.Event()
+
+    def stop(signal_name: str) -> None:
+        print_note(f"{signal_name}: aborting the execution; once more ends asl at once")
+        interrupted.set()
+
+    async def stop_when_interrupted() -> None:
+        await interrupted.wait()
+        await handle.stop(None, INTERRUPTED)
+
+    result: Json | Exception = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(stop_when_interrupted)
+        with interruptible(asyncio.get_running_loop(), stop, view.close):
+            try:
+                result = await handle.result()
+            except (ExecutionFailed, ExecutionQuarantined, *REFUSALS) as error:
+                result = error  # raised below: out of the task group it would come as an ExceptionGroup
+        group.cancel_scope.cancel()
+    if isinstance(result, Exception) and not isinstance(result, ExecutionFailed):
+        raise result
+    return result
+
+
+def _tell_end(outcome: Outcome) -> None:
+    if outcome.failed is None:
+        print_note(f"{click.style('SUCCEEDED', fg='green', bold=True)} after {duration(outcome.milliseconds)}")
+    if outcome.skipped_seconds:
+        skipped = duration(round(outcome.skipped_seconds * _MS_PER_SECOND))
+        print_note(f"{skipped} of waiting skipped (--real-time waits)")
+    if outcome.abandoned:
+        print_note(f"{outcome.abandoned} handlers were given up while they ran; they may have gone on acting")
+
+
+def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """The events as `aws stepfunctions get-execution-history` prints them, timestamps in UTC."""
+    events: list[Json] = [
+        {**event, "timestamp": iso_timestamp(round(event["timestamp"].timestamp() * _MS_PER_SECOND))}
+        for event in history
+    ]
+    try:
+        path.write_text(json_text({"events": events}, pretty=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"--history {path}: {error.strerror}") from error

@@ -95,7 +95,9 @@ class Job:
             words += ["-t", target]
         told = {"--handlers": options.handlers, "--name": options.name}
         told |= {"--type": options.type if options.type != "STANDARD" else None}
-        told |= {"--limits": options.limits if options.limits != "aws" else None, "--seed": str(self.seed)}
+        # What one of many draws depends on the others, so no seed gives it the same again.
+        seed = None if of_many else str(self.seed)
+        told |= {"--limits": options.limits if options.limits != "aws" else None, "--seed": seed}
         for option, given in told.items():
             words += [] if given is None else [option, given]
         words += ["--real-time"] if options.real_time else []

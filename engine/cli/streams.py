@@ -27,6 +27,11 @@ def wants_color(stream: IO[Any]) -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
+    return can_redraw(stream)
+
+
+def can_redraw(stream: IO[Any]) -> bool:
+    """Whether what was written can be written over."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
@@ -39,9 +44,9 @@ def width_of(stream: IO[Any]) -> int:
     return shutil.get_terminal_size((WIDTH, 24)).columns
 
 
-def print_result(text: str) -> None:
+def print_result(text: str, stream: IO[str] | None = None) -> None:
     """Writes a line to stdout. A reader that has gone away is no error: nobody is left to be told."""
-    _print(text, sys.stdout)
+    _print(text, stream or sys.stdout)
 
 
 def print_note(text: str) -> None:
@@ -81,20 +86,34 @@ def print_json(value: Json, *, pretty: bool | None = None) -> None:
 
 
 @contextmanager
-def stdout_kept_clean() -> Iterator[None]:
-    """Inside, whatever writes to stdout writes to stderr: a handler's `print`, and what its child processes say."""
-    result_stream = sys.stdout
+def stdout_kept_clean() -> Iterator[IO[str]]:
+    """Inside, whatever writes to stdout writes to stderr: a handler's `print`, and what its child processes say.
+
+    Gives the stream that still leads to stdout.
+    """
+    outside = sys.stdout
     sys.stdout = sys.stderr
-    kept: int | None = None
-    with suppress(OSError, ValueError):
-        if result_stream.fileno() == 1:
-            result_stream.flush()
-            kept = os.dup(1)
-            os.dup2(2, 1)
+    kept = _moved_to_stderr(outside)
+    results = outside if kept is None else os.fdopen(kept, "w", encoding="utf-8", closefd=False)
     try:
-        yield
+        yield results
     finally:
-        sys.stdout = result_stream
+        sys.stdout = outside
         if kept is not None:
+            with suppress(BrokenPipeError):
+                results.close()
             os.dup2(kept, 1)
             os.close(kept)
+
+
+def _moved_to_stderr(stream: IO[str]) -> int | None:
+    """Makes file descriptor 1 lead to stderr and gives a copy of what it was; None where the stream is not that one."""
+    try:
+        if stream.fileno() != 1:
+            return None
+        stream.flush()
+    except (OSError, ValueError):  # replaced by something in memory, or closed
+        return None
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    return kept

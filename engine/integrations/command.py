@@ -23,6 +23,8 @@ from engine.integrations.invocation import SECONDS_MAX, answer_of, event_of, tim
 from engine.jsonvalue import InvalidJson, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 
     from engine.integrations.request import Answer, Channel, TaskRequest, Workplace
@@ -67,14 +69,7 @@ class Command:
             raise StatesError("Command.InvalidOutput", f"stdout of {self.name} is not JSON: {error}") from None
 
     async def _run(self, event: bytes, environment: dict[str, str], collected: _Output) -> None:
-        process = await anyio.open_process(
-            self._words,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | environment,
-            start_new_session=True,  # one group to kill, and Ctrl-C reaches the engine alone
-        )
+        process = await start_process(self._words, stderr=subprocess.PIPE, env=os.environ | environment)
         try:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -100,6 +95,19 @@ class _Output:
 
     def cause(self) -> str:
         return self.stderr.decode("utf-8", "replace").strip()[-CAUSE_CHARACTERS_MAX:]
+
+
+async def start_process(
+    words: Sequence[str], *, stderr: int | None = None, env: Mapping[str, str] | None = None
+) -> Process:
+    """Starts a process with pipes, in a session of its own: one group to kill, and Ctrl-C reaches the engine alone."""
+    process: Process | None = None
+    with anyio.CancelScope(shield=True):  # cancelled halfway, asyncio would leave pipes open and the child unread
+        process = await anyio.open_process(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env, start_new_session=True
+        )
+    assert process is not None
+    return process
 
 
 def kill_group(process: Process) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from engine.errors import ApiError, StatesError
-from engine.integrations.command import kill_group
+from engine.integrations.command import kill_group, start_process
 from engine.integrations.invocation import exit_error
 from engine.integrations.process_child import HEAD, Call, Job, Reference, Reply, decode_from_child, encode_message
 
@@ -97,14 +96,7 @@ class _Child:
     @classmethod
     async def start(cls) -> _Child:
         start = f"import sys; sys.path[:] = {sys.path!r}; from engine.integrations.process_child import main; main()"
-        process = await anyio.open_process(
-            [sys.executable, "-c", start],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None,
-            start_new_session=True,  # one group to kill, and Ctrl-C reaches the engine alone
-        )
-        return cls(process)
+        return cls(await start_process([sys.executable, "-c", start]))
 
     async def run(self, job: Job, channel: Channel) -> bytes:
         await self._send(job)

@@ -132,26 +132,29 @@ def _jsonata_exit(output: JsonataTemplate | None, assign: Fill | None) -> Exit:
     fill = _jsonata_fill(output, assign)
 
     def leave(visit: Visit, target: StatePlan | None) -> Leave:
-        out, size, assigned, assigned_size = fill(visit, {"input": visit.input}, visit.input, visit.size)
+        states: dict[str, Json] = {"input": visit.input}
+        out, size, assigned, assigned_size = fill(visit, states, visit.size, visit.input, visit.size)
         return Leave(out, size, target, assigned, assigned_size)
 
     return leave
 
 
-_Fill: TypeAlias = Callable[[Visit, dict[str, Json], Json, int], tuple[Json, int, dict[str, Json] | None, int]]
-"""(where, $states, default output, its bound) -> (output, its bound, assigned, its bound)."""
+_Filled: TypeAlias = tuple[Json, int, dict[str, Json] | None, int]
+"""Output and its bound, variables to assign and their bound."""
+
+_Fill: TypeAlias = Callable[[Visit, dict[str, Json], int, Json, int], _Filled]
+"""(where, $states, the bound of its members together, default output, its bound) -> what is filled."""
 
 
 def _jsonata_fill(output: JsonataTemplate | None, assign: Fill | None) -> _Fill:
     """JSONata's Output and Assign, evaluated together: both see the values from before either."""
     assert assign is None or isinstance(assign, JsonataTemplate)
     bundle = Bundle([template for template in (output, assign) if template is not None])
-    bound = bundle.growth.fixed
+    fixed, of_states = bundle.growth
 
-    def fill(
-        visit: Visit, states: dict[str, Json], default: Json, size: int
-    ) -> tuple[Json, int, dict[str, Json] | None, int]:
+    def fill(visit: Visit, states: dict[str, Json], states_size: int, default: Json, size: int) -> _Filled:
         found = bundle.evaluate(visit, states)
+        bound = fixed + of_states * states_size
         assigned = None if assign is None else found[-1]
         assert assigned is None or isinstance(assigned, dict)
         if output is None:
@@ -179,8 +182,8 @@ def _arguments(arguments: JsonataTemplate | None) -> WorkInput:
     if arguments is None:
         return lambda visit: (visit.input, visit.size)
     bundle = Bundle([arguments])
-    bound = bundle.growth.fixed
-    return lambda visit: (bundle.evaluate(visit, {"input": visit.input})[0], bound)
+    fixed, of_states = bundle.growth
+    return lambda visit: (bundle.evaluate(visit, {"input": visit.input})[0], fixed + of_states * visit.size)
 
 
 def compile_fill(fill: Fill) -> tuple[Callable[[Json, Visit], Json], Growth]:
@@ -199,8 +202,7 @@ def compile_result_exit(state: WorkState) -> ResultExit:
     write = None if state.result_path is None or state.result_path.source == "$" else state.result_path.write
     discard = state.result_path is None
     narrow, of_output = _narrow(state.output_path)
-    # Of (result, raw input): what is written into what, and the path's own names.
-    path_bytes = 0 if write is None or state.result_path is None else 2 * len(state.result_path.source) + 4
+    path_bytes = 0 if write is None or state.result_path is None else state.result_path.added_bytes
     with_input = 1 if discard or write is not None else 0
     assert state.assign is None or isinstance(state.assign, Template)
     assign = state.assign
@@ -229,7 +231,7 @@ def _jsonata_result_exit(output: JsonataTemplate | None, assign: Fill | None) ->
 
     def leave(visit: Visit, result: Json, size: int, target: StatePlan | None) -> Leave:
         states: dict[str, Json] = {"input": visit.input, "result": result}
-        out, bound, assigned, assigned_size = fill(visit, states, result, size)
+        out, bound, assigned, assigned_size = fill(visit, states, visit.size + size, result, size)
         return Leave(out, bound, target, assigned, assigned_size)
 
     return leave
@@ -242,7 +244,7 @@ def compile_catcher(catcher: Catcher, *, jsonata: bool) -> CatcherPlan:
     path, assign = catcher.result_path, catcher.assign
     assert assign is None or isinstance(assign, Template)
 
-    def caught(visit: Visit, raw: Json, error: dict[str, Json]) -> tuple[Json, int, dict[str, Json] | None, int]:
+    def caught(visit: Visit, raw: Json, error: dict[str, Json]) -> _Filled:
         output = raw if path is None else path.write(raw, error)
         if assign is None:
             return output, UNKNOWN.fixed, None, 0
@@ -253,13 +255,12 @@ def compile_catcher(catcher: Catcher, *, jsonata: bool) -> CatcherPlan:
     return CatcherPlan(catcher.error_equals, caught)
 
 
-def _jsonata_caught(
-    catcher: Catcher,
-) -> Callable[[Visit, Json, dict[str, Json]], tuple[Json, int, dict[str, Json] | None, int]]:
+def _jsonata_caught(catcher: Catcher) -> Callable[[Visit, Json, dict[str, Json]], _Filled]:
     if catcher.output is None and catcher.assign is None:
         return lambda visit, raw, error: (error, UNKNOWN.fixed, None, 0)
     fill = _jsonata_fill(catcher.output, catcher.assign)
-    return lambda visit, raw, error: fill(visit, {"input": raw, "errorOutput": error}, error, UNKNOWN.fixed)
+    unknown = UNKNOWN.fixed
+    return lambda visit, raw, error: fill(visit, {"input": raw, "errorOutput": error}, unknown, error, unknown)
 
 
 # ── stages ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,7 +284,7 @@ def _merge(path: ResultPath | None, result: Stage) -> Stage:
     if path.source == "$":
         return result
     write, (evaluate, growth) = path.write, result
-    bound = Growth(2 * len(path.source) + 4 + growth.fixed, 1 + growth.of_input)
+    bound = Growth(path.added_bytes + growth.fixed, 1 + growth.of_input)
     if evaluate is None:
         return Stage(lambda data, scope: write(data, data), bound)
     find = evaluate

@@ -1,7 +1,8 @@
 """What all expressions share: what they may read, how they are called, and how large their values can become.
 
-An expression is compiled once, when a definition is parsed, to a closure `(data, scope) -> value`: `data` is its own `$`,
-`scope` everything else it may look at. Nothing here reads a clock or draws a number by itself: both come with the Scope.
+An expression is compiled once, when a definition is parsed, to a closure `(data, scope) -> value`: `data` is its own
+`$`, `scope` everything else it may look at. Nothing here reads a clock or draws a number by itself: both come with the
+Scope.
 """
 
 from __future__ import annotations

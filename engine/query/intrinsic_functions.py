@@ -8,10 +8,8 @@ number.
 from __future__ import annotations
 
 import base64
-import hashlib
 import math
 import re
-import uuid
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -19,6 +17,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from engine.jsonvalue import InvalidJson, Json, decode, equal, json_type, text
+from engine.query.drawing import ALGORITHMS, DOUBLE_BITS, digest, java_double_bits, spelled_uuid
 from engine.query.evaluation import Chance, Growth
 
 CHARACTERS_MAX = 10_000
@@ -29,8 +28,6 @@ ITEMS_MAX = 1_000
 
 _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
-
-_HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
 
 class Refused(Exception):
@@ -160,11 +157,11 @@ def _base64_decode(value: Json) -> Json:
 
 
 def _hash(data: Json, algorithm: Json) -> Json:
-    name = _HASHES.get(_string(algorithm, 2))
-    if name is None:
-        raise Refused(f"argument 2 must be one of {', '.join(_HASHES)}")
+    name = _string(algorithm, 2)
+    if name not in ALGORITHMS:
+        raise Refused(f"argument 2 must be one of {', '.join(ALGORITHMS)}")
     source = data if isinstance(data, str) else text(data)
-    return hashlib.new(name, _short(source, 1).encode(), usedforsecurity=False).hexdigest()
+    return digest(_short(source, 1), name)
 
 
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -213,16 +210,8 @@ def _math_random(chance: Chance, start: Json, end: Json, *seed: Json) -> Json:
     low, high = _long(start, 1), _long(end, 2)
     if low >= high:
         raise Refused("argument 1 must be less than argument 2")
-    bits = _java_random(_long(seed[0], 3)) if seed else chance.getrandbits(53)
-    return low + (bits * (high - low) >> 53)
-
-
-def _java_random(seed: int) -> int:
-    """The 53 bits of the first `nextDouble()` of `java.util.Random(seed)`: 26 of one step, 27 of the next."""
-    multiplier, increment, mask = 0x5DEECE66D, 0xB, (1 << 48) - 1
-    first = (((seed ^ multiplier) & mask) * multiplier + increment) & mask
-    second = (first * multiplier + increment) & mask
-    return ((first >> 22) << 27) + (second >> 21)
+    bits = java_double_bits(_long(seed[0], 3)) if seed else chance.getrandbits(DOUBLE_BITS)
+    return low + (bits * (high - low) >> DOUBLE_BITS)
 
 
 # ── Text ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -300,7 +289,7 @@ def _string_split(value: Json, separators: Json) -> Json:
 
 
 def _uuid(chance: Chance) -> Json:
-    return str(uuid.UUID(int=chance.getrandbits(128), version=4))
+    return spelled_uuid(chance.getrandbits(128))
 
 
 # ── The table ───────────────────────────────────────────────────────────────────────────────────────────────────────

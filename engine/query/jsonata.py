@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from engine.errors import PayloadTooLarge, StatesError
 from engine.jsonvalue import encode, json_type, text
 from engine.query import jsonata_library
+from engine.query.drawing import spelled_uuid
 from engine.query.evaluation import UNKNOWN, Growth
-from engine.query.jsonata_functions import spelled_uuid
 from engine.query.jsonata_library import FAILURES, JsonataError, Program, Single
 from engine.query.jsonata_paths import UNDEFINED, Nothing, follow, whole
 from engine.query.jsonata_templates import JsonataTemplate, Leaf, Place, Problem, compile_template, is_expression
@@ -92,7 +92,7 @@ class Bundle:
         """The values of all leaves, or None when anything is out of the ordinary."""
         found: list[Json] = [None] * len(self._leaves)
         for slot, variable, member, names in self._plain:
-            value = root = _root(variable, member, scope, states)
+            value = root = states[member] if member in states else _root(variable, member, scope, states)
             try:
                 for name in names:
                     value = value[name]  # type: ignore[call-overload, index]
@@ -115,7 +115,7 @@ class Bundle:
             program = self._joined(shadowing)
             variables |= shadowing
         try:
-            values = program(_given(variables, scope, states, context=self._reads_context), None, scope)
+            values = program.run(_given(variables, scope, states, context=self._reads_context), None, scope)
         except FAILURES as error:
             if len(self._joint) > 1 or self._alone or jsonata_library.is_beyond_numbers(error):
                 return False
@@ -179,10 +179,11 @@ def _root(variable: str, member: str | None, scope: Scope, states: dict[str, Jso
 def _given(variables: frozenset[str], scope: Scope, states: dict[str, Json], *, context: bool) -> dict[str, Json]:
     """`$states` and those variables that are assigned, by name."""
     given: dict[str, Json] = {"states": {**states, "context": scope.context()} if context else states}
-    visible = scope.variables
-    for name in variables:
-        if name in visible:
-            given[name] = visible[name]
+    if variables:
+        visible = scope.variables
+        for name in variables:
+            if name in visible:
+                given[name] = visible[name]
     return given
 
 

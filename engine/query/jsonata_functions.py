@@ -8,13 +8,13 @@ arguments are undefined and which are errors, and the texts of those) as measure
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.jsonvalue import InvalidJson, Json, decode
+from engine.query.drawing import ALGORITHMS, DOUBLE_BITS, digest, java_double_bits, spelled_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,6 @@ RANGE_ITEMS_MAX = 360_145
 
 ARITHMETIC = "asl_arithmetic"
 
-_HASHES: Final = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 _INFINITY: Final = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 _INT64_MAX = (1 << 63) - 1
 
@@ -93,39 +92,23 @@ def hash_(text: str | None = None, algorithm: str | None = None, /) -> Json:
         raise _signature_error("hash", 1)
     if algorithm is None:
         return None
-    if algorithm not in _HASHES:
+    if algorithm not in ALGORITHMS:
         raise FunctionError(
             "D3137", f"Hash algorithm '{algorithm}' must be one of SHA-1, SHA-384, SHA-256, SHA-512, MD5"
         )
-    return hashlib.new(_HASHES[algorithm], text.encode(), usedforsecurity=False).hexdigest()
+    return digest(text, algorithm)
 
 
 def random(seed: float | None = None, /) -> Json:
     """`$random()` is uniform in [0, 1); with a seed, the first `nextDouble()` of `java.util.Random`."""
     if seed is None:
         return CHANCE.get().random()
-    return _java_next_double(max(-_INT64_MAX - 1, min(_INT64_MAX, int(seed))))
-
-
-def _java_next_double(seed: int) -> float:
-    """The documented linear congruential generator of `java.util.Random`: 26 and 27 bits make 53."""
-    multiplier, mask = 0x5DEECE66D, (1 << 48) - 1
-    state = ((seed ^ multiplier) & mask) * multiplier + 0xB & mask
-    high = state >> 22
-    state = state * multiplier + 0xB & mask
-    low = state >> 21
-    return float((high << 27) + low) / (1 << 53)
+    return java_double_bits(max(-_INT64_MAX - 1, min(_INT64_MAX, int(seed)))) / (1 << DOUBLE_BITS)
 
 
 def uuid4() -> Json:
     """`$uuid()`: a random UUID, version 4."""
     return spelled_uuid(CHANCE.get().getrandbits(128))
-
-
-def spelled_uuid(bits: int) -> str:
-    """128 random bits as a UUID of version 4 (RFC 9562). By hand: the standard library takes three times as long."""
-    digits = f"{bits & ~(0xF000_C000 << 48) | 0x4000_8000 << 48:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def parse(text: str | None = None, /) -> Json:

@@ -10,7 +10,7 @@ and no input, so that the context is undefined, as at the service.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
 import jlens
 
@@ -19,7 +19,7 @@ from engine.query import jsonata_functions, jsonata_syntax
 from engine.query.jsonata_paths import UNDEFINED, Nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from engine.jsonvalue import Json
     from engine.query.evaluation import Scope
@@ -142,8 +142,12 @@ def _block(source: str) -> str:
     return f"(0; {source})" if source.startswith("/") else f"({source})"
 
 
+Run: TypeAlias = "Callable[[Json, dict[str, Json] | None, Scope], dict[str, Json]]"
+"""(input, bindings, where) -> the members that are neither undefined nor functions; `failure` reads what it raises."""
+
+
 class Program:
-    """An object constructor with expressions as its members: what compiles, and how it is evaluated within limits."""
+    """An object constructor with expressions as its members: what compiles; `run` evaluates it within limits."""
 
     def __init__(
         self,
@@ -170,21 +174,15 @@ class Program:
         body = ", ".join(f'"{name}": {_block(source)}' for name, source in members.items())
         used = {name: ours for name, ours in jsonata_functions.FUNCTIONS.items() if name in mentions}
         self._evaluate: Evaluate = _compiled(f"({bound}{prologue}{{{body}}})", {**used, **functions}).evaluate
-        self._draws = not jsonata_functions.DRAWING.isdisjoint(mentions)
+        draws = not jsonata_functions.DRAWING.isdisjoint(mentions)
+        self.run: Run = self._drawing if draws else self._within
         self._shuffles = "shuffle" in mentions
         # What the payload limit counts is the values, not our braces, names and commas.
         self._frame_bytes = 1 + sum(len(name) + 4 for name in members)
         self._seconds, depth, self._array_items, self._string_bytes = limits
         self._depth = depth + _WRAPPING_LEVELS
 
-    def __call__(self, data: Json, bindings: dict[str, Json] | None, scope: Scope) -> dict[str, Json]:
-        """The members that are neither undefined nor functions.
-
-        Raises:
-            FAILURES: What `failure` translates.
-        """
-        if not self._draws:
-            return self._within(data, bindings, scope)
+    def _drawing(self, data: Json, bindings: dict[str, Json] | None, scope: Scope) -> dict[str, Json]:
         token = jsonata_functions.CHANCE.set(scope.chance)
         try:
             return self._within(data, bindings, scope)
@@ -259,10 +257,10 @@ class Single:
             PayloadTooLarge: The result outgrew the payload limit.
         """
         try:
-            result = self._program(data, bindings, scope)
+            result = self._program.run(data, bindings, scope)
             if "r" not in result:
                 # An object drops functions as it drops what is undefined.
-                kind = self._composed(f"$type({self._source})", self._limits)(data, bindings, scope)
+                kind = self._composed(f"$type({self._source})", self._limits).run(data, bindings, scope)
                 return Nothing.FUNCTION if kind.get("r") == "function" else UNDEFINED
         except FAILURES as error:
             if self._as_service and is_beyond_numbers(error):
@@ -283,7 +281,7 @@ class Single:
         limits = self._limits._replace(depth=3 * self._limits.depth)
         program = self._composed(source, limits, jsonata_functions.ARITHMETIC_FUNCTIONS)
         try:
-            result = program(data, bindings, scope)
+            result = program.run(data, bindings, scope)
         except FAILURES as error:
             raise failure(cause or error) from None
         return result.get("r", UNDEFINED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
@@ -49,6 +50,11 @@ _TESTS = {
     "IsBoolean": "a boolean",
     "IsTimestamp": "a timestamp",
 }
+
+# A path with its steps, in JSONPath or JSONata.
+_PATH = re.compile(r"\$[\w$]*(?:\.[\w*]+|\[[^\[\]]*\])+")
+_STEP = re.compile(r"\.[\w*]+|\[[^\[\]]*\]")
+_PATH_MOST = 32
 
 # Arguments that tell one use of an action from another, the most telling first.
 _TARGET_FIELDS = (
@@ -123,12 +129,15 @@ def describe(state: State) -> Description:
 def rule_label(rule: ChoiceRule) -> str:
     """A Choice rule in short: `$.x > 5 and $.y = true`, or the JSONata expression.
 
-    Tests that only guard another one are left out: `$.x is present and $.x > 5` is `$.x > 5`.
+    Tests that only guard another one are left out: `$.x is present and $.x > 5` is `$.x > 5`. Of a long path its end is
+    kept, which tells rules apart: `$…Config.FileType = "CSV"`.
     """
     if isinstance(rule.condition, And):
         kept = _without_guards(rule.condition.rules)
-        return condition_text(kept[0] if len(kept) == 1 else And(rules=kept))
-    return _rule_text(rule)
+        whole = condition_text(kept[0] if len(kept) == 1 else And(rules=kept))
+    else:
+        whole = _rule_text(rule)
+    return _PATH.sub(lambda found: _path_end(found.group()), whole)
 
 
 def rule_note(rule: ChoiceRule) -> str:
@@ -142,6 +151,18 @@ def _rule_text(rule: ChoiceRule) -> str:
     if isinstance(rule.condition, JsonataTemplate):
         return _shown(rule.condition)
     return condition_text(rule.condition)
+
+
+def _path_end(path: str) -> str:
+    """The last steps of a path that would take more than a line, at least one."""
+    if len(path) <= _PATH_MOST:
+        return path
+    end = ""
+    for step in reversed(_STEP.findall(path)):
+        if end and len(step + end) > _PATH_MOST:
+            break
+        end = step + end
+    return f"$…{end.removeprefix('.')}"
 
 
 def _without_guards(rules: tuple[Condition, ...]) -> tuple[Condition, ...]:

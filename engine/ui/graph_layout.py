@@ -167,7 +167,7 @@ def _sized(node: Node, *, outermost: bool) -> PlacedNode:
     words = _words(node, _TEXT_ROOM)
     wide = max(_CARD_WIDTH_MIN, BAND + _TEXT_LEFT + words.width + _TEXT_RIGHT)
     high = max(_CARD_HEIGHT_MIN, words.height + 2 * _CARD_PADDING)
-    return PlacedNode(node=node, box=Box(x=0, y=0, width=math.ceil(wide), height=math.ceil(high)), words=words)
+    return PlacedNode(node=node, box=Box(x=0, y=0, width=_even(wide), height=_even(high)), words=words)
 
 
 def _sized_container(node: Node) -> PlacedNode:
@@ -176,7 +176,7 @@ def _sized_container(node: Node) -> PlacedNode:
     rows = _rows(widths)
     row_widths = [sum(widths[i] for i in row) + _LANE_GAP * (len(row) - 1) for row in rows]
     words = _words(node, max(*row_widths, BAND + _TEXT_LEFT + _TEXT_ROOM) - BAND - _TEXT_LEFT)
-    inside = math.ceil(max(*row_widths, BAND + _TEXT_LEFT + words.width))
+    inside = _even(max(*row_widths, BAND + _TEXT_LEFT + words.width))
     y = _CONTAINER_PADDING + max(BAND, words.height) + _CONTAINER_PADDING
     lanes: list[Lane] = []
     for row, row_width in zip(rows, row_widths, strict=True):
@@ -189,7 +189,7 @@ def _sized_container(node: Node) -> PlacedNode:
             lanes.append(Lane(box=box, drawing=_moved(drawings[i], x + _LANE_PADDING + spare / 2, y + _LANE_PADDING)))
             x = box.right + _LANE_GAP
         y += high + _LANE_GAP
-    size = Box(x=0, y=0, width=inside + 2 * _CONTAINER_PADDING, height=math.ceil(y - _LANE_GAP + _CONTAINER_PADDING))
+    size = Box(x=0, y=0, width=inside + 2 * _CONTAINER_PADDING, height=_even(y - _LANE_GAP + _CONTAINER_PADDING))
     return PlacedNode(node=node, box=size, words=words, lanes=tuple(lanes))
 
 
@@ -237,7 +237,12 @@ def _label_lines(edge: Edge) -> tuple[str, ...]:
 
 
 def _label_size(lines: tuple[str, ...]) -> Size:
-    return Size(max(width(line, LABEL_SIZE) for line in lines) + 8, len(lines) * LABEL_LEADING + 4)
+    return Size(_even(max(width(line, LABEL_SIZE) for line in lines) + 8), len(lines) * LABEL_LEADING + 4)
+
+
+def _even(pixels: float) -> int:
+    """The next even number: centres then lie on whole pixels, and lines between them are straight."""
+    return 2 * math.ceil(pixels / 2)
 
 
 def _extent(nodes: Iterable[PlacedNode], edges: Iterable[PlacedEdge]) -> Box:

@@ -1,6 +1,6 @@
 """A Graph as a self-contained SVG: no scripts, nothing from elsewhere, light or dark by the viewer's setting.
 
-Structure: the picture's title and description, then for every flow its edges and nodes; what is inside a Parallel or
+Structure: the picture's title and description, then for every flow its nodes and edges; what is inside a Parallel or
 Map is inside its `<g>`. A node's `<g>` has the node's id in `data-id` and the state's name in `data-state`; an edge's
 has `data-source` and `data-target`. What was shortened stands in full in a `<title>`, shown as a tooltip by browsers.
 """
@@ -96,10 +96,11 @@ def _description(graph: Graph, highlight: Mapping[str, Status] | None) -> str:
 
 
 def _drawing_lines(drawing: Drawing, highlight: Mapping[str, Status] | None) -> Iterator[str]:
-    for placed in drawing.edges:
-        yield from _edge_lines(placed)
     for node in drawing.nodes:
         yield from _node_lines(node, highlight)
+    # After the nodes, whose sheets would hide arrowheads; no line runs through a node.
+    for placed in drawing.edges:
+        yield from _edge_lines(placed)
     # Last, so that no line of a neighbour runs over a text.
     for placed in drawing.edges:
         if placed.label is not None:

@@ -1,4 +1,4 @@
-"""Measures, prints the score table, and puts it into a document: `python -m tests.conformance [docs/compatibility.md]`."""
+"""Measures and prints the scores, and puts them into a document: `python -m tests.conformance [FILE]`."""
 
 from __future__ import annotations
 

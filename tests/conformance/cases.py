@@ -47,13 +47,16 @@ class Case:
     @property
     def unmatched_paths(self) -> list[str]:
         """JSONPaths that the source project leaves out of its own comparison."""
-        return self.data.get("paths_the_source_project_does_not_match", [])
+        paths: list[str] = self.data.get("paths_the_source_project_does_not_match", [])
+        return paths
 
     @property
     def paths_not_from_aws(self) -> list[str]:
-        """Where the recorded text is that of an emulator, in whose words no service of AWS speaks: `Error=ValueError Args=...`."""
+        """Where the recorded text is not AWS's but an emulator's: `Error=ValueError Args=...`."""
         texts = [
-            expectation["value"].get("message", "") for step in self.steps for expectation in step.get("expect", ())
+            expectation["value"].get("message", "")
+            for step in self.steps
+            for expectation in step.get("expect", ())
             if isinstance(expectation["value"], dict)
         ]
         return ["$..Error.Message", "$..message"] if any(map(_EMULATOR_TEXT.match, texts)) else []
@@ -61,7 +64,8 @@ class Case:
     @property
     def steps(self) -> list[dict[str, Any]]:
         """The API calls, in order."""
-        return self.data["steps"]
+        steps: list[dict[str, Any]] = self.data["steps"]
+        return steps
 
     def runs_distributed_map(self) -> bool:
         """Whether a Distributed Map is part of a definition that it starts."""
@@ -129,7 +133,7 @@ class Parameters:
         if re.fullmatch(r"u\d+", reference):
             return f"{reference:x<8}"
         step, *path = reference.split(".")
-        value = self.answers.get(step)
+        value: Any = self.answers.get(step)
         try:
             for key in path:
                 value = json.loads(value) if key == "!" else value[int(key) if isinstance(value, list) else key]

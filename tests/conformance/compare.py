@@ -147,7 +147,9 @@ class Comparison:
 
     def _walk_list(self, place: Place, expected: Sequence[Any], got: Sequence[Any], *, opened: bool) -> None:
         if any(pattern.fullmatch(_spelled(place)) for pattern in self._unordered):
-            expected, got = (sorted(values, key=lambda value: json.dumps(value, default=str)) for values in (expected, got))
+            expected, got = (
+                sorted(values, key=lambda value: json.dumps(value, default=str)) for values in (expected, got)
+            )
         for index, value in enumerate(expected):
             member = got[index] if index < len(got) else ABSENT
             self._walk((*place, index), value, member, opened=opened)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.arns import activity_arn, execution_arn, state_machine_arn
 from engine.asl.diagnostics import InvalidDefinition, invalid_definition_message
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
 _REGION = "us-east-1"
 _WORK = ("Task", "LambdaFunction", "Activity")
-_PHASES = {"StartFailed": "START", "SubmitFailed": "SUBMIT", "ScheduleFailed": "START", "Failed": "RUN"}
+_PHASES: Mapping[str, Literal["RUN", "START", "SUBMIT"]] = {
+    "StartFailed": "START",
+    "SubmitFailed": "SUBMIT",
+    "ScheduleFailed": "START",
+    "Failed": "RUN",
+}
 
 
 class OffScript(Exception):
@@ -79,15 +84,15 @@ def recorded_executions(case: Case) -> Iterator[RecordedExecution]:
                 arn = execution_arn(_REGION, ACCOUNT, machine, params.get("name", f"run-{step['id']}"))
                 starts[arn] = params
                 parameters.answers[step["id"]] = {"executionArn": arn}
-            case "stepfunctions", "GetExecutionHistory":
-                start = starts.get(params["executionArn"])
-                for expectation in step.get("expect", ()) if start is not None else ():
+            case "stepfunctions", "GetExecutionHistory" if params["executionArn"] in starts:
+                start = starts[params["executionArn"]]
+                machine_of = machines.get(start["stateMachineArn"])
+                for expectation in step.get("expect", ()):
                     events = "of" not in expectation and expectation["value"].get("events")
-                    machine_arn = start["stateMachineArn"]
-                    if events and machine_arn in machines:
-                        yield RecordedExecution(
-                            key=expectation["key"], machine=machines[machine_arn], start=start, events=events
-                        )
+                    if events and machine_of is not None:
+                        yield RecordedExecution(key=expectation["key"], machine=machine_of, start=start, events=events)
+            case _:
+                pass
 
 
 def replay_history(case: Case, recorded: RecordedExecution) -> list[Difference]:
@@ -141,7 +146,9 @@ class _Script:
 
     def _tell(self, event: Mapping[str, Any]) -> None:
         drive, kind = self._drive, event["type"]
-        family = next((family for family in _WORK if kind.startswith(family) and not kind.startswith("TaskState")), None)
+        family = next(
+            (family for family in _WORK if kind.startswith(family) and not kind.startswith("TaskState")), None
+        )
         if family is not None:
             self._answer(event, kind.removeprefix(family), self._details(event))
         elif kind == "ExecutionAborted":

@@ -10,7 +10,8 @@ from tests.conformance.compare import ABSENT, Comparison, Difference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_REPEATS_MAX = 200
+_REPEAT_SECONDS = 0.2
+_REPEATS_MAX = 500
 _TERMINAL = frozenset({"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"})
 
 
@@ -66,11 +67,12 @@ def replay(case: Case, adapter: Adapter) -> list[Difference]:
 def _call_until(step: Mapping[str, Any], parameters: Parameters, adapter: Adapter) -> tuple[str, dict[str, Any]]:
     """Calls once, or again and again until what the step waits for is there."""
     until = step.get("repeat_until")
-    for _ in range(_REPEATS_MAX if until else 1):
-        outcome, answer = _call(step, parameters, adapter)
+    outcome, answer = _call(step, parameters, adapter)
+    for _ in range(_REPEATS_MAX):
         if until is None or _is_reached(until, answer):
-            return outcome, answer
-        adapter.let_pass(0.2)
+            break
+        adapter.let_pass(_REPEAT_SECONDS)
+        outcome, answer = _call(step, parameters, adapter)
     return outcome, answer
 
 

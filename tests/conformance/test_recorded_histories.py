@@ -1,4 +1,4 @@
-"""Every recorded history as a script for the interpreter: what the Tasks answered goes in, the same history comes out."""
+"""Every recorded history as a script: what the Tasks answered goes in, the same history comes out."""
 
 from __future__ import annotations
 

@@ -87,7 +87,9 @@ class Program:
         self.tasks.append(name)
         state: dict[str, Any] = {
             "Type": "Task",
-            "Resource": self._draw.choice(["arn:aws:lambda:us-east-1:123456789012:function:f", "arn:aws:states:::sns:publish"]),
+            "Resource": self._draw.choice(
+                ["arn:aws:lambda:us-east-1:123456789012:function:f", "arn:aws:states:::sns:publish"]
+            ),
             "ResultPath": f"$.{name}",
             "Retry": [{"ErrorEquals": ["Soft"], "MaxAttempts": 3, "IntervalSeconds": self._draw.randint(1, 3)}],
         }

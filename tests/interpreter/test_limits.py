@@ -111,7 +111,10 @@ def test_an_execution_may_end_with_the_last_event_that_fits() -> None:
 
 def test_many_branches_at_once_do_not_pass_the_history_limit() -> None:
     inner = {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": LAMBDA, "End": True}}}
-    each = {"StartAt": "M", "States": {"M": {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": inner, "End": True}}}
+    each = {
+        "StartAt": "M",
+        "States": {"M": {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": inner, "End": True}},
+    }
     given = {"items": list(range(40))}
     drive = Drive(each, execution=execution_of(given, history_events_max=50), answer=lambda command: None)
     drive.run()
@@ -168,3 +171,13 @@ def test_a_task_that_is_answered_when_the_history_is_full_fails_the_execution() 
     assert drive.status == "RUNNING"
     drive.tell(done(tasks[0], 1))
     assert drive.trace().endswith("4<3 LambdaFunctionStarted 5<4 ExecutionFailed")
+
+
+@pytest.mark.parametrize("field", ["Output", "Assign"])
+def test_a_jsonata_value_that_repeats_its_input_is_measured(field: str) -> None:
+    twice = {"a": "{% $states.input.p %}", "b": "{% $states.input.p %}"}
+    state = {"Type": "Pass", field: twice, "End": True}
+    for size, status in ((130_000, "SUCCEEDED"), (132_000, "FAILED")):
+        drive = Drive({"QueryLanguage": "JSONata", "StartAt": "P", "States": {"P": state}}, padded(size))
+        drive.run()
+        assert drive.status == status

@@ -19,7 +19,15 @@ from engine.interpreter.messages import (
     TaskError,
     TimerDue,
 )
-from engine.interpreter.snapshot import OnBranches, OnTask, Progress, Snapshot, Transition, decode_snapshot, encode_snapshot
+from engine.interpreter.snapshot import (
+    OnBranches,
+    OnTask,
+    Progress,
+    Snapshot,
+    Transition,
+    decode_snapshot,
+    encode_snapshot,
+)
 from tests.interpreter.random_programs import Program, Run, World
 
 SEEDS = st.integers(min_value=0, max_value=2**32)

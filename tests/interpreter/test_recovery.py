@@ -142,7 +142,11 @@ def test_a_task_that_is_entered_again_has_all_its_retries_again() -> None:
             "Parameters": {"n.$": "States.MathAdd($.n, 1)"},
             "Next": "More",
         },
-        "More": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": 2, "Next": "T"}], "Default": "End"},
+        "More": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.n", "NumericLessThan": 2, "Next": "T"}],
+            "Default": "End",
+        },
         "End": {"Type": "Succeed"},
     }
     answers = iter(["E", None, "E", None])
@@ -212,7 +216,9 @@ def test_the_clock_of_a_time_limit_starts_anew_with_each_attempt() -> None:
         starts.append(command.deadline)
         return None
 
-    task = machine(TimeoutSeconds=5, Retry=[{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1, "IntervalSeconds": 7}])
+    task = machine(
+        TimeoutSeconds=5, Retry=[{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1, "IntervalSeconds": 7}]
+    )
     Drive(task, answer=answer).run()
     assert starts == [START_TIME + 5_000, START_TIME + 5_000 + 7_000 + 5_000]
 
@@ -285,7 +291,12 @@ def test_the_first_failing_branch_gives_the_error_of_the_whole() -> None:
 
 def test_a_path_fault_in_a_branch_ends_the_execution_past_all_catchers() -> None:
     branch = {"StartAt": "P", "States": {"P": {"Type": "Pass", "InputPath": "$.nope", "End": True}}}
-    parallel = {"Type": "Parallel", "Branches": [branch], "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}], "End": True}
+    parallel = {
+        "Type": "Parallel",
+        "Branches": [branch],
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}],
+        "End": True,
+    }
     drive = Drive({"StartAt": "X", "States": {"X": parallel, "C": {"Type": "Pass", "End": True}}})
     drive.run()
     assert drive.status == "FAILED"

@@ -70,7 +70,9 @@ def test_only_the_failed_and_the_cancelled_branch_run_again() -> None:
         return answers(command)
 
     branches = [{"StartAt": name, "States": {name: task(name)}} for name in ("Succeeds", "Fails", "Cancelled")]
-    drive = Drive({"StartAt": "P", "States": {"P": {"Type": "Parallel", "Branches": branches, "End": True}}}, answer=answer)
+    drive = Drive(
+        {"StartAt": "P", "States": {"P": {"Type": "Parallel", "Branches": branches, "End": True}}}, answer=answer
+    )
     drive.start()
     drive.tell(TaskError(open_tasks[0].task_id, "Broken", None))
     assert drive.status == "FAILED"

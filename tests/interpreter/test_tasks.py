@@ -34,7 +34,9 @@ def details(drive: Drive, kind: str) -> dict[str, Any]:
 
 
 def test_a_service_task_shows_its_parameters_and_limits() -> None:
-    drive, command = opened(PUBLISH, {"m": "hi"}, Parameters={"Message.$": "$.m"}, TimeoutSeconds=30, HeartbeatSeconds=5)
+    drive, command = opened(
+        PUBLISH, {"m": "hi"}, Parameters={"Message.$": "$.m"}, TimeoutSeconds=30, HeartbeatSeconds=5
+    )
     assert command.arguments == {"Message": "hi"}
     assert details(drive, "TaskScheduled") == {
         "resourceType": "sns",
@@ -131,7 +133,9 @@ def test_a_worker_without_a_name_is_shown_without_one() -> None:
     assert details(drive, "ActivityStarted") == {}
 
 
-@pytest.mark.parametrize(("phase", "kind"), [("START", "TaskStartFailed"), ("SUBMIT", "TaskSubmitFailed"), ("RUN", "TaskFailed")])
+@pytest.mark.parametrize(
+    ("phase", "kind"), [("START", "TaskStartFailed"), ("SUBMIT", "TaskSubmitFailed"), ("RUN", "TaskFailed")]
+)
 def test_where_a_task_failed_is_told(phase: Any, kind: str) -> None:
     drive, command = opened(TOKEN)
     drive.tell(TaskError(command.task_id, "E", "c", phase))
@@ -156,9 +160,7 @@ def test_a_time_limit_that_is_none_fails_the_execution(value: Any, tail: str) ->
 
 def test_an_express_execution_ends_after_five_minutes() -> None:
     execution = execution_of({}, type="EXPRESS", arn="arn:aws:states:us-east-1:123456789012:express:machine:run:1")
-    drive = Drive(
-        {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 400, "End": True}}}, execution=execution
-    )
+    drive = Drive({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 400, "End": True}}}, execution=execution)
     drive.run()
     assert drive.status == "TIMED_OUT"
     assert drive.now == START_TIME + 300_000

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import StatesError
+from engine.query.drawing import spelled_uuid
 from engine.query.jsonata import evaluate_once
-from engine.query.jsonata_functions import spelled_uuid
 from tests.query.fixed_scope import FixedScope
 
 if TYPE_CHECKING:

@@ -177,7 +177,8 @@ def test_a_pattern_must_match_the_whole_text(pattern, text):
     "condition",
     [
         "", "== 2", "@.a ==", "@.a = 1", "@.a == 2)", "(@.a", "true", "1", "@.a is 1", "@.a == 'x", "@.a and @.b",
-        "not @.a", "@.a =~ /[/", "@.a =~ x/", "@.a == tru", "- 1 < 0", "@ .a == 1", "@.a == +1", "@.a[", "length(@.a) > 1",
+        "not @.a", "@.a =~ /[/", "@.a =~ x/", "@.a == tru", "- 1 < 0", "@ .a == 1", "@.a == +1",
+        "@.a[", "length(@.a) > 1",
     ],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused(condition):

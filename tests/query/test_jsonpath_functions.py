@@ -92,3 +92,9 @@ def test_a_function_makes_a_path_definite_unless_something_else_does_not():
     assert compile_path("$.n.sum()").definite
     assert compile_path("$..v.sum()").definite
     assert not compile_path("$.deep[*].length()").definite
+
+
+def test_elements_that_a_function_finds_empty_are_skipped():
+    assert compile_path("$[*].first()").evaluate([[1], [], [2]], FixedScope()) == [1, 2]
+    with pytest.raises(PathError, match="No results for path"):
+        compile_path("$[1].first()").evaluate([[1], []], FixedScope())

@@ -1,0 +1,127 @@
+"""Commands as handlers: JSON in, JSON out, exit status and stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import engine
+from tests.definitions import invoke, machine, retry, task
+
+pytestmark = pytest.mark.anyio
+
+
+def sh(script: str) -> dict[str, str]:
+    return {"work": f"cmd:sh -c {script!r}"}
+
+
+async def error_of(script: str) -> engine.ExecutionFailed:
+    with pytest.raises(engine.ExecutionFailed) as caught:
+        await engine.run(machine(task()), {"n": 1}, handlers=sh(script))
+    return caught.value
+
+
+async def test_a_command_gets_the_event_on_stdin_and_gives_its_result_on_stdout():
+    assert await engine.run(machine(task()), {"n": [1, "ä"]}, handlers={"work": "cmd:cat"}) == {"n": [1, "ä"]}
+
+
+async def test_a_command_plays_a_function_for_lambda_invoke():
+    output: Any = await engine.run(machine(invoke()), {"n": 1}, handlers={"work": "cmd:cat"})
+    assert output["Payload"] == {"n": 1}
+
+
+@pytest.mark.parametrize("script", ["true", "printf '\\n '", "exec cat >/dev/null"])
+async def test_nothing_on_stdout_is_null(script):
+    assert await engine.run(machine(task()), handlers=sh(script)) is None
+
+
+async def test_a_command_need_not_read_its_input():
+    assert await engine.run(machine(task()), "x" * 200_000, handlers=sh("echo 1")) == 1
+
+
+async def test_output_larger_than_a_pipe_is_read_while_the_command_runs():
+    limits = engine.Limits(payload_bytes="off")
+    output = await engine.run(machine(task()), "x" * 1_000_000, handlers={"work": "cmd:cat"}, limits=limits)
+    assert output == "x" * 1_000_000
+
+
+async def test_exit_status_and_stderr_become_error_and_cause():
+    failed = await error_of("echo partial; echo disk full >&2; exit 7")
+    assert (failed.error, failed.cause) == ("Command.ExitStatus.7", "disk full")
+
+
+async def test_a_command_that_a_signal_kills_fails_by_its_name():
+    assert (await error_of("kill -9 $$")).error == "Command.Signal.SIGKILL"
+
+
+async def test_output_that_is_not_json_fails():
+    failed = await error_of("echo hello")
+    assert failed.error == "Command.InvalidOutput"
+    assert "not JSON" in (failed.cause or "")
+
+
+async def test_of_a_long_stderr_the_end_is_the_cause():
+    failed = await error_of("seq 1 20000 >&2; exit 1")
+    assert len(failed.cause or "") <= 32_768
+    assert (failed.cause or "").endswith("20000")
+
+
+async def test_the_environment_tells_which_task_it_is(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("INHERITED", "yes")
+    names = ["ASL_STATE_NAME", "ASL_ATTEMPT", "ASL_EXECUTION_ARN", "ASL_TASK_TOKEN", "INHERITED"]
+    script = tmp_path / "tell"
+    script.write_text("#!/bin/sh\nprintf '{" + ",".join(f'"{name}":"%s"' for name in names) + "}' " + "".join(f'"${name}" ' for name in names))  # fmt: skip
+    script.chmod(0o755)
+    async with engine.Engine({"work": f"cmd:{script}"}) as one:
+        execution = await one.start_execution(machine(task(Name="Pay")))
+        told: Any = await execution.result()
+    assert told == {
+        "ASL_STATE_NAME": "Pay",
+        "ASL_ATTEMPT": "0",
+        "ASL_EXECUTION_ARN": execution.arn,
+        "ASL_TASK_TOKEN": "",
+        "INHERITED": "yes",
+    }
+
+
+async def test_retries_run_the_command_again(tmp_path: Path):
+    script = tmp_path / "flaky"
+    script.write_text(f"#!/bin/sh\necho x >> {tmp_path}/calls\n[ $ASL_ATTEMPT = 2 ] && echo $ASL_ATTEMPT\n")
+    script.chmod(0o755)
+    definition = machine(task(Retry=retry()))
+    assert await engine.run(definition, handlers={"work": f"cmd:{script}"}, clock="virtual") == 2
+    assert (tmp_path / "calls").read_text() == "x\n" * 3
+
+
+async def test_a_stopped_execution_kills_the_command_and_all_that_it_started(tmp_path: Path):
+    pids = tmp_path / "pids"
+    script = tmp_path / "nest"
+    script.write_text(f"#!/bin/sh\nsleep 1000 &\necho $$ $! > {pids}.new\nmv {pids}.new {pids}\nwait\n")
+    script.chmod(0o755)
+    async with engine.Engine({"work": f"cmd:{script}"}) as one:
+        execution = await one.start_execution(machine(task()))
+        with anyio.fail_after(20):
+            while not pids.exists():
+                await anyio.sleep(0.005)
+        await execution.stop()
+    with anyio.fail_after(20):
+        for pid in map(int, pids.read_text().split()):
+            while is_running(pid):
+                await anyio.sleep(0.005)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is more than an entry that nobody has read yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("spec", ["cmd:", "cmd:  ", "cmd:no-such-command --x", "cmd:sh 'open"])
+async def test_a_command_that_cannot_be_is_refused_before_anything_starts(spec):
+    with pytest.raises(engine.InvalidHandler, match="handler for 'work'"):
+        engine.Handlers({"work": spec})
