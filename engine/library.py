@@ -362,9 +362,8 @@ class Engine:
             payload_bytes_max=self._payload_bytes_max,
             history_events_max=self._history_events_max,
             region=self._region,
-            input_text=input_text,
         )
-        return self._worker.start(machine.plan, execution)
+        return self._worker.start(machine.plan, execution, input_text)
 
     def _describe(self, execution_arn: str) -> ExecutionDescription:
         record = self._store.execution(execution_arn)

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from engine.asl.parser import load
-from engine.interpreter.advance import advance
+from engine.interpreter.advance import advance, pending_commands
 from engine.interpreter.history import Segment, as_aws, seal, unseal
 from engine.interpreter.messages import (
     CancelTask,
@@ -81,6 +81,7 @@ class Drive:
         answer: Callable[[ScheduleTask], Event | None] | None = None,
         seed: int = 0,
         execution: Execution | None = None,
+        input_text: str | None = None,
     ) -> None:
         """Nothing runs yet; `answer` is asked for each Task, and None means that it stays open."""
         self.execution = execution or execution_of(data)
@@ -93,6 +94,7 @@ class Drive:
         self.tasks: dict[Ticket, ScheduleTask] = {}
         self.timers: dict[tuple[Ticket, bool], int] = {}
         self.scheduled: dict[int, ScheduleTask] = {}
+        self._input_text = input_text
         self._mail: deque[Event] = deque()
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +119,7 @@ class Drive:
 
     def start(self) -> None:
         """Begins, and runs as far as it gets without time passing."""
-        self.tell(StartRequested())
+        self.tell(StartRequested(self._input_text))
 
     def run(self) -> None:
         """Runs to the end, or until only Tasks that nobody answers are left."""
@@ -155,6 +157,13 @@ class Drive:
             segment = Segment(transition.first_event_id, transition.now, transition.history)
             self.segments.append(unseal(seal(segment)))
         self._carry_out(transition)
+        self._check_recoverable()
+
+    def _check_recoverable(self) -> None:
+        """A worker that loads the snapshot now would wait for the same Tasks and timers as this one."""
+        pending = pending_commands(self.plan, self.snapshot)
+        assert {c.task_id for c in pending if isinstance(c, ScheduleTask)} == self.tasks.keys()
+        assert {(c.timer_id, c.heartbeat) for c in pending if isinstance(c, StartTimer)} == self.timers.keys()
 
     def _carry_out(self, transition: Transition) -> None:
         tasks = [command for command in transition.commands if isinstance(command, ScheduleTask)]

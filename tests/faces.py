@@ -1,4 +1,4 @@
-"""The two faces of the library behind one: what is tested of `engine.Engine` is tested of `engine.blocking.Engine` too."""
+"""The two faces of the library behind one: what is tested of `engine.Engine` is tested of its blocking twin."""
 
 from __future__ import annotations
 

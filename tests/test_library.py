@@ -269,7 +269,11 @@ async def test_an_execution_that_never_stops_lets_others_have_their_turn():
     forever = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "A"}}}
     # The parser wants an end; a Choice that never takes it gives one.
     forever["States"] = {
-        "A": {"Type": "Choice", "Choices": [{"Variable": "$.stop", "BooleanEquals": True, "Next": "B"}], "Default": "A"},
+        "A": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.stop", "BooleanEquals": True, "Next": "B"}],
+            "Default": "A",
+        },
         "B": {"Type": "Succeed"},
     }
     async with engine.Engine(limits=engine.Limits(history_events="off")) as one:
@@ -625,10 +629,13 @@ async def test_an_error_of_the_callers_own_comes_through_as_it_is(face: Face):
     class Mine(Exception):
         pass
 
-    with pytest.raises(Mine):
+    async def use() -> None:
         async with open_engine(face) as one:
             await one.start_execution(machine(wait(1_000)))
             raise Mine
+
+    with pytest.raises(Mine):
+        await use()
 
 
 async def test_a_cancelled_caller_cancels_its_handlers():

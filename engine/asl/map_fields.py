@@ -66,7 +66,8 @@ def _s3_resource(fields: Fields, actions: tuple[str, ...]) -> Resource | None:
 def _reader_config(config: Fields, *, reads_object: bool) -> ReaderConfig:
     config.check_names(READER_CONFIG_FIELDS)
     config.at_most_one("MaxItems", "MaxItemsPath")
-    if reads_object:
+    transformation = config.one_of("Transformation", ("NONE", "LOAD_AND_FLATTEN"))
+    if reads_object or transformation == "LOAD_AND_FLATTEN":
         config.require("InputType")
     input_type = config.one_of("InputType", ("CSV", "JSON", "JSONL", "PARQUET", "MANIFEST"))
     location = config.one_of("CSVHeaderLocation", ("FIRST_ROW", "GIVEN"))
@@ -83,7 +84,7 @@ def _reader_config(config: Fields, *, reads_object: bool) -> ReaderConfig:
         config.report.error("not-a-json-pointer", "Value must be a valid JSON Pointer", config.at("ItemsPointer"))
     return ReaderConfig(
         input_type=input_type,
-        transformation=config.one_of("Transformation", ("NONE", "LOAD_AND_FLATTEN")),
+        transformation=transformation,
         manifest_type=config.one_of("ManifestType", ("ATHENA_DATA", "S3_INVENTORY")),
         csv_header_location=location,
         csv_headers=_csv_headers(config),

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.asl.checks import check_graph, check_labels, check_machine_name, check_names, check_variables, every_flow
 from engine.asl.diagnostics import Diagnostic, InvalidDefinition, Report
@@ -47,7 +47,7 @@ class Parsed:
 
 
 def parse(
-    source: str | bytes | dict[str, Json],
+    source: str | bytes | dict[str, Any],
     *,
     type: MachineType = "STANDARD",
     name: str | None = None,
@@ -80,7 +80,7 @@ def parse(
 
 
 def load(
-    source: str | bytes | dict[str, Json],
+    source: str | bytes | dict[str, Any],
     *,
     type: MachineType = "STANDARD",
     name: str | None = None,
@@ -97,7 +97,7 @@ def load(
     return parsed.program
 
 
-def parse_state(source: str | bytes | dict[str, Json], *, name: str = TEST_STATE_NAME) -> Parsed:
+def parse_state(source: str | bytes | dict[str, Any], *, name: str = TEST_STATE_NAME) -> Parsed:
     """Reads a single state, as TestState takes it: a machine that has only this state, whose targets need not exist."""
     try:
         read = read_source(source)

@@ -7,7 +7,6 @@ import os
 import traceback
 import uuid
 from decimal import Decimal
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import StatesError
@@ -65,6 +64,8 @@ def answer_of(request: TaskRequest, result: bytes, request_id: str) -> Answer:
     arguments = request.arguments if isinstance(request.arguments, dict) else {}
     qualifier = arguments.get("Qualifier")
     version = qualifier if isinstance(qualifier, str) and qualifier.isdigit() else "$LATEST"
+    from email.utils import formatdate
+
     trace = uuid.uuid4().hex
     headers: dict[str, Json] = {
         "Connection": "keep-alive",

@@ -9,12 +9,11 @@ import anyio
 
 from engine.integrations.context import HandlerContext
 from engine.integrations.invocation import SECONDS_MAX, checked_answer, event_of, marshal, timed_out, unhandled
-from engine.integrations.process_child import Job
-from engine.integrations.processes import reference_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.integrations.process_child import Job, Reference
     from engine.integrations.request import Answer, Channel, TaskRequest, Workplace
     from engine.jsonvalue import Json
 
@@ -42,7 +41,11 @@ class PythonCallable:
         self.name: str = getattr(function, "__qualname__", None) or type(function).__name__
         self.way: Way = "process" if process else "async" if _is_async(function) else "thread"
         self._takes_context = _takes_context(function)
-        self._reference = reference_to(function) if process else None
+        self._reference: Reference | None = None
+        if process:
+            from engine.integrations.processes import reference_to
+
+            self._reference = reference_to(function)
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`."""
@@ -55,20 +58,25 @@ class PythonCallable:
             elif self.way == "thread":
                 result = await self._in_thread(event, context, workplace)
             else:
-                assert self._reference is not None
-                job = Job(
-                    reference=self._reference,
-                    takes_context=self._takes_context,
-                    request=request,
-                    event=event,
-                    now=channel.now(),
-                    seconds=self.seconds,
-                    request_id=context.aws_request_id,
-                )
+                job = self._job(request, event, channel.now(), context.aws_request_id)
                 result = await workplace.processes.run(job, channel)
         if scope.cancelled_caught:
             raise timed_out(self.seconds, context.aws_request_id)
         return checked_answer(request, result, context.aws_request_id)
+
+    def _job(self, request: TaskRequest, event: Json, now: int, request_id: str) -> Job:
+        from engine.integrations.process_child import Job
+
+        assert self._reference is not None
+        return Job(
+            reference=self._reference,
+            takes_context=self._takes_context,
+            request=request,
+            event=event,
+            now=now,
+            seconds=self.seconds,
+            request_id=request_id,
+        )
 
     async def _in_loop(self, event: Json, context: HandlerContext) -> bytes:
         try:

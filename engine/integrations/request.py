@@ -83,11 +83,18 @@ class Channel(Protocol):
         ...
 
 
-class Workplace(NamedTuple):
+class Workplace(Protocol):
     """Where handlers that are not asynchronous run; one for each engine."""
 
-    threads: Threads
-    processes: Processes
+    @property
+    def threads(self) -> Threads:
+        """For callables that block."""
+        ...
+
+    @property
+    def processes(self) -> Processes:
+        """For callables that must be killable."""
+        ...
 
 
 class Handler(Protocol):

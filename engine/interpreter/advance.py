@@ -201,8 +201,8 @@ class _Advance(Workspace):
 
     def _take(self, event: Event) -> None:
         match event:
-            case StartRequested():
-                self._begin()
+            case StartRequested(input_text):
+                self._begin(input_text)
             case Continue():
                 for key, frame in self.snapshot.frames.items():
                     if isinstance(frame.waiting, OnContinue):
@@ -222,11 +222,11 @@ class _Advance(Workspace):
             case RedriveRequested():
                 pass  # only what has ended can be redriven
 
-    def _begin(self) -> None:
+    def _begin(self, input_text: str | None) -> None:
         execution = self.execution
         started: dict[str, Any] = {"input": execution.input, "roleArn": execution.role_arn}
-        if execution.input_text is not None and execution.input_text != text(execution.input):
-            started[INPUT_TEXT] = execution.input_text
+        if input_text is not None and input_text != text(execution.input):
+            started[INPUT_TEXT] = input_text
         if execution.state_machine_alias_arn is not None:
             started["stateMachineAliasArn"] = execution.state_machine_alias_arn
         if execution.state_machine_version_arn is not None:

@@ -29,7 +29,12 @@ class Value(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class StartRequested(Value, frozen=True, tag=True):
-    """The first event of every execution."""
+    """The first event of every execution.
+
+    `input_text`: the input as it was given, when that was text: history shows it spaces and all (recorded).
+    """
+
+    input_text: str | None = None
 
 
 class TaskStarted(Value, frozen=True, tag=True):

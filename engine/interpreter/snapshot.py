@@ -160,7 +160,6 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         payload_bytes_max: 0 when the limit is off.
         history_events_max: 0 when the limit is off.
         sync: Started by StartSyncExecution, whose Context Object has no RedriveCount.
-        input_text: The input as it was given, when it was given as text: history shows that, spaces and all.
     """
 
     arn: str
@@ -178,7 +177,6 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     sync: bool = False
     state_machine_version_arn: str | None = None
     state_machine_alias_arn: str | None = None
-    input_text: str | None = None
 
 
 class Ending(Value, frozen=True):

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engine.errors import StatesError
@@ -119,8 +120,9 @@ class ResultPath:
     added_bytes: int
 
 
+@lru_cache(maxsize=1024)
 def compile_path(source: str) -> Path:
-    """Compiles a path with any of the three roots.
+    """Compiles a path with any of the three roots. A definition says `$.x` often: equal sources share one Path.
 
     Raises:
         InvalidPath: Not a path.

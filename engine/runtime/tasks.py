@@ -19,7 +19,7 @@ from engine.asl.resource import parse_resource
 from engine.errors import ActivityDoesNotExist, InvalidOutput, StatesError, TaskTimedOut
 from engine.integrations.invocation import is_lambda_invoke, json_value
 from engine.integrations.registry import MissingHandler, account_of
-from engine.integrations.request import TaskRequest, UnsupportedTask, Workplace
+from engine.integrations.request import TaskRequest, UnsupportedTask
 from engine.interpreter.messages import TaskDone, TaskError, TaskStarted, TaskSubmitted
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from engine.asl.resource import Resource
     from engine.integrations.registry import Handlers
-    from engine.integrations.request import Answer, Handler
+    from engine.integrations.request import Answer, Handler, Workplace
     from engine.interpreter.messages import Event, ScheduleTask, Ticket
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Self
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from engine.errors import ExecutionNotRedrivable
-from engine.integrations.processes import Processes
-from engine.integrations.request import Workplace
-from engine.integrations.threads import Threads
+from engine.integrations.workplace import OwnWorkplace
 from engine.interpreter.advance import not_redrivable
 from engine.interpreter.messages import RedriveRequested, StartRequested, StopRequested
 from engine.interpreter.snapshot import Snapshot
@@ -66,12 +63,12 @@ class Worker:
     ) -> None:
         self.clock = clock
         self.tasks: Tasks
-        self.workplace: Workplace
+        self.workplace: OwnWorkplace
         self._store = store
         self._handlers = handlers
         self._in_flight_max = in_flight_max
         self._threads_max = threads_max
-        self._processes_max = processes_max or os.cpu_count() or 1
+        self._processes_max = processes_max
         self._timers: Timers[LiveExecution] = Timers()
         self._committer = DirectCommitter(store)
         self._group: TaskGroup
@@ -88,7 +85,7 @@ class Worker:
         )
 
     async def __aenter__(self) -> Self:
-        self.workplace = Workplace(Threads(self._threads_max), Processes(self._processes_max))
+        self.workplace = OwnWorkplace(threads_max=self._threads_max, processes_max=self._processes_max)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self.tasks = self.executions.tasks = Tasks(
@@ -123,8 +120,7 @@ class Worker:
             await self._group.__aexit__(kind if is_cancelled else None, error if is_cancelled else None, trace)
         finally:
             with anyio.CancelScope(shield=True):
-                self.workplace.threads.close()
-                await self.workplace.processes.close()
+                await self.workplace.close()
             self.clock.release()
 
     def _abort_all(self) -> None:
@@ -165,8 +161,11 @@ class Worker:
 
     # ── what may be asked ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def start(self, plan: Plan, execution: Execution) -> LiveExecution:
+    def start(self, plan: Plan, execution: Execution, input_text: str | None = None) -> LiveExecution:
         """Starts an execution, or finds the one that has its name and its input (execution.md 7).
+
+        Args:
+            input_text: The input as it was given, when that was text.
 
         Raises:
             ExecutionAlreadyExists: The name is taken.
@@ -176,7 +175,7 @@ class Worker:
             return self.find(start.execution.arn)
         live = LiveExecution(plan, Snapshot(execution=execution))
         self.executions.add(live)
-        self.executions.mail(live, StartRequested())
+        self.executions.mail(live, StartRequested(input_text))
         return live
 
     def find(self, execution_arn: str) -> LiveExecution:

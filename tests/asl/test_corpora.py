@@ -18,7 +18,7 @@ SOURCES = ("aws-recordings", "statelint", "asl-validator", "language-service", "
 # What one suite expects to be valid, and the service was measured to refuse: a JSONPath state in a JSONata machine.
 REFUSED_BY_THE_SERVICE = {"valid-map-with-item-batcher-jsonata"}
 
-# Why published definitions are refused. Samples were written to be deployed or shown; fixtures are test material, a part
+# Why published definitions are refused. Samples were written to be deployed or shown; fixtures are test material, some
 # of it wrong on purpose. docs/compatibility.md says what stands behind each.
 RULES_THAT_REFUSE_SAMPLES = {
     "choice-rule-shape",

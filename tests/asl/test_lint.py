@@ -35,6 +35,13 @@ def a_task(resource: str = LAMBDA, **fields: Any) -> dict[str, Any]:
     return one({"Type": "Task", "Resource": resource, "Next": "Z", **fields})
 
 
+def waiting(sent: dict[str, Any], language: str = "JSONPath") -> dict[str, Any]:
+    """A Task with a token and a timeout."""
+    field = "Parameters" if language == "JSONPath" else "Arguments"
+    state = {"Type": "Task", "Resource": TOKEN, "TimeoutSeconds": 5, field: sent, "End": True}
+    return one(state, QueryLanguage=language)
+
+
 def a_map(config: dict[str, Any] | None = None, inner: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
     state = inner or {"Type": "Pass", "End": True}
     processor = {"ProcessorConfig": config or {"Mode": "INLINE"}, "StartAt": "I", "States": {"I": state}}
@@ -48,6 +55,10 @@ def a_choice(*rules: dict[str, Any], default: bool = True, **top: Any) -> dict[s
         **({"Default": "Z"} if default else {}),
     }
     return {**top, "StartAt": "A", "States": {"A": choice, "Z": {"Type": "Succeed"}}}
+
+
+def a_jsonata_pass(output: Any) -> dict[str, Any]:
+    return one({"Type": "Pass", "Output": output, "End": True}, QueryLanguage="JSONata")
 
 
 def retry(*entries: dict[str, Any]) -> dict[str, Any]:
@@ -131,38 +142,38 @@ SPEAKS: list[tuple[str, str, dict[str, Any]]] = [
     (
         "undefined-variable",
         f"{A}/ItemProcessor/States/I",
-        one({**a_map(DISTRIBUTED, {"Type": "Pass", "InputPath": "$x", "End": True})["States"]["A"], "Assign": {"x": 1}}),
+        a_map(DISTRIBUTED, {"Type": "Pass", "InputPath": "$x", "End": True}, Assign={"x": 1}),
     ),
     ("unused-variable", f"{A}/Assign", a_pass(Assign={"x": 1})),
     # JSONata, machine
-    ("jsonata-2.1-operator", f"{A}/Output", one({"Type": "Pass", "Output": "{% $states.input.a ?? 1 %}", "End": True}, QueryLanguage="JSONata")),
+    ("jsonata-2.1-operator", f"{A}/Output", a_jsonata_pass("{% $states.input.a ?? 1 %}")),
     ("zero-timeout", "/TimeoutSeconds", one({"Type": "Pass", "End": True}, TimeoutSeconds=0)),
 ]  # fmt: skip
 
 SILENT: list[tuple[str, dict[str, Any]]] = [
     ("a price is no path", a_pass(Parameters={"price": "$5", "sign": "$", "text": "States.Format is a function"})),
     ("operators that take a path", a_choice(x("StringEqualsPath", "$.y"))),
-    ("a JSONata text that looks like a path", one({"Type": "Pass", "Output": {"a": "$.a"}, "End": True}, QueryLanguage="JSONata")),
-    ("timeouts after task failures", retry({"ErrorEquals": ["States.TaskFailed"]}, {"ErrorEquals": ["States.Timeout"]})),
+    ("a JSONata text that looks like a path", a_jsonata_pass({"a": "$.a"})),
+    ("timeouts after failures", retry({"ErrorEquals": ["States.TaskFailed"]}, {"ErrorEquals": ["States.Timeout"]})),
     ("the rest after names", catch(["E"], ["States.ALL"])),
     ("a name with another", catch(["E"], ["E", "F"])),
-    ("a token in the middle of a text", a_task(TOKEN, TimeoutSeconds=5, Parameters={"MessageBody.$": "States.Format('{}', $$.Task.Token)"})),
-    ("the whole context as parameters", a_task(TOKEN, TimeoutSeconds=5, Parameters={"MessageBody.$": "$$"})),
-    ("a token in JSONata", one({"Type": "Task", "Resource": TOKEN, "TimeoutSeconds": 5, "Arguments": {"MessageBody": "{% $states.context.Task.Token %}"}, "End": True}, QueryLanguage="JSONata")),
+    ("a token in the middle of a text", waiting({"MessageBody.$": "States.Format('{}', $$.Task.Token)"})),
+    ("the whole context as parameters", waiting({"MessageBody.$": "$$"})),
+    ("a token in JSONata", waiting({"MessageBody": "{% $states.context.Task.Token %}"}, "JSONata")),
     ("a job may have a heartbeat", a_task("arn:aws:states:::ecs:runTask.sync", Parameters={}, HeartbeatSeconds=5)),
-    ("a Distributed Map may tolerate", a_map({**DISTRIBUTED, "ExecutionType": "STANDARD"}, Label="L", MaxConcurrency=1000)),
+    ("a Distributed Map may tolerate", a_map(DISTRIBUTED, Label="L", MaxConcurrency=1000)),
     ("both values of a boolean", a_choice(x("BooleanEquals", True), x("BooleanEquals", False), default=False)),
     ("a rule and its negation", a_choice(x("IsNull", True), {"Not": x("IsNull", True)}, default=False)),
     ("below and not below", a_choice(x("NumericLessThan", 5), x("NumericGreaterThanEquals", 5), default=False)),
     ("one of two values", a_choice({"Or": [x("StringEquals", "a"), x("StringEquals", "b")]})),
     ("a variable of the state before", assigning({"Assign": {"x": 1}}, {"InputPath": "$x"})),
-    ("a variable of a function's own", one({"Type": "Pass", "Output": "{% $map([1], function($v) { $v + 1 }) %}", "End": True}, QueryLanguage="JSONata")),
+    ("a variable of a function's own", a_jsonata_pass("{% $map([1], function($v) { $v + 1 }) %}")),
     ("a variable from outside in a branch", {"StartAt": "A", "States": {
         "A": {"Type": "Pass", "Assign": {"x": 1}, "Next": "B"},
         "B": {"Type": "Parallel", "End": True, "Branches": [
             {"StartAt": "I", "States": {"I": {"Type": "Pass", "InputPath": "$x", "End": True}}}]}}}),
     ("a variable that only one way assigns", {"StartAt": "A", "States": {
-        "A": {"Type": "Choice", "Choices": [{"Variable": "$.a", "IsNull": True, "Assign": {"x": 1}, "Next": "B"}], "Default": "B"},
+        "A": {"Type": "Choice", "Choices": [x("IsNull", True, Assign={"x": 1}, Next="B")], "Default": "B"},
         "B": {"Type": "Pass", "InputPath": "$x", "End": True}}}),
     ("a variable of a loop", {"StartAt": "A", "States": {
         "A": {"Type": "Pass", "InputPath": "$x", "Assign": {"x": 1}, "Next": "B"},

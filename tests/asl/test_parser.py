@@ -236,7 +236,8 @@ def test_a_state_alone_may_lead_anywhere() -> None:
 def test_a_state_alone_is_named_by_the_service() -> None:
     parsed = parse_state('{\n"Type": "Parallel", "Branches": [], "End": true}')
     assert invalid_definition_message(parsed.diagnostics) == (
-        "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: Value cannot be empty at /States/StateName/Branches'"
+        "Invalid State Machine Definition: "
+        "'SCHEMA_VALIDATION_FAILED: Value cannot be empty at /States/StateName/Branches'"
     )
     assert (parsed.diagnostics[0].line, parsed.diagnostics[0].column) == (2, 33)
     assert parse_state("{").diagnostics[0].rule == "not-json"

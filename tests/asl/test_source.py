@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.asl.diagnostics import Span
 from engine.asl.source import InvalidSource, Source, read_source
+
+if TYPE_CHECKING:
+    from engine.asl.diagnostics import Span
 
 
 def refused(source: object, syntax: str = "JSON") -> Any:
@@ -56,36 +58,51 @@ def test_bytes_are_utf_8_with_or_without_a_mark() -> None:
     assert (diagnostic.rule, diagnostic.line, diagnostic.column) == ("not-utf-8", 2, 3)
 
 
+ANY_VALUE = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+
 # What Jackson 2.x says and where it stops reading: its message catalogue, and columns as recorded for one text.
-@pytest.mark.parametrize(
-    ("text", "reason", "line", "column"),
-    [
-        ('{"a":1 "b":2}', "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries", 1, 9),
-        ("[1 2]", "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries", 1, 5),
-        ("{a:1}", "Unexpected character ('a' (code 97)): was expecting double-quote to start field name", 1, 3),
-        ('{"a" 1}', "Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value", 1, 7),
-        ('{"a":01}', "Invalid numeric value: Leading zeroes not allowed", 1, 7),
-        ('{"a":\n tru}', "Unrecognized token 'tru': was expecting (JSON String, Number, Array, Object or token 'null', "
-         "'true' or 'false')", 2, 5),
-        ('{"a":"\\q"}', "Unrecognized character escape 'q' (code 113)", 1, 9),
-        ('{"a":"\t"}', "Illegal unquoted character ((CTRL-CHAR, code 9)): has to be escaped using backslash to be included "
-         "in string value", 1, 8),
-        ('{"a":“x”}', "Unexpected character ('“' (code 8220 / 0x201c)): expected a valid value (JSON String, Number, "
-         "Array, Object or token 'null', 'true' or 'false')", 1, 7),
-        ('{"a":"x', "Unexpected end-of-input: was expecting closing quote for a string value", 1, 8),
-        ('{"a', "Unexpected end-of-input in field name", 1, 4),
-        ('{"a":', "Unexpected end-of-input within/between Object entries", 1, 6),
-        ('{"a":[1,2}', "Unexpected close marker '}': expected ']' (for Array starting at [Source: (String)"
-         '"{"a":[1,2}"; line: 1, column: 6])', 1, 11),
-        ("{", 'Unexpected end-of-input: expected close marker for Object (start marker at [Source: (String)"{"; line: 1, '
-         "column: 1])", 1, 2),
-    ],
-)  # fmt: skip
-def test_json_errors_are_worded_as_the_service_words_them(text: str, reason: str, line: int, column: int) -> None:
-    diagnostic = refused(text)
-    location = f'[Source: (String)"{text}"; line: {line}, column: {column}]'
+SYNTAX_ERRORS = [
+    ('{"a":1 "b":2}', 9, "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries"),
+    ("[1 2]", 5, "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries"),
+    ("{a:1}", 3, "Unexpected character ('a' (code 97)): was expecting double-quote to start field name"),
+    ('{"a" 1}', 7, "Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value"),
+    ('{"a":01}', 7, "Invalid numeric value: Leading zeroes not allowed"),
+    ('{"a": tru}', 10, f"Unrecognized token 'tru': was expecting {ANY_VALUE}"),
+    ('{"a":"\\q"}', 9, "Unrecognized character escape 'q' (code 113)"),
+    (
+        '{"a":"\t"}',
+        8,
+        "Illegal unquoted character ((CTRL-CHAR, code 9)): "
+        "has to be escaped using backslash to be included in string value",
+    ),
+    ('{"a":“x”}', 7, f"Unexpected character ('“' (code 8220 / 0x201c)): expected a valid value {ANY_VALUE}"),
+    ('{"a":"x', 8, "Unexpected end-of-input: was expecting closing quote for a string value"),
+    ('{"a', 4, "Unexpected end-of-input in field name"),
+    ('{"a":', 6, "Unexpected end-of-input within/between Object entries"),
+    (
+        '{"a":[1,2}',
+        11,
+        "Unexpected close marker '}': expected ']' "
+        '(for Array starting at [Source: (String)"{"a":[1,2}"; line: 1, column: 6])',
+    ),
+    (
+        "{",
+        2,
+        "Unexpected end-of-input: expected close marker for Object "
+        '(start marker at [Source: (String)"{"; line: 1, column: 1])',
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "column", "reason"), SYNTAX_ERRORS)
+@pytest.mark.parametrize("line", [1, 3])
+def test_json_errors_are_worded_as_the_service_words_them(text: str, column: int, reason: str, line: int) -> None:
+    before = "\n" * (line - 1)
+    diagnostic = refused(before + text)
+    location = f'[Source: (String)"{before}{text}"; line: {line}, column: {column}]'
+    started = reason.replace('(String)"', f'(String)"{before}').replace("line: 1", f"line: {line}")
     assert diagnostic.code == "INVALID_JSON_DESCRIPTION"
-    assert diagnostic.message == f"{reason}\n at {location}"
+    assert diagnostic.message == f"{started}\n at {location}"
     assert diagnostic.location == location
 
 
@@ -145,8 +162,31 @@ def test_a_definition_is_an_object(source: object) -> None:
 # ── YAML ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("word", ["Yes", "no", "on", "Off", "y", "2024-01-01", "2024-01-01T00:00:00Z", "012", "0o17", "0x1F",
-                                  "1_000", "12:30", ".5", "+1", "1.", ".inf", ".nan", "=", "nil", "$.a[0]"])  # fmt: skip
+WORDS = [
+    "Yes",
+    "no",
+    "on",
+    "Off",
+    "y",
+    "2024-01-01",
+    "2024-01-01T00:00:00Z",
+    "012",
+    "0o17",
+    "0x1F",
+    "1_000",
+    "12:30",
+    ".5",
+    "+1",
+    "1.",
+    ".inf",
+    ".nan",
+    "=",
+    "nil",
+    "$.a[0]",
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
 def test_yaml_words_stay_words(word: str) -> None:
     assert read_source(f"{word}: {word}", "YAML").value == {word: word}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.shared_data import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 ACCOUNT: Final = "123456789012"
@@ -83,6 +83,11 @@ def all_cases() -> list[Case]:
     return [load_case(path) for path in sorted(shared("conformance", "sfn").glob("*/*.json"))]
 
 
+def references_in(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the parameters of these steps refer to."""
+    return _REFERENCE.findall(json.dumps([step["params"] for step in steps]))
+
+
 @dataclass(slots=True)
 class Parameters:
     """Fills in what a case's parameters refer to.
@@ -115,6 +120,16 @@ class Parameters:
             if kind == "@datetime":
                 return datetime.fromisoformat(content)
         return {self._filled(key): self.of(member) for key, member in value.items()}
+
+    def are_answered(self, references: Iterable[str], step: str) -> bool:
+        """Whether the answer to a step holds everything that these references want of it."""
+        try:
+            for reference in references:
+                if reference.startswith(f"{step}."):
+                    self._resolve(reference)
+        except Unanswered:
+            return False
+        return True
 
     def _filled(self, text: str) -> Any:
         whole = _REFERENCE.fullmatch(text)

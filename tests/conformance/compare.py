@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from engine.jsonvalue import equal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Place: TypeAlias = "tuple[str | int, ...]"
 
@@ -110,6 +111,15 @@ class Comparison:
         if isinstance(value, str) and self._in_text is not None:
             return self._in_text.sub(lambda found: self._bound.get(found[0], found[0]), value)
         return value
+
+    @contextmanager
+    def on_trial(self) -> Iterator[None]:
+        """What is compared in here teaches nothing about placeholders."""
+        bound = self._bound.copy()
+        try:
+            yield
+        finally:
+            self._bound = bound
 
     def _walk(self, place: Place, expected: Any, got: Any, *, opened: bool) -> None:
         if isinstance(expected, dict):

@@ -103,7 +103,6 @@ def replay_history(case: Case, recorded: RecordedExecution) -> list[Difference]:
     name, given = start.get("name", "run"), start.get("input", "{}")
     execution = execution_of(
         json.loads(given),
-        input_text=given,
         arn=execution_arn(_REGION, ACCOUNT, machine["name"], name),
         name=name,
         role_arn=machine["roleArn"],
@@ -112,7 +111,7 @@ def replay_history(case: Case, recorded: RecordedExecution) -> list[Difference]:
     )
     place = (recorded.key, "events")
     try:
-        drive = Drive(machine["definition"], execution=execution)
+        drive = Drive(machine["definition"], execution=execution, input_text=given)
     except InvalidDefinition as error:
         return [Difference(place, "a valid definition", invalid_definition_message(error.diagnostics))]
     script = _Script(drive, recorded.events, comparison)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tests.conformance.cases import Case, Parameters, Unanswered
+from tests.conformance.cases import Case, Parameters, Unanswered, references_in
 from tests.conformance.compare import ABSENT, Comparison, Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _REPEAT_SECONDS = 0.2
 _REPEATS_MAX = 500
@@ -29,7 +29,11 @@ class Adapter(Protocol):
     """What the replayer talks to: the only thing to swap for another engine, or for the real service."""
 
     def call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer in boto3's shape; `ResponseMetadata` may be left out when the status is 200.
+        """The answer in boto3's shape; without `ResponseMetadata` its status is 200.
+
+        Args:
+            service: boto3's name; `stepfunctions` for all of Step Functions.
+            operation: `StartExecution`, ...
 
         Raises:
             CallFailed: The operation answered with an error.
@@ -43,60 +47,89 @@ class Adapter(Protocol):
 
 def replay(case: Case, adapter: Adapter) -> list[Difference]:
     """Makes the calls of a case; all differences between its answers and the recorded ones."""
-    placeholders = case.data["placeholders"]
-    comparison = Comparison(placeholders["in_text"], placeholders["whole_value"], case.data.get("unordered", ()))
-    parameters = Parameters(case)
-    differences: list[Difference] = []
-    for step in case.steps:
-        if "pause_before_seconds" in step:
-            adapter.let_pass(step["pause_before_seconds"])
-        try:
-            outcome, answer = _call_until(step, parameters, adapter)
-        except Unanswered as error:
-            differences.append(Difference((step["id"], "params"), str(error), ABSENT))
-            continue
-        parameters.answers[step["id"]] = answer
+    return _Conversation(case, adapter).hold()
+
+
+class _Conversation:
+    def __init__(self, case: Case, adapter: Adapter) -> None:
+        placeholders = case.data["placeholders"]
+        unordered = case.data.get("unordered", ())
+        self._steps = case.steps
+        self._adapter = adapter
+        self._comparison = Comparison(placeholders["in_text"], placeholders["whole_value"], unordered)
+        self._parameters = Parameters(case)
+
+    def hold(self) -> list[Difference]:
+        differences: list[Difference] = []
+        for place, step in enumerate(self._steps):
+            if "pause_before_seconds" in step:
+                self._adapter.let_pass(step["pause_before_seconds"])
+            try:
+                outcome, answer = self._call_until_reached(step, self._steps[place + 1 :])
+            except Unanswered as error:
+                differences.append(Difference((step["id"], "params"), str(error), ABSENT))
+                continue
+            differences += self._compare(step, answer)
+            if not step.get("expect") and outcome != step["outcome"]:
+                differences.append(Difference((step["id"], "outcome"), step["outcome"], answer))
+        return differences
+
+    def _compare(self, step: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Difference]:
+        differences: list[Difference] = []
         for expectation in step.get("expect", ()):
-            place = (expectation["key"],)
-            differences += comparison.compare(place, expectation["value"], _selected(expectation, step, answer))
-        if not step.get("expect") and outcome != step["outcome"]:
-            differences.append(Difference((step["id"], "outcome"), step["outcome"], answer))
-    return differences
+            selected = _selected(expectation, step, answer)
+            differences += self._comparison.compare((expectation["key"],), expectation["value"], selected)
+        return differences
 
+    def _call_until_reached(
+        self, step: Mapping[str, Any], later: Sequence[Mapping[str, Any]]
+    ) -> tuple[str, dict[str, Any]]:
+        """Calls once, or again and again until what the step waits for is there."""
+        outcome, answer = self._call(step)
+        for _ in range(_REPEATS_MAX):
+            if self._is_reached(step, answer, later):
+                break
+            self._adapter.let_pass(_REPEAT_SECONDS)
+            outcome, answer = self._call(step)
+        return outcome, answer
 
-def _call_until(step: Mapping[str, Any], parameters: Parameters, adapter: Adapter) -> tuple[str, dict[str, Any]]:
-    """Calls once, or again and again until what the step waits for is there."""
-    until = step.get("repeat_until")
-    outcome, answer = _call(step, parameters, adapter)
-    for _ in range(_REPEATS_MAX):
-        if until is None or _is_reached(until, answer):
-            break
-        adapter.let_pass(_REPEAT_SECONDS)
-        outcome, answer = _call(step, parameters, adapter)
-    return outcome, answer
+    def _call(self, step: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        params = self._parameters.of(step["params"])
+        outcome = "ok"
+        try:
+            answer = self._adapter.call(step.get("service", "stepfunctions"), step["op"], params)
+            answer = {"ResponseMetadata": {"HTTPStatusCode": 200}, **answer}
+        except CallFailed as error:
+            outcome = "error"
+            answer = {
+                "Error": {"Code": error.code, "Message": error.message},
+                "message": error.message,
+                "ResponseMetadata": {"HTTPStatusCode": error.status},
+            }
+        self._parameters.answers[step["id"]] = answer
+        return outcome, answer
 
-
-def _call(step: Mapping[str, Any], parameters: Parameters, adapter: Adapter) -> tuple[str, dict[str, Any]]:
-    try:
-        answer = adapter.call(step.get("service", "stepfunctions"), step["op"], parameters.of(step["params"]))
-    except CallFailed as error:
-        return "error", {
-            "Error": {"Code": error.code, "Message": error.message},
-            "message": error.message,
-            "ResponseMetadata": {"HTTPStatusCode": error.status},
-        }
-    return "ok", {**answer, "ResponseMetadata": {"HTTPStatusCode": 200}}
-
-
-def _is_reached(until: str, answer: Mapping[str, Any]) -> bool:
-    types = {event["type"] for event in answer.get("events", ())}
-    if until == "terminal":
-        return bool(types & _TERMINAL)
-    if until.startswith("event:"):
-        return until.removeprefix("event:") in types
-    if until.startswith("status:"):
-        return answer.get("status") == until.removeprefix("status:")
-    raise ValueError(f"no such condition: repeat_until {until!r}")
+    def _is_reached(
+        self, step: Mapping[str, Any], answer: Mapping[str, Any], later: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        until = step.get("repeat_until")
+        types = {event["type"] for event in answer.get("events", ())}
+        match until and until.partition(":"):
+            case None:
+                return True
+            case "terminal", _, _:
+                return bool(types & _TERMINAL)
+            case "event", _, kind:
+                return kind in types
+            case "status", _, status:
+                return bool(answer.get("status") == status)
+            case "expected", _, _:
+                with self._comparison.on_trial():
+                    return not self._compare(step, answer)
+            case "referenced", _, _:
+                return self._parameters.are_answered(references_in(later), step["id"])
+            case _:
+                raise ValueError(f"no such condition: repeat_until {until!r}")
 
 
 def _selected(expectation: Mapping[str, Any], step: Mapping[str, Any], answer: Mapping[str, Any]) -> Any:

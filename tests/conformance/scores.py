@@ -106,11 +106,13 @@ def _tables(scores: Scores, what: str, misses: Misses) -> str:
     whole = areas.total()
     rows.append(("**all**", str(whole), _share(level_1.total(), whole), _share(level_2.total(), whole)))
     parts = [_table(("area", what, "level 1", "level 2"), rows)]
-    if any(result.is_partial for result in scores.results):
-        partial = sum(result.is_partial for result in scores.results)
+    whole_cases = [result for result in scores.results if not result.is_partial]
+    if len(whole_cases) < whole:
         parts.append(
-            f"Of {partial} cases the error's text is left out at both levels: what was recorded there is not AWS's "
-            "(`Error=ValueError Args=...`). Their error code counts."
+            f"Of {whole - len(whole_cases)} cases the error's text is left out at both levels: what was recorded there "
+            "is not AWS's but an emulator's (`Error=ValueError Args=...`). Their error code counts. Without these cases "
+            f"it is {sum(not result.level_1 for result in whole_cases)} and "
+            f"{sum(not result.level_2 for result in whole_cases)} of {len(whole_cases)}."
         )
     missed = _missed_rows(scores.results, misses)
     if missed:

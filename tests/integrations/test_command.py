@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
 import engine
 from tests.definitions import invoke, machine, retry, task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +76,8 @@ async def test_the_environment_tells_which_task_it_is(tmp_path: Path, monkeypatc
     monkeypatch.setenv("INHERITED", "yes")
     names = ["ASL_STATE_NAME", "ASL_ATTEMPT", "ASL_EXECUTION_ARN", "ASL_TASK_TOKEN", "INHERITED"]
     script = tmp_path / "tell"
-    script.write_text("#!/bin/sh\nprintf '{" + ",".join(f'"{name}":"%s"' for name in names) + "}' " + "".join(f'"${name}" ' for name in names))  # fmt: skip
+    shape = ",".join(f'"{name}":"%s"' for name in names)
+    script.write_text(f"#!/bin/sh\nprintf '{{{shape}}}' " + " ".join(f'"${name}"' for name in names))
     script.chmod(0o755)
     async with engine.Engine({"work": f"cmd:{script}"}) as one:
         execution = await one.start_execution(machine(task(Name="Pay")))
@@ -103,14 +107,17 @@ async def test_a_stopped_execution_kills_the_command_and_all_that_it_started(tmp
     script.chmod(0o755)
     async with engine.Engine({"work": f"cmd:{script}"}) as one:
         execution = await one.start_execution(machine(task()))
-        with anyio.fail_after(20):
-            while not pids.exists():
-                await anyio.sleep(0.005)
+        await until(pids.exists)
         await execution.stop()
+    started = [int(pid) for pid in pids.read_text().split()]
+    await until(lambda: not any(map(is_running, started)))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for other processes, which tell nobody."""
     with anyio.fail_after(20):
-        for pid in map(int, pids.read_text().split()):
-            while is_running(pid):
-                await anyio.sleep(0.005)
+        while not condition():  # noqa: ASYNC110
+            await anyio.sleep(0.005)
 
 
 def is_running(pid: int) -> bool:

@@ -51,7 +51,10 @@ async def test_a_mock_ends_an_activity():
     assert types[2:5] == ["ActivityScheduled", "ActivityStarted", "ActivitySucceeded"]
 
 
-@pytest.mark.parametrize("spec", ["mock:", "mock:{", "mock:nothing", "fail:", "fail::cause", "sundial", "no.such.module:f", "json:no_such"])  # fmt: skip
+@pytest.mark.parametrize(
+    "spec",
+    ["mock:", "mock:{", "mock:nothing", "fail:", "fail::cause", "sundial", "no.such.module:f", "json:no_such"],
+)
 async def test_a_text_that_says_nothing_is_refused(spec):
     with pytest.raises(engine.InvalidHandler, match="handler for 'work'"):
         engine.Handlers({"work": spec})

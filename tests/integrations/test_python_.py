@@ -209,13 +209,15 @@ async def test_lambda_invoke_without_a_payload_gives_an_empty_object(parameters)
 
 
 async def test_another_service_gets_its_parameters_and_gives_its_result():
-    send = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": {"QueueUrl": "q", "MessageBody.$": "$"}}  # fmt: skip
+    parameters = {"QueueUrl": "q", "MessageBody.$": "$"}
+    send = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": parameters}
     output = await engine.run(machine(send), "hi", handlers={send["Resource"]: lambda event: {"MessageId": event}})
     assert output == {"MessageId": {"QueueUrl": "q", "MessageBody": "hi"}}
 
 
 async def test_a_job_is_submitted_before_it_is_done():
-    job = {"Type": "Task", "Resource": "arn:aws:states:::batch:submitJob.sync", "Parameters": {"JobName": "j", "JobQueue": "q", "JobDefinition": "d"}}  # fmt: skip
+    parameters = {"JobName": "j", "JobQueue": "q", "JobDefinition": "d"}
+    job = {"Type": "Task", "Resource": "arn:aws:states:::batch:submitJob.sync", "Parameters": parameters}
     async with engine.Engine({"*": lambda event: "done"}) as one:
         execution = await one.start_execution(machine(job))
         assert await execution.result() == "done"
@@ -258,7 +260,9 @@ async def test_an_exception_that_names_its_error_is_taken_at_its_word():
 
 
 async def test_an_exception_is_caught_by_its_class_name():
-    definition = machine(task(Catch=[{"ErrorEquals": ["OutOfStock"], "Next": "B"}]), {"Type": "Pass", "Result": "caught"})
+    definition = machine(
+        task(Catch=[{"ErrorEquals": ["OutOfStock"], "Next": "B"}]), {"Type": "Pass", "Result": "caught"}
+    )
     assert await engine.run(definition, handlers={"work": raise_out_of_stock}) == "caught"
 
 
@@ -346,13 +350,11 @@ async def test_a_hanging_handler_meets_the_states_time_limit_even_on_the_virtual
 
 async def test_the_two_time_limits_are_told_apart_by_retry_and_catch():
     hanging = Hanging()
-    both = machine(
-        task("async", Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "B"}, {"ErrorEquals": ["Sandbox.Timedout"], "Next": "C"}]),
-        {"Type": "Pass", "Result": "States.Timeout"},
-        {"Type": "Pass", "Result": "Sandbox.Timedout"},
-    )  # fmt: skip
-    both["States"]["B"] = {"Type": "Pass", "Result": "States.Timeout", "End": True}
-    assert await engine.run(both, handlers=hanging.handlers(timeout_seconds=0.01)) == "Sandbox.Timedout"
+    caught = [{"ErrorEquals": ["States.Timeout"], "Next": "B"}, {"ErrorEquals": ["Sandbox.Timedout"], "Next": "C"}]
+    states = [task("async", Catch=caught), *({"Type": "Pass", "Result": name} for name in ("state", "function"))]
+    both = machine(*states)
+    both["States"]["B"] = {"Type": "Pass", "Result": "state", "End": True}
+    assert await engine.run(both, handlers=hanging.handlers(timeout_seconds=0.01)) == "function"
 
 
 async def test_an_abandoned_thread_gives_its_slot_back_and_learns_that_it_is_abandoned():

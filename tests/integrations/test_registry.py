@@ -35,7 +35,10 @@ def test_the_most_specific_rule_counts_whatever_the_order_they_are_written_in(pl
     assert found(rules(*reversed(IN_ORDER[place:])), resource=FUNCTION + ":live") == f'mock:"{IN_ORDER[place]}"'
 
 
-@pytest.mark.parametrize("function", ["charge", "charge:live", FUNCTION, FUNCTION + ":live", "function:charge", "123456789012:function:charge"])  # fmt: skip
+@pytest.mark.parametrize(
+    "function",
+    ["charge", "charge:live", FUNCTION, FUNCTION + ":live", "function:charge", "123456789012:function:charge"],
+)
 @pytest.mark.parametrize("pattern", ["charge", FUNCTION, "arn:aws:lambda:*:function:ch*", INVOKE, "*:lambda:invoke"])
 def test_lambda_invoke_is_found_by_its_function_however_it_is_named(function, pattern):
     assert found(rules(pattern), resource=INVOKE, function=function) == f'mock:"{pattern}"'

@@ -21,7 +21,9 @@ def missing(definition, rules=None, activities=()) -> list[str]:
 
 def test_every_task_state_is_looked_at_also_inside_parallel_and_map():
     inside = {"Type": "Map", "ItemProcessor": machine({**task("three"), "Name": "Three"})}
-    definition = machine(task("one"), parallel(machine({**task("two"), "Name": "Two"}), machine({**inside, "Name": "M"})))
+    definition = machine(
+        task("one"), parallel(machine({**task("two"), "Name": "Two"}), machine({**inside, "Name": "M"}))
+    )
     assert missing(definition) == ["A", "Two", "Three"]
     assert missing(definition, {"two": "mock:1"}) == ["A", "Three"]
     assert missing(definition, {"*": "mock:1"}) == []

@@ -73,7 +73,7 @@ async def test_a_waiter_that_gives_up_does_not_disturb_the_others():
 
 def script(body: str, **options: Any) -> subprocess.Popen[str]:
     code = textwrap.dedent(body)
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         [sys.executable, "-W", "error", "-X", "dev", "-c", code],
         cwd=ROOT,
         stdout=subprocess.PIPE,

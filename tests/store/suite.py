@@ -93,7 +93,13 @@ class StoreSuite:
     # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def record(self, **fields: Any) -> StateMachineRecord:
-        given: dict[str, Any] = {"arn": MACHINE, "name": "m", "type": "STANDARD", "definition": "{}", "creation_date": 5}
+        given: dict[str, Any] = {
+            "arn": MACHINE,
+            "name": "m",
+            "type": "STANDARD",
+            "definition": "{}",
+            "creation_date": 5,
+        }
         return StateMachineRecord(**given | fields)
 
     def test_a_state_machine_is_kept_and_the_first_creation_counts(self, store: ExecutionStore):

@@ -1,0 +1,40 @@
+"""The threads and processes of one engine; nothing is started, or even imported, before a handler needs it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from engine.integrations.threads import Threads
+
+if TYPE_CHECKING:
+    from engine.integrations.processes import Processes
+
+
+class OwnWorkplace:
+    """A `Workplace`. To be made, used and closed in one event loop.
+
+    Attributes:
+        threads: For callables that block.
+    """
+
+    def __init__(self, *, threads_max: int, processes_max: int | None) -> None:
+        """`processes_max` None: as many as there are processors."""
+        self.threads = Threads(threads_max)
+        self._processes_max = processes_max or os.cpu_count() or 1
+        self._processes: Processes | None = None
+
+    @property
+    def processes(self) -> Processes:
+        """For callables that must be killable."""
+        if self._processes is None:
+            from engine.integrations.processes import Processes
+
+            self._processes = Processes(self._processes_max)
+        return self._processes
+
+    async def close(self) -> None:
+        """Ends threads and processes that wait for work; those that work were left or killed by their cancellation."""
+        self.threads.close()
+        if self._processes is not None:
+            await self._processes.close()

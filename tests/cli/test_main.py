@@ -1,0 +1,127 @@
+"""The command itself: how it starts, and how it ends."""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.shell_completion import ShellComplete
+
+from engine.cli.main import main
+from tests.cli.command_line import PROCESS, asl, asl_process, environment, write_definition
+
+HEAVY = ("rich", "anyio", "asyncio", "structlog", "yaml", "jlens", "jsonpath_ng", "boto3", "sqlalchemy", "msgspec")
+
+
+def imported(*words: str, cwd: Path | None = None) -> set[str]:
+    """The top-level packages that a process imports."""
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "engine", *words],
+        capture_output=True, text=True, env=environment(), cwd=cwd, check=True,
+    )  # fmt: skip
+    return {found.group(1) for found in re.finditer(r"\|\s+([A-Za-z_]\w*)", run.stderr)}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]] + [[name, "--help"] for name in main.list_commands(None)])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    assert imported(*words).isdisjoint(HEAVY)
+
+
+def test_validating_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    path = write_definition(tmp_path / "a.json", {"A": {"Type": "Pass", "End": True}})
+    assert imported("validate", path).isdisjoint({"rich", "anyio", "asyncio", "structlog", "yaml", "boto3"})
+
+
+@pytest.mark.parametrize("words", [["--help"], ["validate", "--help"]])
+def test_help_takes_less_than_150_ms(words: list[str]) -> None:
+    # CPU time, because other processes of a test run take turns with this one; the best of some, for the same reason.
+    def cpu_seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*PROCESS, *words], stdout=subprocess.DEVNULL, env=environment(), check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(cpu_seconds() for _ in range(5)) < 0.150
+
+
+@pytest.mark.parametrize("name", main.list_commands(None))
+def test_the_line_in_the_list_of_commands_is_the_commands_own(name: str) -> None:
+    command = main.get_command(None, name)
+    assert command.help.partition("\n")[0] in asl("--help").stdout
+
+
+def test_without_a_command_help_is_shown_and_the_exit_code_is_that_of_wrong_usage() -> None:
+    result = asl()
+    assert (result.exit_code, "Commands:" in result.stderr) == (1, True)
+
+
+def test_wrong_usage_exits_with_1() -> None:
+    assert asl("validate", "--nonsense").exit_code == 1
+    assert asl("validate").exit_code == 1
+    assert asl("graph", "no-such-file.json").exit_code == 1
+
+
+def test_a_misspelt_command_is_guessed() -> None:
+    result = asl("vaildate")
+    assert result.exit_code == 1
+    assert "Did you mean 'validate'?" in result.stderr
+
+
+def test_the_version_is_told() -> None:
+    assert re.fullmatch(r"asl \S+\n", asl("--version").stdout)
+
+
+def test_an_internal_error_is_told_as_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("two and two are five")
+
+    monkeypatch.setattr("engine.asl.parser.parse", fail)
+    result = asl("validate", write_definition(tmp_path / "a.json", {"A": {"Type": "Pass", "End": True}}))
+    assert result.exit_code == 70
+    assert "AssertionError: two and two are five" in result.stderr
+    assert "please report it" in result.stderr
+
+
+def test_an_interrupt_exits_with_4(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.asl.parser.parse", interrupt)
+    result = asl("validate", write_definition(tmp_path / "a.json", {"A": {"Type": "Pass", "End": True}}))
+    assert (result.exit_code, "Traceback" in result.stderr) == (4, False)
+
+
+@pytest.mark.parametrize("command", ["eval", "run"])
+def test_a_reader_that_goes_away_is_no_error(command: str, tmp_path: Path) -> None:
+    given = tmp_path / "input.json"
+    given.write_text(json.dumps(["x" * 80] * 5_000))
+    machine = write_definition(tmp_path / "a.json", {"A": {"Type": "Pass", "End": True}})
+    what = ["$"] if command == "eval" else [machine, "--limits", "off", "--quiet"]
+    process = asl_process(command, *what, "-i", f"@{given}")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 0
+
+
+def test_colours_are_only_for_terminals(tmp_path: Path) -> None:
+    path = write_definition(tmp_path / "a.json", {"A": {"Type": "Pass"}})
+    assert "\x1b" not in asl("validate", path).stdout
+
+
+def test_colours_can_be_asked_for_and_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_definition(tmp_path / "a.json", {"A": {"Type": "Pass"}})
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in asl("validate", path).stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in asl("validate", path).stdout
+
+
+def test_commands_and_options_can_be_completed_in_a_shell() -> None:
+    shell = ShellComplete(main, {}, "asl", "_ASL_COMPLETE")
+    assert [item.value for item in shell.get_completions([], "va")] == ["validate"]
+    assert [item.value for item in shell.get_completions(["validate"], "--for")] == ["--format"]
+    assert [item.value for item in shell.get_completions(["graph", "--format"], "s")] == ["svg"]

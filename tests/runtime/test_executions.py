@@ -1,0 +1,143 @@
+"""The rule of effects, and what mail and timers do to one another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+import engine
+from engine.interpreter.messages import TimerDue
+from engine.runtime.committer import DirectCommitter
+from tests.definitions import invoke, machine, task, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.store.protocol import Checkpoint
+
+pytestmark = pytest.mark.anyio
+
+
+class HeldCommitter(DirectCommitter):
+    """Writes nothing until it is told to, as a store whose answer is still on its way."""
+
+    def __init__(self, one: engine.Engine) -> None:
+        super().__init__(one._store)
+        self._held: list[tuple[Checkpoint, Callable[[], None]]] = []
+        one._worker._committer = self
+        one._worker.executions._committer = self
+
+    @property
+    def pending(self) -> int:  # type: ignore[override]
+        return len(self._held)
+
+    def submit(self, checkpoint: Checkpoint, committed: Callable[[], None]) -> None:
+        self._held.append((checkpoint, committed))
+
+    def release(self) -> None:
+        held, self._held = self._held, []
+        for checkpoint, committed in held:
+            super().submit(checkpoint, committed)
+
+
+async def settled() -> None:
+    await anyio.wait_all_tasks_blocked()
+
+
+async def test_nothing_outside_happens_before_the_checkpoint_that_ordered_it_is_written():
+    called: list[str] = []
+
+    async def work(event):
+        called.append(event)
+        return event
+
+    async with engine.Engine({"work": work, "next": work}) as one:
+        committer = HeldCommitter(one)
+        execution = await one.start_execution(machine(task(), task("next")), "x")
+        for calls in range(2):
+            await settled()
+            assert len(called) == calls
+            committer.release()
+        await settled()
+        assert (len(called), execution.status) == (2, "RUNNING")
+        committer.release()
+        assert await execution.result() == "x"
+
+
+async def test_mail_waits_while_a_checkpoint_is_being_written():
+    async with engine.Engine() as one:
+        committer = HeldCommitter(one)
+        execution = await one.start_execution(machine(wait(1_000)))
+        await settled()
+        await execution.stop("First")
+        await execution.stop("Second")
+        await settled()
+        assert committer.pending == 1
+        committer.release()
+        await settled()
+        committer.release()
+        with pytest.raises(engine.ExecutionFailed, match="First"):
+            await execution.result()
+        assert [event["id"] for event in await execution.history()] == [1, 2, 3]
+
+
+async def test_time_does_not_jump_while_a_checkpoint_is_being_written():
+    async with engine.Engine({"work": "mock:1"}, clock="virtual") as one:
+        first = await one.start_execution(machine(wait(50)))
+        await settled()
+        committer = HeldCommitter(one)
+        second = await one.start_execution(machine(task()))
+        async with anyio.create_task_group() as group:
+            group.start_soon(first.result)
+            await settled()
+            assert (committer.pending, one.skipped_seconds) == (1, 0)
+            group.start_soon(second.result)
+            while first.status == "RUNNING" or second.status == "RUNNING":
+                committer.release()
+                await settled()
+
+
+async def test_the_timers_of_a_task_vanish_with_its_answer():
+    async with engine.Engine({"*": lambda event: 1}, clock="virtual") as one:
+        assert await one.run(machine(task(TimeoutSeconds=3_600, HeartbeatSeconds=60), task("b"), wait(5))) == 1
+        assert one.skipped_seconds <= 5
+        assert len(one._worker._timers) == 0
+
+
+async def test_nothing_is_left_in_memory_of_an_execution_that_is_over():
+    async with engine.Engine({"*": lambda event: 1}, clock="virtual") as one:
+        await one.run(machine(task(TimeoutSeconds=3_600), wait(5)))
+        executions = one._worker.executions
+        assert not executions.live
+        assert not executions.known
+        assert not executions.has_ready
+
+
+async def test_an_answer_that_was_accepted_counts_though_the_time_limit_is_due():
+    tokens: list[Any] = []
+
+    async def work(event, context):
+        tokens.append(context.task_token)
+
+    async with engine.Engine({"work": work}) as one:
+        execution = await one.start_execution(machine(invoke(suffix=".waitForTaskToken", TimeoutSeconds=100)))
+        await settled()
+        live = execution._live
+        (task_id,) = live.tasks
+        one._worker.executions.mail(live, TimerDue(task_id))
+        await one.send_task_success(tokens[0], "in time")
+        assert await execution.result() == "in time"
+
+
+async def test_a_late_timer_and_a_late_answer_change_nothing():
+    async with engine.Engine({"work": "mock:1"}) as one:
+        execution = await one.start_execution(machine(task(), wait(1_000)))
+        await settled()
+        before = await execution.history()
+        one._worker.executions.mail(execution._live, TimerDue((0, 0, 1)))
+        one._worker.executions.mail(execution._live, TimerDue((7, 7, 7), heartbeat=True))
+        await settled()
+        assert await execution.history() == before
+        assert execution.status == "RUNNING"

@@ -1,0 +1,31 @@
+"""The examples in the documents run: the Python blocks of one document, in order, as one program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = [ROOT / "docs" / "howto", ROOT / "docs" / "reference"]
+DOCUMENTS = [ROOT / "README.md", *(path for folder in FOLDERS for path in sorted(folder.glob("*.md")))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def with_examples() -> list[Path]:
+    return [path for path in DOCUMENTS if path.exists() and BLOCK.search(path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("path", with_examples(), ids=lambda path: path.name)
+def test_the_examples_of_a_document_run(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    text = path.read_text(encoding="utf-8")
+    names: dict[str, object] = {"__name__": "example"}
+    for block in BLOCK.finditer(text):
+        line = text.count("\n", 0, block.start(1))
+        exec(compile("\n" * line + block[1], str(path), "exec"), names)
+
+
+def test_there_are_examples():
+    assert {"handlers.md", "library.md"} <= {path.name for path in with_examples()}
