@@ -211,6 +211,23 @@ async def test_time_does_not_jump_before_the_one_who_waited_has_acted():
             await second.result()
 
 
+async def test_time_does_not_jump_for_others_before_the_one_who_was_woken_has_acted():
+    async with engine.Engine(clock="virtual") as one:
+        first = await one.start_execution(machine(wait(10)))
+        second = await one.start_execution(machine(wait(20)))
+
+        async def stop_second_after_first() -> None:
+            await first.result()
+            await anyio.lowlevel.checkpoint()
+            await second.stop()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(stop_second_after_first)
+            with pytest.raises(engine.ExecutionFailed, match="ABORTED"):
+                await second.result()
+        assert one.skipped_seconds <= 10
+
+
 async def test_the_execution_time_limit_ends_it_as_timed_out(face: Face):
     async with open_engine(face, clock="virtual") as one:
         execution = await one.start_execution(machine(wait(100), TimeoutSeconds=60))

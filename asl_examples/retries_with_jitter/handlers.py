@@ -14,7 +14,10 @@ class UnknownCurrency(Exception):
 
 
 _RATES = {"EUR": 1.08, "GBP": 1.27}
-_TROUBLES = {"EUR": [TooManyRequests, ServerRestarting, TooManyRequests, ServerRestarting], "JPY": [ServerRestarting] * 9}
+_TROUBLES = {
+    "EUR": [TooManyRequests, ServerRestarting, TooManyRequests, ServerRestarting],
+    "JPY": [ServerRestarting] * 9,
+}
 
 
 def fetch_rates(event, context):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 import anyio
+import click
 
 from engine.cli.durations import duration
 from engine.cli.exits import EXIT_OF_STATUS, ExitCode
@@ -17,6 +18,7 @@ from engine.cli.failure import failure_text
 from engine.cli.interrupts import INTERRUPTED, interruptible
 from engine.cli.refusals import REFUSALS, refusals_told
 from engine.cli.streams import can_redraw, json_text, print_note, print_result, stdout_kept_clean
+from engine.errors import ApiError
 from engine.outcome import ExecutionFailed
 from engine.runtime.executions import ExecutionQuarantined
 
@@ -101,7 +103,7 @@ class _Batch:
                 return
             try:
                 line = await self._one(engine, machine, index, value)
-            except (ExecutionQuarantined, *REFUSALS) as error:  # raised when the others have been stopped
+            except (click.ClickException, ExecutionQuarantined, *REFUSALS) as error:  # raised when the others have been stopped
                 self._refusal = self._refusal or error
                 self._stop.set()
                 return
@@ -109,7 +111,10 @@ class _Batch:
             self._advance()
 
     async def _one(self, engine: Engine, machine: StateMachineHandle, index: int, value: Json) -> Json:
-        handle = await engine.start_execution(machine, value)
+        try:
+            handle = await engine.start_execution(machine, value)
+        except ApiError as error:
+            raise click.ClickException(f"input {index + 1}: {error.message}") from error
         self._open.add(handle)
         if self._stop.is_set():
             await handle.stop(None, INTERRUPTED)

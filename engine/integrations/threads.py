@@ -62,6 +62,7 @@ class _Thread(threading.Thread):
                 from_thread.run_sync(self._pool.finished, self, call, token=call.token)
             except anyio.RunFinishedError:
                 return  # the engine and its loop are gone; nobody wants the result
+            del call  # a thread that waits keeps nobody's data alive
 
 
 class Threads:

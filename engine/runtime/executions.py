@@ -261,6 +261,7 @@ class Executions:
             self._end(execution, transition.ending)
         else:
             self._next(execution)
+        self._wake()  # timers were started, and a committer that answers late keeps time from jumping no longer
 
     def _next(self, execution: LiveExecution) -> None:
         if execution.mailbox:

@@ -110,9 +110,9 @@ def _tables(scores: Scores, what: str, misses: Misses) -> str:
     if len(whole_cases) < whole:
         parts.append(
             f"Of {whole - len(whole_cases)} cases the error's text is left out at both levels: what was recorded there "
-            "is not AWS's but an emulator's (`Error=ValueError Args=...`). Their error code counts. Without these cases "
-            f"it is {sum(not result.level_1 for result in whole_cases)} and "
-            f"{sum(not result.level_2 for result in whole_cases)} of {len(whole_cases)}."
+            "is not AWS's but an emulator's (`Error=ValueError Args=...`). Their error code counts. Without these "
+            f"cases: level 1 {sum(not result.level_1 for result in whole_cases)}, "
+            f"level 2 {sum(not result.level_2 for result in whole_cases)} of {len(whole_cases)}."
         )
     missed = _missed_rows(scores.results, misses)
     if missed:

@@ -422,6 +422,15 @@ async def test_a_process_is_reused_until_it_is_killed():
         assert await one.run(machine(task())) != first
 
 
+async def test_a_process_that_hung_is_replaced():
+    handlers = in_process(handler_functions.hang, timeout_seconds=0.05)
+    handlers.add("pid", handler_functions.pid, process=True)
+    async with engine.Engine(handlers, processes_max=1) as one:
+        with pytest.raises(engine.ExecutionFailed, match=r"Sandbox\.Timedout"):
+            await one.run(machine(task()))
+        assert await one.run(machine(task("pid")))
+
+
 @pytest.mark.parametrize("function", [handler_functions.echo, handler_functions.echo_async])
 async def test_a_function_in_a_process_takes_and_gives_json_and_may_print(function, capfd):
     event = {"text": "ä\n", "big": 2**70, "list": [None, 1.5]}

@@ -111,8 +111,10 @@ async def test_nothing_is_left_in_memory_of_an_execution_that_is_over():
         await one.run(machine(task(TimeoutSeconds=3_600), wait(5)))
         executions = one._worker.executions
         assert not executions.live
-        assert not executions.known
         assert not executions.has_ready
+        with anyio.fail_after(10):
+            while executions.known:  # the handler's thread lets go of the Task a moment after it has answered
+                await anyio.lowlevel.checkpoint()
 
 
 async def test_an_answer_that_was_accepted_counts_though_the_time_limit_is_due():
