@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 import zlib
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _COUNT = 20_000
 _SEGMENT_EVENTS = 200

@@ -1,9 +1,9 @@
 """The state machines that are measured, each in JSONPath and in JSONata.
 
-    loop     Choice and Pass in turn, 1,000 times: MathAdd and a few copied fields
-    pass10   ten Pass states: an intrinsic function, two paths, a constant
-    map      100 items, each through Pass, Choice, Pass
-    bare10   ten empty Pass states
+- loop: Choice and Pass in turn, 1,000 times: MathAdd and a few copied fields
+- pass10: ten Pass states: an intrinsic function, two paths, a constant
+- map: 100 items, each through Pass, Choice, Pass
+- bare10: ten empty Pass states
 """
 
 from __future__ import annotations

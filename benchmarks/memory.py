@@ -4,9 +4,9 @@
     python -m benchmarks.memory --machine loop,map --rounds 7 --payload 2000
     NODE_ASL=.../node_modules/aws-local-stepfunctions python -m benchmarks.memory
 
-Each round runs ours, the Node peer (aws-local-stepfunctions, when `node` and the package are there) and the floor of what
-Python can do, in turn, so that all have the same minutes. Prints one JSON line a run, and at the end one line a machine
-with the medians and the ratio to the peer.
+Each round runs ours, the Node peer (aws-local-stepfunctions, when `node` and the package are there) and the floor of
+what Python can do, in turn, so that all have the same minutes. Prints one JSON line a run, and at the end one line a
+machine with the medians and the ratio to the peer.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _execution(given: dict[str, Any]) -> Execution:
 def measure(name: str, machine: Machine) -> dict[str, Any]:
     """Runs about 60,000 transitions of one machine."""
     plan = compile_plan(load(machine.definition))
-    chance = random.Random(1)  # noqa: S311  not for secrets
+    chance = random.Random(1)
     n = max(3, _TRANSITIONS_PER_RUN // machine.transitions)
     events, written = run_once(plan, machine.input, chance)
     walls = []
@@ -142,7 +142,7 @@ def find_peer() -> str | None:
 
 
 def _print(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)  # noqa: T201  the benchmark's output
+    print(json.dumps(line), flush=True)
 
 
 def main() -> None:
@@ -156,7 +156,7 @@ def main() -> None:
     names = list(table) if args.machine == "all" else args.machine.split(",")
     peer = find_peer()
     if peer is None:
-        print("the Node peer is not installed (npm install aws-local-stepfunctions): ours and the floor only", file=sys.stderr)  # noqa: T201
+        print("no Node peer (npm install aws-local-stepfunctions): ours and the floor only", file=sys.stderr)
     rates: dict[tuple[str, str], list[float]] = defaultdict(list)
     for _ in range(args.rounds):
         _print(floor(args.payload))

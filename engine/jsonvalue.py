@@ -6,6 +6,7 @@ A value that has become data of a state is never mutated: values are shared, and
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import msgspec
@@ -19,6 +20,14 @@ JsonType: TypeAlias = Literal["null", "boolean", "number", "string", "array", "o
 
 # AWS: "maximum input or output size for a task, state, or execution", bytes of UTF-8 JSON, inclusive.
 PAYLOAD_BYTES_MAX = 262_144
+
+DEPTH_MAX = 300
+"""Arrays and objects inside one another in a document that comes from outside or is measured. Ours, not AWS's: the
+encoder takes a level of Python's stack for each, of which there are 1,000. Published data has some 30 at most."""
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ALIKE = bytes.maketrans(b"[]{}", b"()()")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -48,13 +57,29 @@ def decode(source: str | bytes) -> Json:
     """Reads JSON text. Of a member that is written twice the last one counts; integers keep all their digits.
 
     Raises:
-        InvalidJson: Not JSON, nested too deeply to hold, a number beyond a double, an integer of more than 4,300
+        InvalidJson: Not JSON, more than DEPTH_MAX levels deep, a number beyond a double, an integer of more than 4,300
             digits, or an escape that is half a surrogate pair (which no UTF-8 text can hold).
     """
     try:
-        return cast("Json", _decode(source))
+        value = _decode(source)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _located(source, error) from None
+    if is_too_deep(source):
+        raise InvalidJson("the value is nested too deeply", 1, 1)
+    return cast("Json", value)
+
+
+def is_too_deep(encoded: str | bytes) -> bool:
+    """Whether JSON text has more than DEPTH_MAX levels. Nearly always a count of its brackets is enough to say no."""
+    data = encoded.encode("utf-8", "surrogatepass") if isinstance(encoded, str) else encoded
+    if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
+        return False
+    brackets = _STRING.sub(b"", data).translate(_ALIKE, _NO_BRACKETS)
+    for _ in range(DEPTH_MAX):  # each turn takes the innermost level away
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"()", b"")
+    return bool(brackets)
 
 
 def _located(source: str | bytes, error: Exception) -> InvalidJson:

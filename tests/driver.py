@@ -163,7 +163,8 @@ class Drive:
         """A worker that loads the snapshot now would wait for the same Tasks and timers as this one."""
         pending = pending_commands(self.plan, self.snapshot)
         assert {c.task_id for c in pending if isinstance(c, ScheduleTask)} == self.tasks.keys()
-        assert {(c.timer_id, c.heartbeat) for c in pending if isinstance(c, StartTimer)} == self.timers.keys()
+        # A timer that nobody waits for any more is not cancelled; when it is due, it is a late answer.
+        assert {(c.timer_id, c.heartbeat) for c in pending if isinstance(c, StartTimer)} <= self.timers.keys()
 
     def _carry_out(self, transition: Transition) -> None:
         tasks = [command for command in transition.commands if isinstance(command, ScheduleTask)]

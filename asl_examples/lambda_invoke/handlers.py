@@ -1,6 +1,6 @@
 """A very small dictionary. A function's name finds it: dashes and underscores are the same."""
 
-_WORDS = {"de": {"tea": "Tee"}, "pt": {"tea": "chá"}, "en": {"Guten Tag": "good day"}}
+_WORDS = {"de": {"tea": "Tee"}, "pt": {"tea": "chá"}, "en": {"Guten Tag": "good day", "bom dia": "good day"}}
 
 
 def translate(event, context):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import float_info
 from typing import TYPE_CHECKING, Final, Literal
 
 from engine.asl.expression_fields import ERROR_OUTPUT, assign, jsonata, result_path
@@ -29,7 +30,7 @@ def _retrier(entry: Fields, *, last: bool) -> Retrier:
     # The Amazon States Language says 1 or more; the service was measured to take 0.
     interval = entry.integer("IntervalSeconds", minimum=0, maximum=_ATTEMPTS_MAX)
     attempts = entry.integer("MaxAttempts", minimum=0, maximum=_ATTEMPTS_MAX)
-    rate = entry.number("BackoffRate", minimum=1.0)
+    rate = entry.number("BackoffRate", minimum=1.0, maximum=float_info.max)
     delay = entry.integer("MaxDelaySeconds", minimum=1, maximum=_DELAY_SECONDS_MAX)
     jitter = entry.one_of("JitterStrategy", _JITTER_STRATEGIES)
     return Retrier(

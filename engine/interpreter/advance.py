@@ -381,7 +381,11 @@ class _Advance(Workspace):
             if output is data:
                 size = visit.size
             elif size > measure_above:  # only a bound: measure, and let history have the bytes
-                payload, size = payload_bytes(output)
+                try:
+                    payload, size = payload_bytes(output)
+                except StatesError as error:
+                    step, size = Raise(error), visit.size
+                    continue
                 if 0 < visit.payload_bytes_max < size:
                     step, size = Raise(PayloadTooLarge()), visit.size
                     continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from engine.interpreter.messages import CancelTask
 from engine.interpreter.snapshot import ITEMS, PROGRESS, Done, Frame, OnBranches, OnRetry, OnTask, OnTimer, Progress
 from engine.interpreter.states import map_, task
+from engine.query.evaluation import LEVEL_BYTES
 
 if TYPE_CHECKING:
     from engine.interpreter.state_plan import StatePlan
@@ -84,7 +85,7 @@ def drop_branches(work: Workspace, frame: Frame) -> None:
 def take_outputs(work: Workspace, fork: int, total: int) -> tuple[list[Json], int]:
     """The outputs of all branches, in order, and the bound of their JSON bytes; the branches are gone."""
     outputs: list[Json] = []
-    size = total + 2
+    size = total + LEVEL_BYTES
     for index in range(total):
         branch = work.drop((fork, index))
         assert branch is not None and isinstance(branch.waiting, Done)  # noqa: PT018  one fact

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import PayloadTooLarge
-from engine.jsonvalue import Json, encode
+from engine.interpreter.history import measured
+from engine.jsonvalue import Json
 from engine.timestamps import iso_timestamp
 
 if TYPE_CHECKING:
@@ -82,10 +83,11 @@ class Visit:
 
         Raises:
             PayloadTooLarge: The value passes the payload limit.
+            StatesError: See `history.measured`.
         """
         if bound <= self.measure_above:
             return bound
-        size = len(encode(value))
+        size = len(measured(value))
         if 0 < self.payload_bytes_max < size:
             raise PayloadTooLarge
         return size

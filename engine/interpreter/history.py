@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
-from engine.jsonvalue import Json, encode, text
+from engine.errors import StatesError
+from engine.jsonvalue import DEPTH_MAX, Json, encode, is_too_deep, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -174,6 +175,22 @@ def _payload(key: str, value: Json) -> dict[str, Any]:
 
 
 def payload_bytes(value: Json) -> tuple[msgspec.Raw, int]:
-    """A document as history takes it when it is encoded already, and its size."""
-    data = encode(value)
+    """A document as history takes it when it is encoded already, and its size. Raises as `measured`."""
+    data = measured(value)
     return msgspec.Raw(data), len(data)
+
+
+def measured(value: Json) -> bytes:
+    """The text of a document that is about to become the data of a state.
+
+    Raises:
+        StatesError: `States.Runtime`, located: it is nested too deeply to be written down.
+    """
+    try:
+        data = encode(value)
+    except RecursionError:
+        data = None
+    if data is None or is_too_deep(data):
+        cause = f"The data is nested too deeply: more than {DEPTH_MAX} arrays and objects inside one another."
+        raise StatesError("States.Runtime", cause, located=True)
+    return data

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import PayloadTooLarge, StatesError
 from engine.interpreter.context import Visit
-from engine.interpreter.history import CODE, HistoryTuple, payload_bytes
+from engine.interpreter.history import CODE, HistoryTuple, measured
 from engine.interpreter.snapshot import Ending, Frame, FrameKey, Snapshot, copy_frame
+from engine.jsonvalue import encode
 
 if TYPE_CHECKING:
     from engine.interpreter.messages import Command, Ticket
@@ -111,13 +112,16 @@ class Workspace:
         assert assigned is not None
         size = step.assigned_size
         if size > visit.measure_above:
-            size = payload_bytes(assigned)[1]
+            try:
+                size = len(measured(assigned))
+            except StatesError as error:
+                return error
             if 0 < limit < size:
                 return _variables_too_large(f"The variables that the state '{visit.state.name}' assigns", size, limit)
         variables = {**frame.variables, **assigned}
         total = frame.variables_size + size
         if total > _FEW_VARIABLES_BYTES:
-            total = payload_bytes(variables)[1]
+            total = len(encode(variables))
             others = {**self.snapshot.frames, **self.changed}.values()
             whole = total + sum(f.variables_size for f in others if f is not None and f.key != frame.key)
             if limit and whole > VARIABLES_BYTES_MAX:

@@ -78,6 +78,10 @@ class Growth(NamedTuple):
         return Growth(self.fixed + k * inner.fixed, k * inner.of_input) if k else self
 
 
+LEVEL_BYTES = 32
+"""What an array or object around a value adds to its bound, though brackets take two bytes. So a value whose bound says
+that it need not be measured is at most some hundred levels deeper than one that was (`engine.jsonvalue.DEPTH_MAX`)."""
+
 SAME = Growth(0, 1)
 """The value is (a part of) the input."""
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from engine.jsonvalue import InvalidJson, Json, decode, equal, json_type, text
 from engine.query.drawing import ALGORITHMS, DOUBLE_BITS, digest, java_double_bits, spelled_uuid
-from engine.query.evaluation import Chance, Growth
+from engine.query.evaluation import LEVEL_BYTES, Chance, Growth
 
 CHARACTERS_MAX = 10_000
 """Of the argument of Base64Encode, Base64Decode and Hash: AWS's limit."""
@@ -333,14 +333,14 @@ class Function:
 
 # The factors of growth. Format: an array of n digits is printed with n spaces. Partition: two brackets round each item.
 # Base64Decode: three bytes of four characters, each written as six (U+0001). JsonToString: each quote gets a backslash.
-# StringToJson: `1e9,` becomes `1000000000.0,`, and "" null. StringSplit: two quotes round each character.
+# StringToJson: `1e9,` becomes `1000000000.0,`, and "" null; 16, not 8, because two characters can be a level. StringSplit: two quotes round each character.
 FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     {
-        "States.Array": Function(_make_array, 0, None, _of_all(2, 1)),
+        "States.Array": Function(_make_array, 0, None, _of_all(LEVEL_BYTES, 1)),
         "States.ArrayContains": Function(_array_contains, 2, 2, _at_most(6)),
         "States.ArrayGetItem": Function(_array_get_item, 2, 2, _of_first(0, 1), gives_string=True),
         "States.ArrayLength": Function(_array_length, 1, 1, _at_most(12)),
-        "States.ArrayPartition": Function(_array_partition, 2, 2, _of_first(2, 2)),
+        "States.ArrayPartition": Function(_array_partition, 2, 2, _of_first(2 * LEVEL_BYTES, 2)),
         "States.ArrayRange": Function(_array_range, 3, 3, _at_most(21 * ITEMS_MAX + 2)),
         "States.ArrayUnique": Function(_array_unique, 1, 1, _of_first(0, 1)),
         "States.Base64Decode": Function(_base64_decode, 1, 1, _of_first(2, 5), gives_string=True),
@@ -352,7 +352,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "States.MathAdd": Function(_math_add, 2, 2, _at_most(12)),
         "States.MathRandom": Function(_math_random, 2, 3, _at_most(21), uses_chance=True),
         "States.StringSplit": Function(_string_split, 2, 2, _of_first(4, 2)),
-        "States.StringToJson": Function(_string_to_json, 1, 1, _of_first(4, 8)),
+        "States.StringToJson": Function(_string_to_json, 1, 1, _of_first(4, LEVEL_BYTES // 2)),
         "States.UUID": Function(_uuid, 0, 0, _at_most(39), gives_string=True, uses_chance=True),
     }
 )

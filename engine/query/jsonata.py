@@ -17,7 +17,7 @@ from engine.errors import PayloadTooLarge, StatesError
 from engine.jsonvalue import encode, json_type, text
 from engine.query import jsonata_library
 from engine.query.drawing import spelled_uuid
-from engine.query.evaluation import UNKNOWN, Growth
+from engine.query.evaluation import LEVEL_BYTES, UNKNOWN, Growth
 from engine.query.jsonata_library import FAILURES, JsonataError, Program, Single
 from engine.query.jsonata_paths import UNDEFINED, Nothing, follow, whole
 from engine.query.jsonata_templates import JsonataTemplate, Leaf, Place, Problem, compile_template, is_expression
@@ -68,6 +68,7 @@ class Bundle:
         self._programs: dict[frozenset[str], Program] = {}
         self._singles: dict[tuple[int, frozenset[str]], Single] = {}
         self._program = self._joined(frozenset()) if self._joint else None
+        self._are_whole = [fill.whole for fill in self._fills] == list(range(len(leaves)))
         self.growth = _growth(templates)
 
     def evaluate(self, scope: Scope, states: dict[str, Json]) -> list[Json]:
@@ -86,6 +87,8 @@ class Bundle:
         found = self._together(scope, states)
         if found is None:
             found = [self._one(slot, scope, states) for slot in range(len(self._leaves))]
+        if self._are_whole:
+            return found
         return [found[fill.whole] if fill.whole >= 0 else fill(found) for fill in self._fills]
 
     def _together(self, scope: Scope, states: dict[str, Json]) -> list[Json] | None:
@@ -115,7 +118,10 @@ class Bundle:
             program = self._joined(shadowing)
             variables |= shadowing
         try:
-            values = program.run(_given(variables, scope, states, context=self._reads_context), None, scope)
+            if variables or self._reads_context:
+                values = program.run(_given(variables, scope, states, context=self._reads_context), None, scope)
+            else:
+                values = program.run({"states": states}, None, scope)
         except FAILURES as error:
             if len(self._joint) > 1 or self._alone or jsonata_library.is_beyond_numbers(error):
                 return False
@@ -192,7 +198,8 @@ def _growth(templates: Sequence[JsonataTemplate]) -> Growth:
     paths = [leaf.uses.path for template in templates for leaf in template.leaves]
     if any(path is None or path.member in (None, "context") for path in paths):
         return UNKNOWN
-    return Growth(sum(len(encode(template.value)) + 1 for template in templates), len(paths))
+    levels = sum(len(leaf.place) for template in templates for leaf in template.leaves)
+    return Growth(sum(len(encode(template.value)) + 1 for template in templates) + LEVEL_BYTES * levels, len(paths))
 
 
 class _Fill:
@@ -231,6 +238,11 @@ class _Fill:
     def __call__(self, found: list[Json]) -> Json:
         if not self._copies:
             return self._value
+        if len(self._copies) == 1:
+            flat = self._copies[0][2].copy()
+            for _, key, slot in self._values:
+                flat[key] = found[slot]  # type: ignore[index]
+            return flat
         copies: list[list[Json] | dict[str, Json]] = []
         for parent, key, container in self._copies:
             copy = container.copy()

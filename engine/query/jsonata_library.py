@@ -10,7 +10,7 @@ and no input, so that the context is undefined, as at the service.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import jlens
 
@@ -173,35 +173,45 @@ class Program:
         bound = "".join(f"${name} := $.`{name}`; " for name in variables if name.isidentifier())
         body = ", ".join(f'"{name}": {_block(source)}' for name, source in members.items())
         used = {name: ours for name, ours in jsonata_functions.FUNCTIONS.items() if name in mentions}
-        self._evaluate: Evaluate = _compiled(f"({bound}{prologue}{{{body}}})", {**used, **functions}).evaluate
-        draws = not jsonata_functions.DRAWING.isdisjoint(mentions)
-        self.run: Run = self._drawing if draws else self._within
-        self._shuffles = "shuffle" in mentions
         # What the payload limit counts is the values, not our braces, names and commas.
-        self._frame_bytes = 1 + sum(len(name) + 4 for name in members)
-        self._seconds, depth, self._array_items, self._string_bytes = limits
-        self._depth = depth + _WRAPPING_LEVELS
+        frame_bytes = 1 + sum(len(name) + 4 for name in members)
+        evaluate: Evaluate = _compiled(f"({bound}{prologue}{{{body}}})", {**used, **functions}).evaluate
+        run = _runner(evaluate, limits, frame_bytes, shuffles="shuffle" in mentions)
+        draws = not jsonata_functions.DRAWING.isdisjoint(mentions)
+        self.run: Run = _drawing(run) if draws else run
 
-    def _drawing(self, data: Json, bindings: dict[str, Json] | None, scope: Scope) -> dict[str, Json]:
+
+def _runner(evaluate: Evaluate, limits: Limits, frame_bytes: int, *, shuffles: bool) -> Run:
+    """A closure, because this is the hot path: its names are found faster than attributes."""
+    seconds, depth, array_items, string_bytes = limits
+    depth += _WRAPPING_LEVELS
+
+    def run(data: Json, bindings: dict[str, Json] | None, scope: Scope) -> dict[str, Json]:
+        result: dict[str, Json] = evaluate(
+            data,
+            bindings,
+            timeout=seconds,
+            max_depth=depth,
+            max_string_length=string_bytes,
+            max_array_length=array_items,
+            max_result_size=(scope.payload_bytes_max or RESULT_BYTES_MAX) + frame_bytes,
+            now=scope.now,
+            seed=scope.chance.getrandbits(32) if shuffles else 0,
+        )
+        return result
+
+    return run
+
+
+def _drawing(run: Run) -> Run:
+    def drawing(data: Json, bindings: dict[str, Json] | None, scope: Scope) -> dict[str, Json]:
         token = jsonata_functions.CHANCE.set(scope.chance)
         try:
-            return self._within(data, bindings, scope)
+            return run(data, bindings, scope)
         finally:
             jsonata_functions.CHANCE.reset(token)
 
-    def _within(self, data: Json, bindings: dict[str, Json] | None, scope: Scope) -> dict[str, Json]:
-        result = self._evaluate(
-            data,
-            bindings,
-            timeout=self._seconds,
-            max_depth=self._depth,
-            max_string_length=self._string_bytes,
-            max_array_length=self._array_items,
-            max_result_size=(scope.payload_bytes_max or RESULT_BYTES_MAX) + self._frame_bytes,
-            now=scope.now,
-            seed=scope.chance.getrandbits(32) if self._shuffles else 0,
-        )
-        return cast("dict[str, Json]", result)
+    return drawing
 
 
 class Single:

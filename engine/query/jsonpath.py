@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engine.errors import StatesError
 from engine.jsonvalue import encode, text
-from engine.query.evaluation import SAME, UNKNOWN, Expression, Growth
+from engine.query.evaluation import LEVEL_BYTES, SAME, UNKNOWN, Expression, Growth
 from engine.query.jsonpath_functions import KeySet
 from engine.query.jsonpath_search import Search
 from engine.query.jsonpath_steps import (
@@ -160,7 +160,7 @@ def compile_result_path(source: str) -> ResultPath:
     if keys is None or not _REFERENCE.fullmatch(source, after):
         place = _REFERENCE.match(source, after)
         raise InvalidPath("expected a Reference Path: names and indexes only", place.end() if place else after)
-    added_bytes = sum(len(encode(key)) + len("{:},") for key in keys if isinstance(key, str))
+    added_bytes = sum(len(encode(key)) + LEVEL_BYTES for key in keys if isinstance(key, str))
     return ResultPath(source=source, write=_writer(source, keys), added_bytes=added_bytes)
 
 
@@ -197,7 +197,7 @@ def _growth(selection: Selection) -> Growth:
             times *= len(step.names) - len(set(step.names)) + 1
         elif isinstance(step, Slice) and step.start is not None and step.start < 0:
             times *= 2  # from below zero to above it a short array is run through twice
-    return Growth(len("[]"), times)
+    return Growth(LEVEL_BYTES, times)
 
 
 def _local_reader(source: str, selection: Selection) -> Evaluate:

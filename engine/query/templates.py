@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from engine.errors import StatesError
 from engine.jsonvalue import encode, text
-from engine.query.evaluation import Evaluate, Expression, Growth, constant_growth
+from engine.query.evaluation import LEVEL_BYTES, Evaluate, Expression, Growth, constant_growth
 from engine.query.intrinsic_functions import FUNCTIONS
 from engine.query.intrinsics import Intrinsic, InvalidIntrinsic, compile_intrinsic, empty_when_missing
 from engine.query.jsonpath import InvalidPath, PathError, compile_path
@@ -136,7 +136,7 @@ def _compile(value: Json, place: Place, problems: list[TemplateProblem]) -> Expr
 def _compile_object(value: dict[str, Json], place: Place, problems: list[TemplateProblem]) -> Expression | None:
     members: dict[str, Json] = {}
     dynamic: list[tuple[str, Expression]] = []
-    growth = Growth(2)
+    growth = Growth(LEVEL_BYTES)
     for key, item in value.items():
         name = key.removesuffix(".$")
         if name in members:
@@ -168,7 +168,7 @@ def _compile_array(value: list[Json], place: Place, problems: list[TemplateProbl
     dynamic = [(index, part) for index, part in enumerate(parts) if part is not None]
     if not dynamic:
         return None
-    growth = Growth(2)
+    growth = Growth(LEVEL_BYTES)
     for item, part in zip(value, parts, strict=True):
         growth = growth.plus(constant_growth(item) if part is None else part.growth.plus(Growth(1)))
     items = [(index, part.evaluate) for index, part in dynamic]

@@ -1,4 +1,4 @@
-"""Measures and prints the scores, and puts them into a document: `python -m tests.conformance [FILE]`."""
+"""Measures and prints the scores, and puts them into docs/compatibility.md: `python -m tests.conformance [FILE]`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.conformance.scores import report
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
 BEGIN, END = "<!-- conformance -->", "<!-- /conformance -->"
 
 
@@ -24,12 +25,11 @@ def with_section(document: str, section: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Prints the report; rewrites the marked section of the file that is named."""
+    """Prints the report; rewrites the marked section of the document, or of the file that is named instead."""
     section = report()
     sys.stdout.write(section)
-    for name in arguments:
-        path = Path(name)
-        path.write_text(with_section(path.read_text(encoding="utf-8"), section), encoding="utf-8")
+    path = Path(arguments[0]) if arguments else DOCUMENT
+    path.write_text(with_section(path.read_text(encoding="utf-8"), section), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def document(draw: Random, depth: int = 3) -> Any:
 
 def record(draw: Random, depth: int = 3) -> dict[str, Any]:
     """An object; its members often have the type that their names promise."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"n": 2, "items": [1, {"n": 1}], "t": "2024-01-01T00:00:00Z"} if draw.random() < 0.5 else {}
     for key in draw.sample(KEYS[:9], draw.randint(0, 6)) if draw.random() < 0.9 else draw.sample(KEYS, 5):
         found[key] = member(draw, key, depth - 1) if draw.random() < 0.8 else document(draw, depth - 1)
     return found

@@ -174,12 +174,12 @@ _JSONATA_FUNCTIONS = (
 )  # fmt: skip
 _JSONATA_TWO = ("append", "split", "join", "partition", "contains", "substring", "power", "formatNumber", "lookup", "hash", "pad", "zip")
 _JSONATA_THREE = ("range", "replace", "substring", "pad")
-_JSONATA_ROOTS = (
+ROOTS = (
     "$states.input", "$states.input", "$states.input", "$states.context.Execution.Input", "$states.context", "$v", "$w", "$nope", "$states",
 )  # fmt: skip
 
 
-def jsonata(draw: Random, depth: int = 3, *, roots: tuple[str, ...] = _JSONATA_ROOTS) -> str:
+def jsonata(draw: Random, depth: int = 3, *, roots: tuple[str, ...] = ROOTS) -> str:
     """An expression without its delimiters."""
 
     def inner() -> str:
@@ -239,7 +239,7 @@ def in_delimiters(draw: Random, source: str) -> str:
     return damaged(draw, spaced) if draw.random() < 0.02 else spaced
 
 
-def jsonata_value(draw: Random, depth: int = 2, *, roots: tuple[str, ...] = _JSONATA_ROOTS) -> Any:
+def jsonata_value(draw: Random, depth: int = 2, *, roots: tuple[str, ...] = ROOTS) -> Any:
     """JSON with expressions in it."""
     kind = draw.random()
     if kind < 0.6 or depth == 0:
@@ -251,5 +251,5 @@ def jsonata_value(draw: Random, depth: int = 2, *, roots: tuple[str, ...] = _JSO
     return {name(draw): jsonata_value(draw, depth - 1, roots=roots) for _ in range(draw.randint(0, 3))}
 
 
-JSONATA_RESULT_ROOTS = (*_JSONATA_ROOTS, "$states.result", "$states.result")
-JSONATA_ERROR_ROOTS = (*_JSONATA_ROOTS, "$states.errorOutput", "$states.errorOutput")
+JSONATA_RESULT_ROOTS = (*ROOTS, "$states.result", "$states.result")
+JSONATA_ERROR_ROOTS = (*ROOTS, "$states.errorOutput", "$states.errorOutput")

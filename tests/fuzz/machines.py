@@ -1,7 +1,8 @@
 """Random state machines: every state type and field in both query languages, most of them right, some of them wrong.
 
 `Machine(draw).definition` is a definition. How often a value is of the wrong type or a field out of place is drawn once per
-machine, because a machine with one fault never runs.
+machine, because a machine with one fault never runs; and most machines are calm: their expressions hardly ever fail, so
+that executions live long enough to meet what happens late.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ ERRORS = (
 )  # fmt: skip
 _NAMES = ("A", "B", "é", "a b", " ", "$", "States", "a.b", "'", "😀", "x" * 70, "{%", '"', "\\", "0")
 _BARE = "JSONPath"
+_CALM_DYNAMIC = (
+    "$", "$", "$$.State.Name", "$$.Execution.Input", "States.UUID()", "States.Array($, 1)", "States.MathAdd(1, 2)",
+    "States.Format('{}', $)", "States.JsonToString($)", "States.StringToJson('[[1]]')", "$..n", "$[*]", "States.ArrayRange(1, 3, 1)",
+)  # fmt: skip
 
 
 class Machine:
@@ -49,6 +54,7 @@ class Machine:
         self.tasks = tasks
         self.language = draw.choice(("JSONPath", "JSONPath", "JSONata"))
         self.mixed = self.language == "JSONPath" and draw.random() < 0.3
+        self.calm = draw.random() < 0.6
         self._count = 0
         self.definition = self._flow(2, 5)
         if self.language == "JSONata" or draw.random() < 0.1:
@@ -68,7 +74,7 @@ class Machine:
                 language = "JSONata"
             state = {"Type": kind} | ({"QueryLanguage": language} if language != self.language else {})
             self._fill(state, kind, language, depth, names, place)
-            if kind == "Choice":
+            if kind == "Choice" and place + 1 < len(names):
                 self._reach(state, names, kinds, place)
             states[name] = self._spoiled(state)
         return {"StartAt": self._value(names[0]), "States": states}
@@ -102,6 +108,36 @@ class Machine:
             state.pop(self.draw.choice(list(state)))
         return {key: self._value(value) for key, value in state.items()}
 
+    # ── expressions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _dynamic(self) -> str:
+        return self.draw.choice(_CALM_DYNAMIC) if self.calm else expressions.dynamic(self.draw)
+
+    def _path(self, *usual: str) -> str:
+        return self.draw.choice(usual) if self.calm or self.draw.random() < 0.5 else expressions.path(self.draw)
+
+    def _reference(self, *usual: str) -> str:
+        return self.draw.choice(usual) if self.calm or self.draw.random() < 0.5 else expressions.reference_path(self.draw)
+
+    def _template(self, depth: int = 2) -> Any:
+        if not self.calm:
+            return expressions.template(self.draw, depth)
+        inner: Any = {f"{self.draw.choice(expressions.NAMES)}.$": self._dynamic(), "items": [1, 2]}
+        return self.draw.choice((inner, {"a": [inner, {}], "n": 2}, {"items.$": "States.ArrayRange(1, 3, 1)"}))
+
+    def _jsonata(self, roots: tuple[str, ...], depth: int = 2) -> Any:
+        if not self.calm:
+            return expressions.jsonata_value(self.draw, depth, roots=roots)
+        root = self.draw.choice([root for root in roots if root.startswith("$states.")])
+        wrapped = ("{}", "[{}]", "$string({})", '{{"a": {}}}', "$merge([{{}}, {{\"items\": [1..3], \"n\": $count({})}}])")
+        whole = f"{{% {self.draw.choice(wrapped).format(root)} %}}"
+        return self.draw.choice((whole, whole, {"items": [1, whole], "n": "{% 1 + 1 %}"}))
+
+    def _seconds(self, *usual: str) -> str:
+        depth = 0 if self.calm else 1
+        source = self.draw.choice(usual) if self.calm or self.draw.random() < 0.5 else expressions.jsonata(self.draw, depth)
+        return expressions.in_delimiters(self.draw, source)
+
     # ── fields ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _fill(self, state: dict[str, Any], kind: str, language: str, depth: int, names: list[str], place: int) -> None:
@@ -112,18 +148,18 @@ class Machine:
         if language == _BARE and kind != "Fail":
             for field in ("InputPath", "OutputPath"):
                 if draw.random() < 0.12:
-                    state[field] = draw.choice((None, "$", expressions.path(draw)))
+                    state[field] = draw.choice((None, "$", "$", self._path("$", "$$.Execution.Input")))
         if language == _BARE and kind in ("Pass", "Task", "Parallel", "Map") and draw.random() < 0.4:
-            state["ResultPath"] = draw.choice((None, "$", "$.a", "$.r", "$.b.c", "$.items[0]", "$['x y']"))
+            state["ResultPath"] = draw.choice((None, "$", "$.a", "$.r", *(() if self.calm else ("$.b.c", "$.items[0]", "$['x y']"))))
         if language != _BARE and kind != "Fail" and draw.random() < 0.4:
-            state["Output"] = expressions.jsonata_value(draw, roots=self._roots(kind))
+            state["Output"] = self._jsonata(self._roots(kind))
         if kind not in ("Succeed", "Fail") and draw.random() < 0.25:
             state["Assign"] = self._assign(language, self._roots(kind))
         if kind in ("Task", "Parallel", "Map"):
             self._recovery(state, language, names)
 
     def _roots(self, kind: str) -> tuple[str, ...]:
-        return expressions.JSONATA_RESULT_ROOTS if kind in ("Task", "Parallel", "Map") else expressions._JSONATA_ROOTS
+        return expressions.JSONATA_RESULT_ROOTS if kind in ("Task", "Parallel", "Map") else expressions.ROOTS
 
     def _way_on(self, names: list[str], place: int) -> dict[str, Any]:
         if place + 1 < len(names):
@@ -133,7 +169,7 @@ class Machine:
     def _reach(self, state: dict[str, Any], names: list[str], kinds: list[str], place: int) -> None:
         """Makes a Choice lead to the next state, and where that ends the flow to the one behind it."""
         behind = place + 2 if kinds[place + 1] in ("Succeed", "Fail") and place + 2 < len(names) else place + 1
-        if isinstance(state["Choices"], list):
+        if isinstance(state["Choices"], list) and isinstance(state["Choices"][0], dict):
             state["Choices"][0]["Next"] = names[place + 1]
         state["Default"] = names[behind]
 
@@ -148,11 +184,11 @@ class Machine:
             # Nested flows may not assign what flows around them assign.
             variable = name if draw.random() < 0.3 else f"{name}{self._count}"
             if language == _BARE and draw.random() < 0.7:
-                found[f"{variable}.$"] = expressions.dynamic(draw)
+                found[f"{variable}.$"] = self._dynamic()
             elif language == _BARE:
-                found[variable] = expressions.template(draw, 1)
+                found[variable] = self._template(1)
             else:
-                found[variable] = expressions.jsonata_value(draw, 1, roots=roots)
+                found[variable] = self._jsonata(roots, 1)
         return found
 
     def _recovery(self, state: dict[str, Any], language: str, names: list[str]) -> None:
@@ -163,7 +199,7 @@ class Machine:
             state["Catch"] = [self._catcher(language, names) for _ in range(draw.randint(0, 2))]
         for field in ("Retry", "Catch"):
             for entry in state.get(field, [])[:-1]:
-                if "States.ALL" in entry["ErrorEquals"]:
+                if entry["ErrorEquals"] == ["States.ALL"]:
                     entry["ErrorEquals"] = ["Custom"]
 
     def _names_of_errors(self) -> list[str]:
@@ -193,7 +229,7 @@ class Machine:
         if language == _BARE and draw.random() < 0.4:
             found["ResultPath"] = draw.choice((None, "$", "$.error", "$.a.b"))
         elif language != _BARE and draw.random() < 0.4:
-            found["Output"] = expressions.jsonata_value(draw, roots=expressions.JSONATA_ERROR_ROOTS)
+            found["Output"] = self._jsonata(expressions.JSONATA_ERROR_ROOTS)
         return found
 
     # ── types ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +239,7 @@ class Machine:
         if language != _BARE:
             return
         if draw.random() < 0.5:
-            state["Parameters"] = expressions.template(draw)
+            state["Parameters"] = self._template()
         elif draw.random() < 0.5:
             state["Result"] = document(draw, 2)
 
@@ -212,20 +248,20 @@ class Machine:
         state["Resource"] = self._value(draw.choice(RESOURCES))
         if language == _BARE:
             if draw.random() < 0.4:
-                state["Parameters"] = expressions.template(draw)
+                state["Parameters"] = self._template()
             if draw.random() < 0.2:
-                state["ResultSelector"] = expressions.template(draw)
+                state["ResultSelector"] = self._template()
         elif draw.random() < 0.4:
-            state["Arguments"] = expressions.jsonata_value(draw)
+            state["Arguments"] = self._jsonata(expressions.ROOTS)
         for field, seconds in (("TimeoutSeconds", (1, 5, 99_999_999)), ("HeartbeatSeconds", (1, 2))):
             chance = draw.random()
             if chance < 0.2:
                 state[field] = self._value(draw.choice(seconds))
             elif chance < 0.3:
                 if language == _BARE:
-                    state[f"{field}Path"] = draw.choice(("$.n", expressions.reference_path(draw)))
+                    state[f"{field}Path"] = self._reference("$.n")
                 else:
-                    state[field] = expressions.in_delimiters(draw, draw.choice(("$states.input.n", "1 + 1", expressions.jsonata(draw, 1))))
+                    state[field] = self._seconds("$states.input.n", "1 + 1")
         if draw.random() < 0.1 and "activity" not in str(state["Resource"]):
             role: Any = {"RoleArn": "arn:aws:iam::123456789012:role/r"}
             if draw.random() < 0.5:
@@ -237,14 +273,15 @@ class Machine:
         rules = []
         for _ in range(draw.randint(1, 3)):
             if language == _BARE:
-                one = expressions.rule(draw)
+                one = {"Variable": "$.n", "IsPresent": draw.random() < 0.5} if self.calm else expressions.rule(draw)
             else:
-                condition = draw.choice(("$exists({})", "{} = 1", "{}")).format(expressions.jsonata(draw, 1))
+                wild = draw.choice(("$exists({})", "{} = 1", "{}")).format(expressions.jsonata(draw, 1))
+                condition = "$exists($states.input.n)" if self.calm else wild
                 one = {"Condition": draw.choice((True, False, expressions.in_delimiters(draw, condition)))}
                 if draw.random() < 0.2:
-                    one["Output"] = expressions.jsonata_value(draw, 1)
+                    one["Output"] = self._jsonata(expressions.ROOTS, 1)
             if draw.random() < 0.2:
-                one["Assign"] = self._assign(language, expressions._JSONATA_ROOTS)
+                one["Assign"] = self._assign(language, expressions.ROOTS)
             rules.append(one | {"Next": self._value(self._target(names, place))})
         state["Choices"] = self._value(rules)
 
@@ -253,10 +290,9 @@ class Machine:
         field = draw.choice(("Seconds", "Timestamp", "SecondsPath", "TimestampPath"))
         if language != _BARE:
             field = field.removesuffix("Path")
-            expression = draw.choice(("$states.input.n", "$states.input.t", expressions.jsonata(draw, 1)))
-            state[field] = expressions.in_delimiters(draw, expression)
+            state[field] = self._seconds("1", "0.0 + 2") if field == "Seconds" else self._seconds("$now()", "$states.input.t")
         elif field.endswith("Path"):
-            state[field] = draw.choice(("$.n", "$.t", "$$.State.EnteredTime", expressions.reference_path(draw)))
+            state[field] = self._reference("$$.State.EnteredTime") if field == "TimestampPath" else self._reference("$$.Map.Item.Index", "$.n")
         else:
             state[field] = draw.choice((0, 1, 99_999_999)) if field == "Seconds" else "2024-01-01T00:00:00Z"
 
@@ -270,9 +306,9 @@ class Machine:
             if chance < 0.4:
                 state[field] = self._value(draw.choice(("Custom", "States.Timeout", "States.Runtime", "")))
             elif chance < 0.7 and language == _BARE:
-                state[f"{field}Path"] = draw.choice(("$.s", "$$.State.Name", expressions.path(draw), "States.Format('{}', $.n)"))
+                state[f"{field}Path"] = self._path("$$.State.Name", "States.Format('{}', $)")
             elif chance < 0.7:
-                state[field] = expressions.in_delimiters(draw, draw.choice(("$states.input.s", expressions.jsonata(draw, 1))))
+                state[field] = self._seconds("$states.context.State.Name", "'e' & 1")
 
     def _parallel(self, state: dict[str, Any], language: str, depth: int, names: list[str], place: int) -> None:
         draw = self.draw
@@ -282,9 +318,10 @@ class Machine:
     def _work(self, state: dict[str, Any], language: str) -> None:
         draw = self.draw
         if language == _BARE and draw.random() < 0.2:
-            state["ResultSelector"] = expressions.template(draw)
+            state["ResultSelector"] = self._template()
         if state["Type"] == "Parallel" and draw.random() < 0.2:
-            state["Parameters" if language == _BARE else "Arguments"] = expressions.template(draw, 1)
+            field, value = ("Parameters", self._template(1)) if language == _BARE else ("Arguments", self._jsonata(expressions.ROOTS, 1))
+            state[field] = value
 
     def _map(self, state: dict[str, Any], language: str, depth: int, names: list[str], place: int) -> None:
         draw = self.draw
@@ -294,17 +331,20 @@ class Machine:
             processor["ProcessorConfig"] = {"Mode": mode} | ({"ExecutionType": "STANDARD"} if mode == "DISTRIBUTED" else {})
         state[draw.choice(("ItemProcessor", "ItemProcessor", "Iterator"))] = processor
         if language == _BARE:
-            state["ItemsPath"] = draw.choice(("$.items", "$.items", "$.list", "$", "$$.Execution.Input.items", expressions.reference_path(draw)))
-            if draw.random() < 0.15:
+            state["ItemsPath"] = self._reference("$.items", "$.items", "$$.Execution.Input.items")
+            if draw.random() < 0.1:
                 state["MaxConcurrencyPath"] = draw.choice(("$.n", "$v"))
         else:
             state["Items"] = draw.choice(
-                ("{% $states.input.items %}", "{% [1..3] %}", [1, "{% $states.input.n %}"], expressions.jsonata_value(draw, 1))
+                ("{% $states.input.items %}", "{% [1..3] %}", [1, "{% $string($states.input) %}"], self._jsonata(expressions.ROOTS, 1))
             )
         if draw.random() < 0.5 and "MaxConcurrencyPath" not in state:
             state["MaxConcurrency"] = self._value(draw.choice((0, 1, 2, 10**30)))
         if draw.random() < 0.4:
-            selector = expressions.template(draw) if language == _BARE else expressions.jsonata_value(draw)
+            selector = self._template() if language == _BARE else self._jsonata(expressions.ROOTS)
+            if language == _BARE and isinstance(selector, dict) and draw.random() < 0.5:
+                selector |= {"n.$": "$$.Map.Item.Index", "b.$": "$$.Map.Item.Value"}
+                selector.pop("n", None), selector.pop("b", None)
             state[draw.choice(("ItemSelector", "ItemSelector", "Parameters" if language == _BARE else "ItemSelector"))] = selector
         if draw.random() < 0.05:
             state[draw.choice(("ToleratedFailureCount", "ToleratedFailurePercentage"))] = self._value(5)

@@ -1,7 +1,7 @@
 """Random state machines, and a world that answers their Tasks, for properties that must hold for every program.
 
-The world is a function of what a Task is given, so two runs of one program end alike however their answers interleave. A Task
-may be made to fail softly, on its first attempts, with an error that programs retry and catch; or fatally, with one that
+The world is a function of what a Task is given, so two runs of one program end alike however their answers interleave. A
+Task may be made to fail softly, on its first attempts, with an error that programs retry; or fatally, with one that
 nothing in a program matches.
 """
 
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.asl.parser import load
 from engine.interpreter.advance import advance, pending_commands
@@ -33,6 +32,9 @@ from engine.interpreter.plan import Plan, compile_plan
 from engine.interpreter.snapshot import Snapshot, Transition
 from engine.jsonvalue import encode
 from tests.driver import START_TIME, execution_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GIVEN = {"n": 1, "items": [3, 1, 2]}
 

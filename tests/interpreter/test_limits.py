@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.interpreter.messages import ScheduleTask
 from tests.driver import Drive, done, execution_of
+
+if TYPE_CHECKING:
+    from engine.interpreter.messages import ScheduleTask
 
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": "x", "ResultPath": "$.r", "End": True}}}
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"
@@ -72,7 +74,8 @@ def test_a_task_result_over_the_limit_is_a_failure_that_can_be_caught() -> None:
     failed = next(event for event in drive.events() if event["type"] == "LambdaFunctionFailed")
     assert failed["lambdaFunctionFailedEventDetails"] == {
         "error": "States.DataLimitExceeded",
-        "cause": f"The state/task '{LAMBDA}' returned a result with a size exceeding the maximum number of bytes service limit.",
+        "cause": f"The state/task '{LAMBDA}' returned a result with a size exceeding the maximum number of bytes "
+        "service limit.",
     }
 
 

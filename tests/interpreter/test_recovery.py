@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def delays(drive: Drive) -> list[float]:
     """Seconds between an attempt's failure and the next attempt."""
     times = [(event["type"], event["timestamp"]) for event in drive.events()]
     found = []
-    for (kind, failed_at), (_, scheduled_at) in zip(times, times[1:], strict=False):
+    for (kind, failed_at), (_, scheduled_at) in itertools.pairwise(times):
         if kind == "LambdaFunctionFailed":
             found.append((scheduled_at - failed_at).total_seconds())
     return found

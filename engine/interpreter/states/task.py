@@ -29,7 +29,8 @@ RoleArn: TypeAlias = Callable[[Visit], str | None]
 
 _MS_PER_SECOND = 1_000
 _TOKEN_BYTES = 48
-_FAMILY = {"lambda": "LambdaFunction", "activity": "Activity", "service": "Task"}
+# An ARN of none of AWS's three kinds runs only where somebody has a handler for it; its history is that of a service.
+_FAMILY = {"lambda": "LambdaFunction", "activity": "Activity", "service": "Task", "other": "Task"}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -143,7 +144,7 @@ def too_large(state: TaskPlan) -> str:
 
 
 def _about(state: TaskPlan) -> dict[str, Any]:
-    if state.resource.kind != "service":
+    if state.family != "Task":
         return {}
     return {"resourceType": state.resource.service, "resource": state.resource.action}
 
@@ -157,7 +158,7 @@ def _scheduled(
     role_arn: str | None,
 ) -> tuple[tuple[int, Any], ...]:
     details: dict[str, Any]
-    if state.resource.kind == "service":
+    if state.family == "Task":
         details = {**_about(state), "region": visit.core.execution.region, "parameters": arguments}
     else:
         details = {"resource": state.resource.arn, "input": arguments}
