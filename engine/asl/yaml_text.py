@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from engine.asl.diagnostics import Place, Span
@@ -19,8 +20,10 @@ from engine.jsonvalue import InvalidJson, Json, decode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import yaml
     from yaml.error import Mark
     from yaml.nodes import MappingNode, Node, ScalarNode
+    from yaml.tokens import Token
 
 # Aliases can make a small text stand for a huge value; this is about what fits in AWS's 1,048,576 characters of JSON.
 _VALUES_MAX = 100_000
@@ -63,14 +66,14 @@ def read_yaml(text: str) -> YamlReading:
     """Reads one YAML document.
 
     Raises:
-        InvalidYaml: Not YAML, several documents, a tag, a key that is no scalar, a number beyond a double, or too many
-            values.
+        InvalidYaml: Not YAML, several documents, a tag, a key that is no scalar, a number beyond a double, half a
+            surrogate pair, or too many values.
         TooDeep: It goes deeper than `DEPTH_MAX`.
     """
     import yaml
 
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_loader())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = " ".join(part for part in (error.problem or error.context, error.note) if part)
@@ -85,6 +88,26 @@ def read_yaml(text: str) -> YamlReading:
     if root is not None:
         reading.value = _Reader(text, reading).value(root, ())
     return reading
+
+
+@cache
+def _loader() -> type[yaml.SafeLoader]:
+    """PyYAML's loader, that stops where it gets too deep: its time for a token grows with the levels that are open."""
+    import yaml
+
+    class BoundedLoader(yaml.SafeLoader):
+        def fetch_flow_collection_start(self, TokenClass: type[Token]) -> None:  # noqa: N803  PyYAML's name
+            if self.flow_level >= DEPTH_MAX:
+                raise TooDeep(self.index)
+            super().fetch_flow_collection_start(TokenClass)
+
+        def add_indent(self, column: int) -> bool:
+            if len(self.indents) > DEPTH_MAX:
+                raise TooDeep(self.index)
+            added: bool = super().add_indent(column)
+            return added
+
+    return BoundedLoader
 
 
 class _Reader:
@@ -150,8 +173,9 @@ class _Reader:
 def _scalar(node: ScalarNode, written: str) -> Json:
     if node.tag not in _SCALAR_TAGS:
         raise _tagged(node)
-    text: str = node.value
-    if node.style is not None or (node.tag == _PREFIX + "str" and _has_tag(node, written)):
+    text = _text(node)
+    # What is quoted is a string unless a tag of its own says otherwise, as in `!!int "1"`.
+    if node.tag == _PREFIX + "str" and (node.style is not None or _has_tag(node, written)):
         return text
     if text in _CONSTANTS:
         return _CONSTANTS[text]
@@ -175,8 +199,18 @@ def _key(node: Node) -> str:
         raise _invalid("a key must be a string", node)
     if node.tag not in _SCALAR_TAGS:
         raise _tagged(node)
-    name: str = node.value
-    return name
+    return _text(node)
+
+
+def _text(node: ScalarNode) -> str:
+    r"""A scalar's text. PyYAML leaves the two escapes of a character beyond U+FFFF, `\ud83d\ude00`, as they are."""
+    text: str = node.value
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise _invalid("half a surrogate pair is no text", node) from None
 
 
 def _tagged(node: Node) -> InvalidYaml:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +77,8 @@ def _text_of(value: str, option: str) -> tuple[str, str]:
         name = value[1:]
         try:
             data = Path(name).read_bytes()
-        except OSError as error:
-            raise click.ClickException(f"{option} {value}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # a ValueError: no name of a file holds a NUL
+            raise click.ClickException(f"{option} {value}: {getattr(error, 'strerror', error)}") from error
     else:
         return value, option
     try:
@@ -105,7 +106,7 @@ def _hint(value: str, option: str) -> str | None:
     """What was probably meant."""
     if value.startswith("@") or value == "-":
         return None
-    if len(value) < 1_000 and "\n" not in value and Path(value).is_file():
+    if os.path.isfile(value):  # which any text may be asked for; Path.is_file raises for one that is too long
         return f"to read the file, write {option} @{value}"
     return None
 

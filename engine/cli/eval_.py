@@ -36,7 +36,7 @@ _VARIABLE_FORM = "NAME=JSON"
 @click.option("-v", "--variable", "variables", metavar=_VARIABLE_FORM, multiple=True, help="A workflow variable.")
 @click.option("--language", type=click.Choice(["jsonpath", "jsonata"]), help="Where the expression does not tell.")
 def command(expression: str, given: str, context: str, variables: tuple[str, ...], language: Language | None) -> int:
-    r"""Try a JSONPath, intrinsic function or JSONata expression.
+    """Try a JSONPath, intrinsic function or JSONata expression.
 
     \b
     asl eval '$.items[0].price' -i '{"items": [{"price": 5}]}'
@@ -45,7 +45,7 @@ def command(expression: str, given: str, context: str, variables: tuple[str, ...
 
     What begins with $ or States. is JSONPath, unless it begins with $states; all else is JSONata. An expression that
     fails or finds nothing gives exit code 2.
-    """
+    """  # noqa: D301  the escape is click's mark of a paragraph to leave as it is
     scope = Trial(
         variables=dict(_variable(each) for each in variables),
         context_object=_object(read_document(context, option="--context")),

@@ -98,7 +98,7 @@ def _cell(char: str, at: int) -> tuple[str, int]:
 def _windowed(whole: Excerpt, first: int, width: int) -> Excerpt:
     """Cuts a long line so that the place stays in sight, a third from the left."""
     cells = [_cell(char, 0)[1] for char in whole.text]
-    total = sum(cells)
+    total = max(sum(cells), first + 1)  # the place may be the end of the line
     if total <= width:
         return whole
     left = max(0, min(first - width // 3, total - width))

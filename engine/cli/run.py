@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -24,19 +25,28 @@ from engine.cli.run_options import Job, Options, read_limits
     type=click.Choice(["STANDARD", "EXPRESS"], case_sensitive=False),
     default="STANDARD",
     show_default=True,
+    metavar="STANDARD|EXPRESS",
     help="Of the state machine.",
 )
 @click.option("--real-time/--skip-time", default=False, help="Wait, or skip all waiting (the default).")
 @click.option("--limits", metavar="LIMITS", default="aws", show_default=True, help="aws, off, or KEY=N,...")
 @click.option("--seed", type=int, metavar="N", help="Draw the same again: jitter, States.UUID, $random and so on.")
-@click.option("-j", "--concurrency", type=click.IntRange(min=1), default=32, show_default=True, help="Of many runs.")
+@click.option(
+    "-j",
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Of many inputs, how many run at once.",
+)
 @click.option("--history", metavar="FILE", type=click.Path(dir_okay=False), help="Write the events as AWS shows them.")
 @click.option("--trace", is_flag=True, help="Tell each state's input and output.")
 @click.option("-q", "--quiet", is_flag=True, help="Tell nothing but the output and a failure.")
 @click.option("--output", type=click.Choice(["json", "pretty"]), help="By default pretty on a terminal, else one line.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:
-    r"""Run a state machine here and print its output.
+    """Run a state machine here and print its output.
 
     FILE is JSON or YAML; - is stdin. The output goes to stdout, all else to stderr.
 
@@ -51,7 +61,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     Several lines of JSON on stdin (-i -) are as many inputs; each gives a line of output, in the same order.
 
     LIMITS sets payload_bytes and history_events, each to a number, aws or off.
-    """
+    """  # noqa: D301  the escape is click's mark of a paragraph to leave as it is
     options = Options(program=ctx.find_root().info_name or "asl", **given)
     _check(options)
     limits = read_limits(options.limits)
@@ -91,11 +101,9 @@ def _check(options: Options) -> None:
     if options.trace and options.quiet:
         raise click.UsageError("--trace and --quiet exclude one another.")
     if options.history is not None:
-        from pathlib import Path
-
         if options.history == STDIN:
             raise click.UsageError("--history needs a file: stdout is the output's.")
-        if not Path(options.history).parent.is_dir():
+        if not os.path.isdir(os.path.dirname(options.history) or os.curdir):
             raise click.UsageError(f"--history {options.history}: no such directory.")
 
 

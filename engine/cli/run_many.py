@@ -103,7 +103,11 @@ class _Batch:
                 return
             try:
                 line = await self._one(engine, machine, index, value)
-            except (click.ClickException, ExecutionQuarantined, *REFUSALS) as error:  # raised when the others have been stopped
+            except (
+                click.ClickException,
+                ExecutionQuarantined,
+                *REFUSALS,
+            ) as error:  # raised when the others have been stopped
                 self._refusal = self._refusal or error
                 self._stop.set()
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 import traceback
@@ -92,9 +93,9 @@ def _handlers_in(name: str) -> HandlersLike:
 
 def _from_file(path: Path) -> ModuleType:
     """Imports a file under its own name, so that child processes of `process=True` handlers find it as well."""
-    path = path.resolve()
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise click.ClickException(f"--handlers {path}: no such file")
+    path = path.resolve()
     sys.path.insert(0, str(path.parent))
     module = importlib.import_module(path.stem)
     if module.__file__ is None or Path(module.__file__).resolve() != path:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     type=click.Choice(["STANDARD", "EXPRESS"], case_sensitive=False),
     default="STANDARD",
     show_default=True,
+    metavar="STANDARD|EXPRESS",
     help="Express state machines may do less.",
 )
 @click.option("--strict", is_flag=True, help="Make warnings errors.")

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import base64
+import sys
 import time
-import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.arns import function_arn
 from engine.integrations.invocation import is_lambda_invoke
+from engine.jsonvalue import decode
 
 if TYPE_CHECKING:
     from engine.integrations.request import Channel, TaskRequest
     from engine.jsonvalue import Json
 
 _MS_PER_SECOND = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CognitoIdentity:
+    """Who a mobile app's user is."""
+
+    cognito_identity_id: str | None = None
+    cognito_identity_pool_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientContext:
+    """What a caller says about itself: {"client": ..., "custom": ..., "env": ...}."""
+
+    client: Json = None
+    custom: Json = None
+    env: Json = None
+
+    @classmethod
+    def read(cls, given: Json) -> ClientContext:
+        """Reads the base64 text that callers send. Raises ValueError."""
+        try:
+            members = decode(base64.b64decode(given, validate=True)) if isinstance(given, str) else None
+        except ValueError:
+            members = None
+        if not isinstance(members, dict):
+            raise ValueError("ClientContext: expected the JSON text of an object, in base64")
+        return cls(members.get("client"), members.get("custom"), members.get("env"))
 
 
 class HandlerContext:
@@ -24,10 +55,10 @@ class HandlerContext:
 
     __slots__ = ("_channel", "_ends_at", "_logger", "_request", "_request_id")
 
-    def __init__(self, request: TaskRequest, channel: Channel, *, seconds: float) -> None:
+    def __init__(self, request: TaskRequest, channel: Channel, *, seconds: float, request_id: str) -> None:
         self._request = request
         self._channel = channel
-        self._request_id: str | None = None
+        self._request_id = request_id
         self._logger: Any = None
         if request.deadline is not None:
             seconds = min(seconds, (request.deadline - channel.now()) / _MS_PER_SECOND)
@@ -123,9 +154,7 @@ class HandlerContext:
 
     @property
     def aws_request_id(self) -> str:
-        """A UUID of this invocation."""
-        if self._request_id is None:
-            self._request_id = str(uuid.uuid4())
+        """A UUID of this invocation: the `requestId` of its error."""
         return self._request_id
 
     @property
@@ -163,3 +192,30 @@ class HandlerContext:
     def log_stream_name(self) -> str:
         """The execution: there is one stream for each."""
         return self.execution_name
+
+    @property
+    def identity(self) -> CognitoIdentity:
+        """Nobody's, as always when Step Functions invokes."""
+        return CognitoIdentity()
+
+    @property
+    def client_context(self) -> ClientContext | None:
+        """What `ClientContext` of `lambda:invoke` holds; None without one.
+
+        Raises:
+            ValueError: It is not the JSON text of an object in base64.
+        """
+        arguments = self._request.arguments
+        if not is_lambda_invoke(self._request) or not isinstance(arguments, dict):
+            return None
+        given = arguments.get("ClientContext")
+        return None if given is None else ClientContext.read(given)
+
+    @property
+    def tenant_id(self) -> None:
+        """No function here has tenants."""
+        return
+
+    def log(self, message: object) -> None:
+        """Writes to stdout, as Lambda's does."""
+        sys.stdout.write(str(message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import traceback
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 SECONDS_MAX = 900
 """Lambda's longest Timeout (lambda.md 4). More: definitions that pass here would fail on AWS."""
 
+
+def checked_seconds(timeout_seconds: float) -> float:
+    """The time limit of one invocation. Raises ValueError: it is beyond Lambda's, or none."""
+    if not 0 < timeout_seconds <= SECONDS_MAX:
+        raise ValueError(f"timeout_seconds: expected more than 0 and at most {SECONDS_MAX}, got {timeout_seconds}")
+    return timeout_seconds
+
+
+LOG_TAIL_BYTES = 4_096
+"""Of LogResult: Lambda's "last 4 KB of the execution log"."""
+
 _HERE = os.path.dirname(__file__)
 
 
@@ -32,28 +44,35 @@ def event_of(request: TaskRequest) -> Json:
     """What the function is called with: `lambda:invoke`'s Payload (`{}` without one, recorded), else all arguments.
 
     Raises:
-        UnsupportedTask: `lambda:invoke` with an InvocationType other than RequestResponse.
+        UnsupportedTask: `lambda:invoke` with an InvocationType or a LogType that is not in `_SUPPORTED`.
     """
     if not is_lambda_invoke(request):
         return request.arguments
     arguments = request.arguments if isinstance(request.arguments, dict) else {}
-    kind = arguments.get("InvocationType", "RequestResponse")
-    if kind != "RequestResponse":
-        raise UnsupportedTask(
-            f"state {request.state!r}: InvocationType {text(kind)} is not supported by a local handler; "
-            'expected "RequestResponse"'
-        )
+    for member, supported in _SUPPORTED.items():
+        given = arguments.get(member)
+        if given is not None and given not in supported:
+            expected = " or ".join(f'"{value}"' for value in supported)
+            raise UnsupportedTask(
+                f"state {request.state!r}: {member} {text(given)} is not supported by a local handler; "
+                f"expected {expected}"
+            )
     payload = arguments.get("Payload")
     return {} if payload is None else payload
 
 
-def answer_of(request: TaskRequest, result: bytes, request_id: str) -> Answer:
+_SUPPORTED = {"InvocationType": ("RequestResponse",), "LogType": ("None", "Tail")}
+"""Members of `lambda:invoke` that ask something of the function's host, and what can be asked of this one."""
+
+
+def answer_of(request: TaskRequest, result: bytes, request_id: str, *, log: bytes = b"") -> Answer:
     """The Task's result: the function's, in AWS's envelope where the Task is `lambda:invoke` (lambda.md 9.1).
 
     Args:
         request: The Task.
         result: JSON text that the function gave.
         request_id: Of the invocation.
+        log: What the function wrote, where that is known; `LogType: Tail` asks for the end of it.
 
     Raises:
         InvalidJson: `result` is not JSON.
@@ -77,15 +96,26 @@ def answer_of(request: TaskRequest, result: bytes, request_id: str) -> Answer:
         "x-amzn-RequestId": request_id,
         "X-Amzn-Trace-Id": f"root=1-{trace[:8]}-{trace[8:]};parent={trace[:16]};sampled=0",
     }
+    log_result: dict[str, Json] = {}
+    if arguments.get("LogType") == "Tail":
+        log_result["LogResult"] = headers["X-Amz-Log-Result"] = _log_tail(log, request_id, version)
     every: dict[str, Json] = {name: [header] for name, header in headers.items()}
     envelope: Json = {
         "ExecutedVersion": version,
+        **log_result,
         "Payload": value,
         "SdkHttpMetadata": {"AllHttpHeaders": every, "HttpHeaders": headers, "HttpStatusCode": 200},
         "SdkResponseMetadata": {"RequestId": request_id},
         "StatusCode": 200,
     }
     return Answer(envelope, len(encode(envelope)))
+
+
+def _log_tail(log: bytes, request_id: str, version: str) -> str:
+    """The log in base64, between Lambda's START and END lines. There is no REPORT line: nothing here is billed."""
+    lines = b"" if not log or log.endswith(b"\n") else b"\n"
+    whole = f"START RequestId: {request_id} Version: {version}\n".encode() + log + lines
+    return base64.b64encode((whole + f"END RequestId: {request_id}\n".encode())[-LOG_TAIL_BYTES:]).decode()
 
 
 # ── results ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,8 +141,9 @@ def json_text(value: object) -> bytes:
     """
     try:
         return _encoder.encode(value).encode()
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise ValueError(str(error)) from error
+    except Exception as error:
+        # Anything: the methods of the value's own classes run here, and Decimal has errors of its own.
+        raise ValueError(message_of(error)) from error
 
 
 def json_value(value: object) -> Answer:
@@ -152,7 +183,7 @@ def unhandled(error: BaseException, request_id: str) -> StatesError:
     {"errorMessage":"no stock","errorType":"OutOfStock","requestId":"<uuid>","stackTrace":["  File ..."]}
     """
     if isinstance(error, StatesError):
-        return error
+        return StatesError(_text_or_none(error.error), _text_or_none(error.cause))
     if isinstance(error, SystemExit):
         return exit_error(request_id)
     frames = traceback.extract_tb(error.__traceback__)
@@ -160,7 +191,7 @@ def unhandled(error: BaseException, request_id: str) -> StatesError:
         frames.pop(0)
     # As tuples: from 3.13 on the lines would have carets under them, which Lambda's have not.
     stack = traceback.format_list([(f.filename, f.lineno or 0, f.name, f.line) for f in frames])
-    return _function_error(type(error).__name__, _printable(str(error)), request_id, stack=stack)
+    return _function_error(_printable(type(error).__name__), message_of(error), request_id, stack=stack)
 
 
 def timed_out(seconds: float, request_id: str) -> StatesError:
@@ -183,6 +214,18 @@ def _function_error(error_type: str, message: str, request_id: str, *, stack: li
         "stackTrace": [_printable(line) for line in stack],
     }
     return StatesError(error_type, text(payload))
+
+
+def message_of(error: BaseException) -> str:
+    """The text of an exception; the name of its class where it cannot say it."""
+    try:
+        return _printable(str(error))
+    except Exception:  # noqa: BLE001  user code: a `__str__` that fails
+        return type(error).__name__
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _printable(str(value))
 
 
 def _printable(line: str) -> str:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from engine import errors
-from engine.errors import ApiError, StatesError
+from engine.errors import ApiError, InvalidOutput, StatesError
 from engine.integrations.context import HandlerContext
-from engine.integrations.invocation import marshal, unhandled
+from engine.integrations.invocation import json_value, marshal, unhandled
 from engine.integrations.request import TaskRequest
 from engine.jsonvalue import Json
 
@@ -120,7 +120,11 @@ class _PipeChannel:
         self._call("heartbeat")
 
     def send_task_success(self, task_token: str, output: Json) -> None:
-        self._call("send_task_success", task_token, output)
+        try:
+            value = json_value(output).output  # here: on its way a set would become an array, and NaN null
+        except ValueError as error:
+            raise InvalidOutput(str(error)) from None
+        self._call("send_task_success", task_token, value)
 
     def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
         self._call("send_task_failure", task_token, error, cause)
@@ -154,7 +158,9 @@ def main() -> None:
 
 
 def _do(job: Job, pipe: _Pipe) -> Done:
-    context = HandlerContext(job.request, _PipeChannel(pipe, job.now), seconds=job.seconds)
+    context = HandlerContext(
+        job.request, _PipeChannel(pipe, job.now), seconds=job.seconds, request_id=job.request_id
+    )
     try:
         function = _load(job.reference)
         result = function(job.event, context) if job.takes_context else function(job.event)

@@ -51,10 +51,14 @@ def reference_to(function: Callable[..., Any]) -> Reference:
 
 
 class Processes:
-    """At most so many child processes, each with one invocation at a time. To be used in one event loop."""
+    """At most so many child processes, each with one invocation at a time. To be used in one event loop.
+
+    Attributes:
+        slots: Whoever calls `run` holds one of these meanwhile.
+    """
 
     def __init__(self, processes_max: int) -> None:
-        self._limiter = anyio.CapacityLimiter(processes_max)
+        self.slots = anyio.CapacityLimiter(processes_max)
         self._idle: list[_Child] = []
 
     async def run(self, job: Job, channel: Channel) -> bytes:
@@ -63,21 +67,20 @@ class Processes:
         Raises:
             StatesError: The function failed; `Runtime.ExitError`: its process ended.
         """
-        async with self._limiter:
-            child = self._idle.pop() if self._idle else await _Child.start()
-            try:
-                result = await child.run(job, channel)
-            except StatesError:
-                self._idle.append(child)
-                raise
-            except _GONE:
-                await child.kill()
-                raise exit_error(job.request_id) from None
-            except BaseException:
-                await child.kill()
-                raise
+        child = self._idle.pop() if self._idle else await _Child.start()
+        try:
+            result = await child.run(job, channel)
+        except StatesError:
             self._idle.append(child)
-            return result
+            raise
+        except _GONE:
+            await child.kill()
+            raise exit_error(job.request_id) from None
+        except BaseException:
+            await child.kill()
+            raise
+        self._idle.append(child)
+        return result
 
     async def close(self) -> None:
         """Ends the processes that wait for work; those that work are killed when their `run` is cancelled."""

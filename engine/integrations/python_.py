@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import inspect
+import math
+import uuid
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import anyio
 
+from engine.errors import StatesError
 from engine.integrations.context import HandlerContext
-from engine.integrations.invocation import SECONDS_MAX, checked_answer, event_of, marshal, timed_out, unhandled
+from engine.integrations.invocation import (
+    SECONDS_MAX,
+    checked_answer,
+    checked_seconds,
+    event_of,
+    marshal,
+    timed_out,
+    unhandled,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from engine.integrations.process_child import Job, Reference
+    from engine.integrations.process_child import Reference
     from engine.integrations.request import Answer, Channel, TaskRequest, Workplace
     from engine.jsonvalue import Json
 
@@ -34,10 +45,8 @@ class PythonCallable:
         self, function: Callable[..., Any], *, process: bool = False, timeout_seconds: float = SECONDS_MAX
     ) -> None:
         """Raises ValueError: a time limit beyond Lambda's, or a function that no other process can import."""
-        if not 0 < timeout_seconds <= SECONDS_MAX:
-            raise ValueError(f"timeout_seconds: expected more than 0 and at most {SECONDS_MAX}, got {timeout_seconds}")
         self.function = function
-        self.seconds = timeout_seconds
+        self.seconds = checked_seconds(timeout_seconds)
         self.name: str = getattr(function, "__qualname__", None) or type(function).__name__
         self.way: Way = "process" if process else "async" if _is_async(function) else "thread"
         self._takes_context = _takes_context(function)
@@ -49,59 +58,91 @@ class PythonCallable:
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`."""
-        event = event_of(request)
-        context = HandlerContext(request, channel, seconds=self.seconds)
-        result = b""
-        with anyio.move_on_after(self.seconds) as scope:
-            if self.way == "async":
-                result = await self._in_loop(event, context)
-            elif self.way == "thread":
-                result = await self._in_thread(event, context, workplace)
-            else:
-                job = self._job(request, event, channel.now(), context.aws_request_id)
-                result = await workplace.processes.run(job, channel)
-        if scope.cancelled_caught:
-            raise timed_out(self.seconds, context.aws_request_id)
-        return checked_answer(request, result, context.aws_request_id)
+        invocation, result = _Invocation(request, channel, self.seconds), b""
+        with invocation.limit as limit:
+            try:
+                if self.way == "async":
+                    result = await self._in_loop(invocation)
+                elif self.way == "thread":
+                    result = await self._in_thread(invocation, workplace)
+                else:
+                    result = await self._in_process(invocation, workplace)
+            except StatesError:
+                if not limit.cancel_called:
+                    raise
+        if limit.cancel_called:  # whatever the handler made of its cancellation
+            raise timed_out(self.seconds, invocation.request_id)
+        return checked_answer(request, result, invocation.request_id)
 
-    def _job(self, request: TaskRequest, event: Json, now: int, request_id: str) -> Job:
+    async def _in_loop(self, invocation: _Invocation) -> bytes:
+        context = invocation.begin()
+        event = invocation.event
+        return await _awaited(self.function(event, context) if self._takes_context else self.function(event), context)
+
+    async def _in_thread(self, invocation: _Invocation, workplace: Workplace) -> bytes:
+        async with workplace.threads.slots:
+            context = invocation.begin()
+            result = await workplace.threads.run(self.call, invocation.event, context)
+        # Else a plain function that returned a coroutine, such as a lambda.
+        return result if isinstance(result, bytes) else await _awaited(result, context)
+
+    async def _in_process(self, invocation: _Invocation, workplace: Workplace) -> bytes:
         from engine.integrations.process_child import Job
 
         assert self._reference is not None
-        return Job(
-            reference=self._reference,
-            takes_context=self._takes_context,
-            request=request,
-            event=event,
-            now=now,
-            seconds=self.seconds,
-            request_id=request_id,
-        )
-
-    async def _in_loop(self, event: Json, context: HandlerContext) -> bytes:
-        try:
-            result = await (self.function(event, context) if self._takes_context else self.function(event))
-        except (Exception, SystemExit) as error:
-            raise unhandled(error, context.aws_request_id) from error
-        return marshal(result, context.aws_request_id)
-
-    async def _in_thread(self, event: Json, context: HandlerContext, workplace: Workplace) -> bytes:
-        result = await workplace.threads.run(self.call, event, context)
-        if isinstance(result, bytes):
-            return result
-        try:
-            result = await result  # a plain function that returned a coroutine, such as a lambda
-        except (Exception, SystemExit) as error:
-            raise unhandled(error, context.aws_request_id) from error
-        return marshal(result, context.aws_request_id)
+        async with workplace.processes.slots:
+            invocation.begin()
+            job = Job(
+                reference=self._reference,
+                takes_context=self._takes_context,
+                request=invocation.request,
+                event=invocation.event,
+                now=invocation.channel.now(),
+                seconds=self.seconds,
+                request_id=invocation.request_id,
+            )
+            return await workplace.processes.run(job, invocation.channel)
 
     def call(self, event: Json, context: HandlerContext) -> Any:
-        """Calls the function; the JSON text of its result, or the coroutine that it returned."""
+        """Calls the function; the JSON text of its result, or the coroutine that it returned. Raises StatesError."""
         try:
             result = self.function(event, context) if self._takes_context else self.function(event)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise unhandled(error, context.aws_request_id) from error
         return result if inspect.iscoroutine(result) else marshal(result, context.aws_request_id)
+
+
+class _Invocation:
+    """One call: what it is about, and its time limit."""
+
+    __slots__ = ("channel", "event", "limit", "request", "request_id", "seconds")
+
+    def __init__(self, request: TaskRequest, channel: Channel, seconds: float) -> None:
+        self.request = request
+        self.channel = channel
+        self.event = event_of(request)
+        self.request_id = str(uuid.uuid4())
+        self.seconds = seconds
+        self.limit = anyio.CancelScope()
+
+    def begin(self) -> HandlerContext:
+        """Its time runs from here on: waiting for a thread or a process is no part of it."""
+        self.limit.deadline = anyio.current_time() + self.seconds
+        return HandlerContext(self.request, self.channel, seconds=self.seconds, request_id=self.request_id)
+
+
+async def _awaited(coroutine: Awaitable[object], context: HandlerContext) -> bytes:
+    """The JSON text of what a handler's coroutine returns. Raises StatesError."""
+    try:
+        result = await coroutine
+    except (KeyboardInterrupt, GeneratorExit):
+        raise  # Ctrl-C, or the loop is torn down: neither is the handler's
+    except BaseException as error:
+        is_ours = isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
+        if is_ours:
+            raise
+        raise unhandled(error, context.aws_request_id) from error
+    return marshal(result, context.aws_request_id)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

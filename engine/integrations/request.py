@@ -11,6 +11,8 @@ from engine.asl.resource import Resource
 from engine.jsonvalue import Json
 
 if TYPE_CHECKING:
+    from anyio import CapacityLimiter
+
     from engine.integrations.processes import Processes
     from engine.integrations.threads import Threads
 
@@ -94,6 +96,11 @@ class Workplace(Protocol):
     @property
     def processes(self) -> Processes:
         """For callables that must be killable."""
+        ...
+
+    @property
+    def commands(self) -> CapacityLimiter:
+        """A command holds one of these while it runs."""
         ...
 
 

@@ -28,7 +28,7 @@ THREADS_MAX = 40
 class _Call:
     """One call of a function, and where to tell its end."""
 
-    __slots__ = ("abandoned", "args", "context", "done", "error", "function", "result", "token")
+    __slots__ = ("args", "context", "done", "error", "function", "result", "token")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], token: EventLoopToken) -> None:
         self.function = function
@@ -36,7 +36,6 @@ class _Call:
         self.context = contextvars.copy_context()
         self.token = token
         self.done = anyio.Event()
-        self.abandoned = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -70,30 +69,29 @@ class Threads:
 
     Attributes:
         abandoned: Calls that were cancelled while they ran. A thread cannot be killed: such a call may still act.
+        slots: Whoever calls `run` holds one of these meanwhile; an abandoned call holds none.
     """
 
     def __init__(self, threads_max: int = THREADS_MAX) -> None:
         self.abandoned = 0
-        self._limiter = anyio.CapacityLimiter(threads_max)
+        self.slots = anyio.CapacityLimiter(threads_max)
         self._idle: list[_Thread] = []
         self._closed = False
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Calls the function in a thread and gives what it returns or raises.
 
-        Cancelled, it leaves the call alone, counts it as abandoned and gives its slot to the next.
+        Cancelled, it leaves the call alone and counts it as abandoned.
         """
-        async with self._limiter:
-            call = _Call(function, args, current_token())
-            thread = self._idle.pop() if self._idle else self._new_thread()
-            thread.calls.put(call)
-            try:
-                await call.done.wait()
-            except BaseException:
-                if not call.done.is_set():
-                    call.abandoned = True
-                    self.abandoned += 1
-                raise
+        call = _Call(function, args, current_token())
+        thread = self._idle.pop() if self._idle else self._new_thread()
+        thread.calls.put(call)
+        try:
+            await call.done.wait()
+        except BaseException:
+            if not call.done.is_set():
+                self.abandoned += 1
+            raise
         if call.error is not None:
             raise call.error
         result: T = call.result

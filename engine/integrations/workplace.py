@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import anyio
+
 from engine.integrations.threads import Threads
 
 if TYPE_CHECKING:
@@ -16,11 +18,13 @@ class OwnWorkplace:
 
     Attributes:
         threads: For callables that block.
+        commands: A command holds one of these while it runs.
     """
 
-    def __init__(self, *, threads_max: int, processes_max: int | None) -> None:
+    def __init__(self, *, threads_max: int, processes_max: int | None, commands_max: int) -> None:
         """`processes_max` None: as many as there are processors."""
         self.threads = Threads(threads_max)
+        self.commands = anyio.CapacityLimiter(commands_max)
         self._processes_max = processes_max or os.cpu_count() or 1
         self._processes: Processes | None = None
 

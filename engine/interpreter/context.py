@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import PayloadTooLarge
 from engine.interpreter.history import measured
-from engine.jsonvalue import Json
 from engine.timestamps import iso_timestamp
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from engine.interpreter.messages import Ticket
     from engine.interpreter.snapshot import Execution, Frame, Redrives
     from engine.interpreter.state_plan import StatePlan
+    from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
 
 
@@ -91,6 +91,14 @@ class Visit:
         if 0 < self.payload_bytes_max < size:
             raise PayloadTooLarge
         return size
+
+    def measure_beyond_limit(self, value: Json, bound: int) -> int:
+        """As `measure`, for a value that is measured later unless it shrinks: now only when its bound passes the limit.
+
+        Raises:
+            PayloadTooLarge, StatesError: As `measure`.
+        """
+        return self.measure(value, bound) if 0 < self.payload_bytes_max < bound else bound
 
     def context(self) -> dict[str, Json]:
         """The Context Object; members in the order that AWS writes them (recorded)."""

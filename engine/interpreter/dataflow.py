@@ -28,7 +28,7 @@ from engine.interpreter.recovery import CatcherPlan
 from engine.interpreter.state_plan import StatePlan
 from engine.interpreter.step import Leave
 from engine.jsonvalue import Json
-from engine.query.evaluation import SAME, UNKNOWN, Evaluate, Expression, Growth, constant_growth
+from engine.query.evaluation import SAME, UNKNOWN, Evaluate, Expression, Growth, Scope, constant_growth
 from engine.query.intrinsics import empty_when_missing
 from engine.query.jsonata import Bundle, JsonataTemplate
 from engine.query.templates import Template
@@ -88,9 +88,8 @@ def _pass_exit(state: PassState) -> Exit:
         result = _chain(result, _template(state.parameters))
     if state.result is not None:
         value = state.result.value
-        # Parameters are evaluated, and may fail, though Result is what counts.
-        constant = Stage(lambda data, scope: value, constant_growth(value))
-        result = _chain(result, constant) if state.parameters is not None else constant
+        # InputPath and Parameters are evaluated, and may fail, though Result is what counts.
+        result = _chain(result, Stage(lambda data, scope: value, constant_growth(value)))
     output = _chain(_merge(state.result_path, result), _narrow(state.output_path))
     return _jsonpath_exit(output, result, state.assign)
 
@@ -278,9 +277,9 @@ def _template(template: Expression) -> Stage:
 
 
 def _merge(path: ResultPath | None, result: Stage) -> Stage:
-    """ResultPath: the result goes into the raw input, sharing all that is off the path."""
+    """ResultPath: the result goes into the raw input, sharing all that is off the path; with null it is discarded."""
     if path is None:
-        return _IDENTITY
+        return _discarding(result)
     if path.source == "$":
         return result
     write, (evaluate, growth) = path.write, result
@@ -289,6 +288,19 @@ def _merge(path: ResultPath | None, result: Stage) -> Stage:
         return Stage(lambda data, scope: write(data, data), bound)
     find = evaluate
     return Stage(lambda data, scope: write(data, find(data, scope)), bound)
+
+
+def _discarding(result: Stage) -> Stage:
+    """The raw input; the result is made all the same, for it may fail."""
+    if result.evaluate is None:
+        return _IDENTITY
+    make = result.evaluate
+
+    def keep(data: Json, scope: Scope) -> Json:
+        make(data, scope)
+        return data
+
+    return Stage(keep, SAME)
 
 
 def _chain(first: Stage, second: Stage) -> Stage:

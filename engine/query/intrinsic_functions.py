@@ -333,7 +333,8 @@ class Function:
 
 # The factors of growth. Format: an array of n digits is printed with n spaces. Partition: two brackets round each item.
 # Base64Decode: three bytes of four characters, each written as six (U+0001). JsonToString: each quote gets a backslash.
-# StringToJson: `1e9,` becomes `1000000000.0,`, and "" null; 16, not 8, because two characters can be a level. StringSplit: two quotes round each character.
+# StringToJson: `1e9,` becomes `1000000000.0,`, and "" null; but two characters can be a level.
+# StringSplit: two quotes round each character.
 FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     {
         "States.Array": Function(_make_array, 0, None, _of_all(LEVEL_BYTES, 1)),

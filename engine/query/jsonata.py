@@ -18,7 +18,8 @@ from engine.jsonvalue import encode, json_type, text
 from engine.query import jsonata_library
 from engine.query.drawing import spelled_uuid
 from engine.query.evaluation import LEVEL_BYTES, UNKNOWN, Growth
-from engine.query.jsonata_library import FAILURES, JsonataError, Program, Single
+from engine.query.jsonata_functions import JsonataError
+from engine.query.jsonata_library import FAILURES, Program, Single
 from engine.query.jsonata_paths import UNDEFINED, Nothing, follow, whole
 from engine.query.jsonata_templates import JsonataTemplate, Leaf, Place, Problem, compile_template, is_expression
 
@@ -270,21 +271,23 @@ def _thrown(leaf: Leaf, error: JsonataError | PayloadTooLarge, scope: Scope) -> 
     return _failed(leaf, f"threw an error during evaluation{code}: {error.message}")
 
 
-def unexpected_type(template: JsonataTemplate, expected: str, value: Json) -> StatesError:
+def unexpected_type(template: JsonataTemplate, expected: str, value: Json, *, place: Place = ()) -> StatesError:
     """The error of a field whose expression gave a value of the wrong type.
 
     Args:
         template: The field; one expression, except for arrays and objects that hold several.
         expected: The type's name as AWS prints it: array, object, string, number or boolean.
         value: What came.
+        place: Where in the field it came from; the whole field when not given.
     """
-    source = template.leaves[0].source if template.leaves and not template.leaves[0].place else text(template.value)
+    leaf = next((leaf for leaf in template.leaves if leaf.place == place), None)
+    source, field = (text(template.value), template.field) if leaf is None else (leaf.source, leaf.field)
     cause = (
-        f"The JSONata expression '{source}' specified for the field '{template.field}' "
+        f"The JSONata expression '{source}' specified for the field '{field}' "
         f"returned an unexpected result type. "
         f"Expected '{expected}', but was '{json_type(value)}' for value: {text(value)}"
     )
-    return StatesError(_ERROR, cause, location=template.field, located=True)
+    return StatesError(_ERROR, cause, location=field, located=True)
 
 
 def evaluate_once(source: str, states: dict[str, Json], scope: Scope) -> Json:

@@ -30,8 +30,8 @@ _INFINITY: Final = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.na
 _INT64_MAX = (1 << 63) - 1
 
 
-class FunctionError(Exception):
-    """A function refused its arguments.
+class JsonataError(Exception):
+    """An evaluation failed; or one of our functions refused its arguments, which comes to the same.
 
     Attributes:
         code: JSONata's error code; empty for a limit, which has none; None for the service's "internal error".
@@ -53,8 +53,8 @@ The library takes functions once per expression, not per evaluation, so chance r
 """
 
 
-def _signature_error(function: str, argument: int) -> FunctionError:
-    return FunctionError("T0410", f'Argument {argument} of function "{function}" does not match function signature')
+def _signature_error(function: str, argument: int) -> JsonataError:
+    return JsonataError("T0410", f'Argument {argument} of function "{function}" does not match function signature')
 
 
 def partition(array: Json = None, size: float | None = None, /) -> Json:
@@ -62,14 +62,14 @@ def partition(array: Json = None, size: float | None = None, /) -> Json:
     if array is None:
         return None
     if not isinstance(array, list):
-        raise FunctionError("T0412", 'Argument 1 of function "partition" must be an array of undefined')
+        raise JsonataError("T0412", 'Argument 1 of function "partition" must be an array of undefined')
     if not array:
         return None
     if size is None:
         return [array]
     step = int(size)
     if step < 0:
-        raise FunctionError("D3137", "Second argument must be zero or greater")
+        raise JsonataError("D3137", "Second argument must be zero or greater")
     return [array[i : i + step] for i in range(0, len(array), step)] if step else None
 
 
@@ -82,7 +82,7 @@ def range_(start: float | None = None, end: float | None = None, step: float | N
         return None
     count = (last - first) // by + 1
     if count > RANGE_ITEMS_MAX:
-        raise FunctionError("", MEMORY_EXCEEDED)
+        raise JsonataError("", MEMORY_EXCEEDED)
     return first if count == 1 else list(range(first, first + count * by, by))
 
 
@@ -93,7 +93,7 @@ def hash_(text: str | None = None, algorithm: str | None = None, /) -> Json:
     if algorithm is None:
         return None
     if algorithm not in ALGORITHMS:
-        raise FunctionError(
+        raise JsonataError(
             "D3137", f"Hash algorithm '{algorithm}' must be one of SHA-1, SHA-384, SHA-256, SHA-512, MD5"
         )
     return digest(text, algorithm)
@@ -118,14 +118,14 @@ def parse(text: str | None = None, /) -> Json:
     try:
         value = decode(text)
         json.loads(text, object_pairs_hook=_without_repetition)
-    except (InvalidJson, FunctionError, RecursionError):
-        raise FunctionError("D3137", "Invalid JSON") from None
+    except (InvalidJson, JsonataError, RecursionError):
+        raise JsonataError("D3137", "Invalid JSON") from None
     return value
 
 
 def _without_repetition(members: list[tuple[str, object]]) -> None:
     if len({name for name, _ in members}) != len(members):
-        raise FunctionError("D3137", "Invalid JSON")
+        raise JsonataError("D3137", "Invalid JSON")
 
 
 def base64decode(text: str | None = None, /) -> Json:
@@ -138,7 +138,7 @@ def base64decode(text: str | None = None, /) -> Json:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("latin-1")
     except ValueError:
-        raise FunctionError(None, "not base64") from None
+        raise JsonataError(None, "not base64") from None
 
 
 def arithmetic(operator: str, left: Json, right: Json) -> Json:
@@ -167,7 +167,7 @@ def _number(code: str, side: str, operator: str, operand: Json) -> float:
     if isinstance(operand, str) and operand in _INFINITY:
         return _INFINITY[operand]
     if isinstance(operand, bool) or not isinstance(operand, int | float):
-        raise FunctionError(code, f'The {side} side of the "{operator}" operator must evaluate to a number')
+        raise JsonataError(code, f'The {side} side of the "{operator}" operator must evaluate to a number')
     return float(operand)
 
 

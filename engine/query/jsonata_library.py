@@ -16,6 +16,7 @@ import jlens
 
 from engine.errors import PayloadTooLarge
 from engine.query import jsonata_functions, jsonata_syntax
+from engine.query.jsonata_functions import JsonataError
 from engine.query.jsonata_paths import UNDEFINED, Nothing
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ _LIMIT_TEXTS: Final = {
 
 # All that an evaluation can raise: the library's own; ours, which pass through it; and what it raises for values it
 # cannot hold, such as objects nested 1,000 deep or a function in the answer of a function of ours.
-FAILURES: Final = (jlens.JlensError, jsonata_functions.FunctionError, ValueError, TypeError)
+FAILURES: Final = (jlens.JlensError, JsonataError, ValueError, TypeError)
 
 # The block around a program, the object in it, and the block around an expression: levels that are not the user's.
 _WRAPPING_LEVELS: Final = 3
@@ -87,20 +88,6 @@ class SyntaxFault(Exception):
         super().__init__(message)
         self.message = message
         self.offset = offset
-
-
-class JsonataError(Exception):
-    """An evaluation failed.
-
-    Attributes:
-        code: JSONata's error code; empty for a limit, which has none; None for the service's "internal error".
-        message: The text behind the code.
-    """
-
-    def __init__(self, code: str | None, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
 
 
 class Reads(NamedTuple):
@@ -299,8 +286,8 @@ class Single:
 
 def failure(error: Exception) -> JsonataError | PayloadTooLarge:
     """What one of `FAILURES` means."""
-    if isinstance(error, jsonata_functions.FunctionError):
-        return JsonataError(error.code, error.message)
+    if isinstance(error, JsonataError):
+        return error
     if not isinstance(error, jlens.JlensError):
         return JsonataError(None, str(error))
     if error.code == "U1001" and error.token is None:  # the result, not a value on the way to it

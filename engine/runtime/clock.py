@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -41,6 +42,21 @@ class Clock(Protocol):
         """Takes one `hold` back."""
         ...
 
+    def attach(self, released: Callable[[], None]) -> None:
+        """Called by an engine that begins to go by this clock.
+
+        Args:
+            released: Called whenever the clock may jump again, in the thread of whoever let it go.
+
+        Raises:
+            RuntimeError: Another engine goes by it, and would not know that this one lets it jump.
+        """
+        ...
+
+    def detach(self) -> None:
+        """Called by that engine when it is left."""
+        ...
+
 
 class SystemClock:
     """Real time."""
@@ -62,12 +78,18 @@ class SystemClock:
     def release(self) -> None:
         """See `Clock`."""
 
+    def attach(self, released: Callable[[], None]) -> None:
+        """See `Clock`: real time is there for everybody."""
+
+    def detach(self) -> None:
+        """See `Clock`."""
+
 
 class VirtualClock:
     """Time that stands still while nothing happens and then jumps to whatever is due next.
 
     While somebody holds it (a handler that runs, above all) it goes at real speed, so that the time limits of a handler
-    that hangs are reached.
+    that hangs are reached. It may be used from any thread, but by one engine at a time.
 
     Args:
         start: Its first time, ms since the epoch; by default the system's.
@@ -79,6 +101,8 @@ class VirtualClock:
         self._time = time.time_ns() // _NS_PER_MS if start is None else start
         self._holds = 0
         self._held_at = 0
+        self._lock = threading.Lock()
+        self._released: Callable[[], None] | None = None
         self.skipped = 0
 
     @property
@@ -88,30 +112,53 @@ class VirtualClock:
 
     def now(self) -> int:
         """See `Clock`."""
+        with self._lock:
+            return self._now()
+
+    def _now(self) -> int:
         return self._time + self._real() - self._held_at if self._holds else self._time
 
     def jump(self, due: int) -> bool:
         """See `Clock`: jumps unless it is held."""
-        ahead = due - self.now()
-        if ahead > 0:
-            if self._holds:
-                return False
-            self._time = due
-            self.skipped += ahead
-        return True
+        with self._lock:
+            ahead = due - self._now()
+            if ahead > 0:
+                if self._holds:
+                    return False
+                self._time = due
+                self.skipped += ahead
+            return True
 
     def hold(self) -> None:
         """See `Clock`."""
-        if not self._holds:
-            self._held_at = self._real()
-        self._holds += 1
+        with self._lock:
+            if not self._holds:
+                self._held_at = self._real()
+            self._holds += 1
 
     def release(self) -> None:
         """See `Clock`."""
-        assert self._holds > 0, "released more often than held"
-        self._time = self.now()
-        self._held_at = self._real()
-        self._holds -= 1
+        with self._lock:
+            assert self._holds > 0, "released more often than held"
+            self._holds -= 1
+            if self._holds:
+                return
+            self._time += self._real() - self._held_at
+            released = self._released
+        if released is not None:
+            released()
+
+    def attach(self, released: Callable[[], None]) -> None:
+        """See `Clock`."""
+        with self._lock:
+            if self._released is not None:
+                raise RuntimeError("the clock drives another engine that is still open: give each engine its own")
+            self._released = released
+
+    def detach(self) -> None:
+        """See `Clock`."""
+        with self._lock:
+            self._released = None
 
     @contextmanager
     def real_time(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ from engine.interpreter.messages import (
     TaskError,
     TimerDue,
 )
+from engine.integrations.invocation import message_of
 from engine.store.protocol import Checkpoint
 
 if TYPE_CHECKING:
@@ -105,7 +106,10 @@ class TaskStarter(Protocol):
 
 
 class Observer(Protocol):
-    """Called after each commit, before the commands are carried out; it must neither wait nor raise."""
+    """Called after each commit, before the commands are carried out; it must not wait.
+
+    One that raises stops the execution it was told of: whoever waits for that gets the observer's own error.
+    """
 
     def __call__(self, execution_arn: str, transition: Transition, /) -> object:
         """`transition` is shared: not to be changed."""
@@ -117,7 +121,7 @@ class Executions:
 
     Attributes:
         live: Those that are not over, by ARN.
-        known: Those and the ended ones that somebody holds.
+        known: Those, the quarantined ones, and the ended ones that somebody holds.
     """
 
     def __init__(
@@ -135,6 +139,7 @@ class Executions:
         self.live: dict[str, LiveExecution] = {}
         self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
         self.tasks: TaskStarter
+        self._quarantined: list[LiveExecution] = []  # in the store they still run; who asks must be told why not
         self._clock = clock
         self._chance = chance
         self._committer = committer
@@ -197,7 +202,7 @@ class Executions:
         """Ends an execution that cannot go on here as ABORTED; whoever waits for it gets `fault`."""
         if not execution.is_over:
             execution.fault = fault
-            self.mail(execution, StopRequested(error, str(fault)))
+            self.mail(execution, StopRequested(error, message_of(fault)))
 
     def quarantine(self, execution: LiveExecution, error: Exception) -> None:
         """Leaves an execution alone that the engine itself failed on, as it last was."""
@@ -206,6 +211,7 @@ class Executions:
         execution.fault = ExecutionQuarantined(f"{execution.arn}: the engine failed: {error!r}")
         execution.fault.__cause__ = error
         structlog.get_logger().error("execution quarantined", execution=execution.arn, exc_info=error)
+        self._quarantined.append(execution)
         self._retire(execution)
 
     # ── one event ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -213,13 +219,14 @@ class Executions:
     def _fold_next(self, execution: LiveExecution) -> None:
         if not execution.mailbox:
             return  # it was quarantined since
-        event = execution.mailbox.popleft()
-        assert execution.plan is not None
         try:
-            transition = advance(execution.plan, execution.snapshot, event, now=self._clock.now(), chance=self._chance)
+            self._fold_event(execution, execution.mailbox.popleft())
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
             self.quarantine(execution, error)
-            return
+
+    def _fold_event(self, execution: LiveExecution, event: Event) -> None:
+        assert execution.plan is not None
+        transition = advance(execution.plan, execution.snapshot, event, now=self._clock.now(), chance=self._chance)
         answered = execution.tasks.get(event.task_id) if isinstance(event, TaskDone | TaskError) else None
         if not (transition.history or transition.changed or transition.commands):
             self._settle(execution, answered)  # a late answer, dropped by `advance`
@@ -253,15 +260,21 @@ class Executions:
     def _committed(self, execution: LiveExecution, transition: Transition, answered: OpenTask | None) -> None:
         execution.snapshot.apply(transition)
         if self._observer is not None:
-            self._observer(execution.arn, transition)
+            self._tell(self._observer, execution, transition)
         self._settle(execution, answered)
-        for command in transition.commands:
+        for command in () if execution.fault is not None else transition.commands:
             self._carry_out(execution, command)
         if transition.ending is not None:
             self._end(execution, transition.ending)
         else:
             self._next(execution)
         self._wake()  # timers were started, and a committer that answers late keeps time from jumping no longer
+
+    def _tell(self, observer: Observer, execution: LiveExecution, transition: Transition) -> None:
+        try:
+            observer(execution.arn, transition)
+        except Exception as error:  # noqa: BLE001  user code; it must not end the engine under the other executions
+            self.halt(execution, error, "Engine.ObserverFailed")
 
     def _next(self, execution: LiveExecution) -> None:
         if execution.mailbox:
@@ -312,7 +325,7 @@ class Executions:
         execution.mailbox.clear()
         execution.is_busy = True  # so that late mail makes nobody ready; a redrive sets it back
         execution.snapshot.frames = {}
-        del self.live[execution.arn]
+        self.live.pop(execution.arn, None)
         if execution.ended is not None:
             execution.ended.set()
         self._on_ending(execution)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from click.testing import CliRunner
 from engine.cli.main import main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from click.testing import Result
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -30,17 +33,21 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "error", **more}
 
 
-def asl_process(*words: str, cwd: Path | None = None, **options: Any) -> subprocess.Popen[str]:
-    """Starts it with pipes."""
-    return subprocess.Popen(
+@contextmanager
+def asl_process(*words: str, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Starts it with pipes; at the end of a test that went wrong it is killed."""
+    with subprocess.Popen(
         [*PROCESS, *words],
         cwd=cwd,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def write_definition(path: Path, states: dict[str, Any], **fields: Any) -> str:

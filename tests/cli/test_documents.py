@@ -27,7 +27,11 @@ def test_numbers_keep_all_their_digits() -> None:
 
 @pytest.mark.parametrize(
     ("text", "place", "carets"),
-    [('{"a": 1 "b": 2}', "-i:1:9:", "  |         ^"), ('{\n"a":\n}', "-i:3:1:", "  | ^"), ("{a: 1}", "-i:1:2:", "  |  ^")],
+    [
+        ('{"a": 1 "b": 2}', "-i:1:9:", "  |         ^"),
+        ('{\n"a":\n}', "-i:3:1:", "  | ^"),
+        ("{a: 1}", "-i:1:2:", "  |  ^"),
+    ],
 )
 def test_a_fault_is_shown_with_its_place(text: str, place: str, carets: str) -> None:
     result = asl("eval", "$", "-i", text)
@@ -48,7 +52,23 @@ def test_a_forgotten_at_sign_is_pointed_out(tmp_path: Path, monkeypatch: pytest.
     assert "write -i @input.json" in asl("eval", "$", "-i", "input.json").stderr
 
 
-@pytest.mark.parametrize("given", ["", "-", "@missing.json", "@.", "{", "[1,]", '"\\ud800"', "1e999", "NaN", "[" * 10_000])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "-",
+        "@missing.json",
+        "@.",
+        "{",
+        "[1,]",
+        '"\\ud800"',
+        "1e999",
+        "NaN",
+        "x" * 5_000,
+        "@" + "x" * 5_000,
+        "[" * 10_000,
+    ],
+)
 def test_what_is_no_json_is_wrong_usage(given: str) -> None:
     result = asl("eval", "$", "-i", given, stdin="")
     assert (result.exit_code, result.stdout) == (1, "")

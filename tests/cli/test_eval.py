@@ -112,7 +112,9 @@ def test_the_context_object_is_an_object() -> None:
     assert asl("eval", "$", "--context", "[]").exit_code == 1
 
 
-@pytest.mark.parametrize("expression", ["", " ", "$", "{%%}", "{% %}", "%}", "\x00", "$" * 5_000, "(" * 5_000, "[" * 5_000])
+@pytest.mark.parametrize(
+    "expression", ["", " ", "$", "{%%}", "{% %}", "%}", "\x00", "$" * 5_000, "(" * 5_000, "[" * 5_000]
+)
 def test_no_text_gives_a_traceback(expression: str) -> None:
     result = asl("eval", expression)
     assert result.exit_code in (0, 1, 2)

@@ -18,7 +18,7 @@ def marked(found: Excerpt) -> str:
 
 
 def test_carets_cover_the_span() -> None:
-    assert shown('{\n  "Next": "Nope"\n}', 2, 11, 2, 17) == Excerpt(2, '  "Next": "Nope"', '          ^^^^^^')
+    assert shown('{\n  "Next": "Nope"\n}', 2, 11, 2, 17) == Excerpt(2, '  "Next": "Nope"', "          ^^^^^^")
 
 
 def test_a_span_of_several_lines_is_marked_to_the_end_of_its_first() -> None:
@@ -78,9 +78,7 @@ def test_half_of_a_wide_character_at_the_cut_is_a_space() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    source=st.text(max_size=120), column=st.integers(1, 140), length=st.integers(0, 40), width=st.integers(1, 80)
-)
+@given(source=st.text(max_size=120), column=st.integers(1, 140), length=st.integers(0, 40), width=st.integers(1, 80))
 def test_there_is_always_something_marked(source: str, column: int, length: int, width: int) -> None:
     found = excerpt(lines_of(source), 1, column, end_line=1, end_column=column + length, width=width)
     assert "^" in found.carets

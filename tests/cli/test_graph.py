@@ -24,7 +24,9 @@ def test_the_format_can_be_chosen(machine: str) -> None:
     assert ET.fromstring(asl("graph", machine, "--format", "svg").stdout).tag == "{http://www.w3.org/2000/svg}svg"
 
 
-@pytest.mark.parametrize(("name", "begins"), [("a.svg", "<svg"), ("a.dot", "digraph"), ("a.gv", "digraph"), ("a.mmd", "")])
+@pytest.mark.parametrize(
+    ("name", "begins"), [("a.svg", "<svg"), ("a.dot", "digraph"), ("a.GV", "digraph"), ("b.mmd", "")]
+)
 def test_the_format_follows_the_name_of_the_file(name: str, begins: str, machine: str, tmp_path: Path) -> None:
     result = asl("graph", machine, "-o", str(tmp_path / name))
     assert (result.exit_code, result.stdout) == (0, "")

@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import termios
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ from tests.cli.command_line import PROCESS, TASK, environment, write_definition
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 STATES = {
-    "Charge": {**TASK, "ResultPath": "$.c", "Retry": [{"ErrorEquals": ["Boom"], "IntervalSeconds": 60}], "Next": "Each"},
+    "Charge": {
+        "Type": "Task",
+        "Resource": TASK["Resource"],
+        "ResultPath": "$.c",
+        "Retry": [{"ErrorEquals": ["Boom"], "IntervalSeconds": 60}],
+        "Next": "Each",
+    },
     "Each": {
         "Type": "Map",
         "ItemsPath": "$.items",
@@ -25,7 +32,6 @@ STATES = {
         "End": True,
     },
 }
-del STATES["Charge"]["End"]
 
 
 def on_terminal(*words: str, rows: int = 40, stdout_too: bool = True, **variables: str) -> tuple[int, str, str]:
@@ -37,7 +43,7 @@ def on_terminal(*words: str, rows: int = 40, stdout_too: bool = True, **variable
         stdin=subprocess.DEVNULL,
         stdout=theirs if stdout_too else subprocess.PIPE,
         stderr=theirs,
-        env=environment(TERM="xterm-256color", **variables),
+        env=environment(**{"TERM": "xterm-256color", **variables}),
     )
     os.close(theirs)
     seen = b""
@@ -51,11 +57,6 @@ def on_terminal(*words: str, rows: int = 40, stdout_too: bool = True, **variable
     if process.stdout:
         process.stdout.close()
     return process.wait(), seen.decode(), rest.decode()
-
-
-def last_table(seen: str) -> list[str]:
-    """The lines of the last drawing, without colours."""
-    return [line.strip() for line in ESCAPES.sub("", seen.rpartition("\x1b[2K")[2] or seen).splitlines()]
 
 
 @pytest.fixture
@@ -87,7 +88,6 @@ def test_a_failure_is_marked_with_its_error_and_its_attempts(machine: str) -> No
     text = ESCAPES.sub("", seen)
     assert code == 2
     assert re.search(r"✗ +Charge +Task +attempt 4, Boom", text)
-    assert "Each" not in text.partition("reproduce")[0].partition("Charge")[2].partition("FAILED")[0]
 
 
 def test_the_cursor_is_given_back(machine: str) -> None:
@@ -101,7 +101,7 @@ def test_no_color_is_honoured(machine: str) -> None:
 
 
 def test_a_dumb_terminal_gets_lines(machine: str) -> None:
-    _, seen, _ = on_terminal("run", machine, "-i", INPUT, "-t", "Charge=mock:1", TERM_PROGRAM="", TERM="dumb")
+    _, seen, _ = on_terminal("run", machine, "-i", INPUT, "-t", "Charge=mock:1", TERM="dumb")
     assert "Each: 3/3 items done" in seen
     assert "\x1b" not in seen
 
@@ -118,7 +118,7 @@ def test_quiet_shows_nothing_but_the_output(machine: str) -> None:
 
 def test_many_states_end_in_a_full_table_on_a_low_terminal(tmp_path: Path) -> None:
     names = [f"S{number:02}" for number in range(30)]
-    states = {name: {"Type": "Pass", "Next": following} for name, following in zip(names, names[1:], strict=False)}
+    states = {name: {"Type": "Pass", "Next": following} for name, following in pairwise(names)}
     machine = write_definition(tmp_path / "m.json", {**states, names[-1]: {"Type": "Succeed"}})
     _, seen, _ = on_terminal("run", machine, rows=10)
     assert all(name in seen for name in names)

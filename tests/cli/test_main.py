@@ -53,6 +53,11 @@ def test_the_line_in_the_list_of_commands_is_the_commands_own(name: str) -> None
     assert command.help.partition("\n")[0] in asl("--help").stdout
 
 
+def test_help_keeps_lists_as_they_are() -> None:
+    assert '\n    mock:{"ok": true}     a fixed result\n' in asl("run", "--help").stdout
+    assert "\n  asl eval '$.items[0].price'" in asl("eval", "--help").stdout
+
+
 def test_without_a_command_help_is_shown_and_the_exit_code_is_that_of_wrong_usage() -> None:
     result = asl()
     assert (result.exit_code, "Commands:" in result.stderr) == (1, True)
@@ -100,11 +105,10 @@ def test_a_reader_that_goes_away_is_no_error(command: str, tmp_path: Path) -> No
     given.write_text(json.dumps(["x" * 80] * 5_000))
     machine = write_definition(tmp_path / "a.json", {"A": {"Type": "Pass", "End": True}})
     what = ["$"] if command == "eval" else [machine, "--limits", "off", "--quiet"]
-    process = asl_process(command, *what, "-i", f"@{given}")
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    process.stderr.close()
-    assert process.wait() == 0
+    with asl_process(command, *what, "-i", f"@{given}") as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
 
 
 def test_colours_are_only_for_terminals(tmp_path: Path) -> None:

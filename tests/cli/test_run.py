@@ -63,8 +63,8 @@ def test_what_handlers_print_goes_to_stderr(tmp_path: Path) -> None:
         "    subprocess.run(['echo', 'from a child'])\n"
         "    return 1\n"
     )
-    process = asl_process("run", machine(tmp_path, TASK), "--handlers", "noisy.py", cwd=tmp_path)
-    stdout, stderr = process.communicate()
+    with asl_process("run", machine(tmp_path, TASK), "--handlers", "noisy.py", cwd=tmp_path) as process:
+        stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (0, "1\n")
     assert "from python\n" in stderr
     assert "from a child\n" in stderr
@@ -143,12 +143,12 @@ def test_a_failure_inside_a_map_names_the_state_inside(tmp_path: Path) -> None:
 
 def test_a_cause_that_is_json_is_laid_out(tmp_path: Path) -> None:
     (tmp_path / "raising.py").write_text("def a(event):\n    raise LookupError('no stock')\n")
-    process = asl_process("run", machine(tmp_path, TASK), "--handlers", "raising.py", cwd=tmp_path)
-    stderr = process.communicate()[1]
+    with asl_process("run", machine(tmp_path, TASK), "--handlers", "raising.py", cwd=tmp_path) as process:
+        stderr = process.communicate()[1]
     assert process.returncode == 2
     assert "LookupError: no stock\n" in stderr
     assert '               "errorMessage": "no stock",\n' in stderr
-    assert "raising.py\", line 2, in a\n" in stderr
+    assert 'raising.py", line 2, in a\n' in stderr
 
 
 def test_a_long_input_is_shortened_unless_everything_is_told(tmp_path: Path) -> None:
@@ -291,9 +291,24 @@ def test_a_loop_is_not_told_for_ever(tmp_path: Path) -> None:
 
 def test_trace_tells_every_input_and_output(tmp_path: Path) -> None:
     inner = {"StartAt": "I", "States": {"I": {"Type": "Pass", "Assign": {"v": 1}, "Result": 8, "End": True}}}
-    stderr = asl("run", machine(tmp_path, {"Type": "Map", "ItemProcessor": inner, "End": True}), "-i", "[7]", "--trace").stderr
+    stderr = asl(
+        "run", machine(tmp_path, {"Type": "Map", "ItemProcessor": inner, "End": True}), "-i", "[7]", "--trace"
+    ).stderr
     assert told(stderr) == [
         "A: entered (Map)", "A: started, 1 items", "I (A[0]): entered (Pass)", "I (A[0]): done", "A: done",
     ]  # fmt: skip
     payloads = [line.strip() for line in stderr.splitlines() if line.startswith("    ")]
     assert payloads == ["input [7]", "input 7", "output 8", "assigned $v = 1", "output [8]"]
+
+
+def test_a_fault_of_the_engine_is_not_told_as_the_state_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("two and two are five")
+
+    monkeypatch.setattr("engine.runtime.executions.advance", fail)
+    result = asl("run", machine(tmp_path, PASS))
+    assert (result.exit_code, result.stdout) == (70, "")
+    assert "two and two are five" in result.stderr
+    assert "FAILED" not in result.stderr

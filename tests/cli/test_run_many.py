@@ -92,7 +92,7 @@ def test_no_lines_are_no_executions(machine: str) -> None:
 def test_a_line_that_is_no_json_is_shown_before_anything_runs(machine: str) -> None:
     result = asl("run", machine, "-i", "-", stdin=lines(1, 2) + '{"n": }\n')
     assert (result.exit_code, result.stdout) == (1, "")
-    assert '<stdin>:3:7: not JSON' in result.stderr
+    assert "<stdin>:3:7: not JSON" in result.stderr
     assert '3 | {"n": }\n  |       ^' in result.stderr
 
 

@@ -110,7 +110,12 @@ def test_strict_makes_warnings_errors(warned: str) -> None:
 
 def test_what_only_express_refuses_is_an_error_with_its_type(tmp_path: Path) -> None:
     states = {
-        "A": {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "Parameters": {}, "End": True}
+        "A": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+            "Parameters": {},
+            "End": True,
+        }
     }
     path = write_definition(tmp_path / "a.json", states)
     assert asl("validate", path).exit_code == 0
@@ -233,7 +238,7 @@ def test_github_commands_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_github_gets_no_columns_for_what_spans_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    path.write_text('{\n  "StartAt": "A",\n  "States": {\n    "A": {"Type": "Pass", "End": true, "Result":\n1, "ResultPath": [\n]}\n}}')
+    path.write_text('{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": 1, "ResultPath": [\n]}}}')
     commands = asl("validate", "--format", "github", str(path)).stdout
     assert "::error" in commands
     for command in commands.splitlines():

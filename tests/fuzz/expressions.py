@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAMES = ("a", "b", "n", "s", "flag", "items", "t", "list", "missing")
 VARIABLES = ("v", "w", "item", "naïve")
 _ROOTS = ("$", "$", "$", "$", "$$.Execution.Input", "$$", "$$.State", "$$.Map.Item.Value", "$v", "$w", "$nope", "$$.Task.Token")
-_GARBAGE = "$.[]()'\"*?@:,!=<>&|~/\\ 0a-_{}%\n;^#`é\ud83d\U0001f600"
+_GARBAGE = "$.[]()'\"*?@:,!=<>&|~/\\ 0a-_{}%\n;^#`é\U0001f600"
 
 
 def garbage(draw: Random, longest: int = 24) -> str:

@@ -169,7 +169,7 @@ class Machine:
     def _reach(self, state: dict[str, Any], names: list[str], kinds: list[str], place: int) -> None:
         """Makes a Choice lead to the next state, and where that ends the flow to the one behind it."""
         behind = place + 2 if kinds[place + 1] in ("Succeed", "Fail") and place + 2 < len(names) else place + 1
-        if isinstance(state["Choices"], list) and isinstance(state["Choices"][0], dict):
+        if isinstance(state["Choices"], list) and state["Choices"] and isinstance(state["Choices"][0], dict):
             state["Choices"][0]["Next"] = names[place + 1]
         state["Default"] = names[behind]
 

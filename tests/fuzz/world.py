@@ -23,7 +23,7 @@ from engine.interpreter.messages import (
 from engine.interpreter.snapshot import Failed, OnBranches
 from engine.jsonvalue import encode
 from tests.driver import Drive, execution_of
-from tests.fuzz.documents import document, record
+from tests.fuzz.documents import document, nested, record
 from tests.fuzz.machines import ERRORS
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ _FOLLOWING_NOTHING = ("ExecutionStarted", "ExecutionAborted", "ExecutionTimedOut
 
 def execution(draw: Random) -> Execution:
     """An execution with a random input and mostly tight limits, which small machines can reach."""
-    data = record(draw) if draw.random() < 0.9 else document(draw)
+    kind = draw.random()
+    data = record(draw) if kind < 0.9 else document(draw) if kind < 0.97 else nested(draw.randint(50, 300), draw)
     size = len(encode(data))
     return execution_of(
         data,
@@ -117,7 +118,7 @@ class World(Drive):
                 phase: Any = draw.choice(("RUN", "RUN", "START", "SUBMIT"))
                 return TaskError(task.task_id, error, draw.choice((None, "", "because")), phase)
             case 4:
-                output: Any = "x" * draw.choice((200, 262_143))
+                output: Any = draw.choice(("x" * 200, "x" * 262_143, nested(draw.randint(50, 300), draw)))
             case _:
                 output = record(draw) if draw.random() < 0.7 else document(draw)
         return TaskDone(task.task_id, output, len(encode(output)))

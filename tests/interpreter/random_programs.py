@@ -1,7 +1,7 @@
 """Random state machines, and a world that answers their Tasks, for properties that must hold for every program.
 
-The world is a function of what a Task is given, so two runs of one program end alike however their answers interleave. A
-Task may be made to fail softly, on its first attempts, with an error that programs retry; or fatally, with one that
+The world is a function of what a Task is given, so two runs of one program end alike, however their answers interleave.
+A Task may be made to fail softly, on its first attempts, with an error that programs retry; or fatally, with one that
 nothing in a program matches.
 """
 

@@ -82,8 +82,8 @@ def enter(state: MapPlan, visit: Visit) -> Step:
 
 
 def join(state: MapPlan, visit: Visit, results: list[Json], size: int) -> Leave:
-    """Makes the output of what the iterations gave."""
-    return state.finish(visit, results, size, state.next)
+    """Makes the output of what the iterations gave, which has to fit the limit as that of a Parallel has."""
+    return state.finish(visit, results, visit.measure_beyond_limit(results, size), state.next)
 
 
 def _items(state: MapState) -> Items:

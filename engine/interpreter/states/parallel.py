@@ -40,5 +40,5 @@ def enter(state: ParallelPlan, visit: Visit) -> Step:
 
 
 def join(state: ParallelPlan, visit: Visit, results: list[Json], size: int) -> Leave:
-    """Makes the output of what the branches gave."""
-    return state.finish(visit, results, size, state.next)
+    """Makes the output of what the branches gave, which has to fit the limit even when less goes on (asl.md 15)."""
+    return state.finish(visit, results, visit.measure_beyond_limit(results, size), state.next)

@@ -15,6 +15,7 @@ from engine.interpreter.messages import Command, ScheduleTask, StartTimer, TaskD
 from engine.interpreter.recovery import error_details
 from engine.interpreter.snapshot import Frame, OnTask
 from engine.interpreter.state_plan import StatePlan
+from engine.interpreter.states.wait import SECONDS_MAX
 from engine.interpreter.step import Leave, Stay, Step
 from engine.jsonvalue import Json, text
 from engine.query.jsonata import Bundle, JsonataTemplate, unexpected_type
@@ -236,8 +237,9 @@ def _seconds_by_path(field: str, path: Path, input_path: Path | None) -> Seconds
             shown = value if isinstance(value, str) else text(value)
             cause = f'The {field} field refers to value "{shown}" which is not a valid integer: {path.source}'
             raise StatesError("States.Runtime", cause, located=True)
-        if value <= 0:
-            cause = f"The {field} field refers to a value that is not positive: {path.source} == {text(value)}"
+        if not 0 < value <= SECONDS_MAX:
+            what = "not positive" if value <= 0 else f"larger than {SECONDS_MAX}"
+            cause = f"The {field} field refers to a value that is {what}: {path.source} == {text(value)}"
             raise StatesError("States.Runtime", cause, located=True)
         return int(value)
 
@@ -251,21 +253,27 @@ def _seconds_by_jsonata(template: JsonataTemplate) -> Seconds:
         value = bundle.evaluate(visit, {"input": visit.input})[0]
         if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value <= 0:
             raise unexpected_type(template, "positive integer", value)
+        if value > SECONDS_MAX:
+            cause = f"The {template.field} field must be between 1 and {SECONDS_MAX} but was: {text(value)}"
+            raise StatesError("States.QueryEvaluationError", cause, location=template.field, located=True)
         return int(value)
 
     return find
 
 
 def _role(state: TaskState) -> RoleArn:
-    if state.credentials is None:
+    template = state.credentials
+    if template is None:
         return lambda visit: None
-    evaluate, _ = compile_fill(state.credentials)
+    evaluate, _ = compile_fill(template)
 
     def find(visit: Visit) -> str | None:
         data: Json = visit.input if state.input_path is None else state.input_path.evaluate(visit.input, visit)
         credentials = evaluate(data, visit)
         role_arn = credentials.get("RoleArn") if isinstance(credentials, dict) else None
         if not isinstance(role_arn, str):
+            if isinstance(template, JsonataTemplate):
+                raise unexpected_type(template, "string", role_arn, place=("RoleArn",))
             raise StatesError(
                 "States.Runtime", f"Credentials.RoleArn must be a string but was: {text(role_arn)}", located=True
             )

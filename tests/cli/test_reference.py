@@ -1,0 +1,73 @@
+"""docs/reference/cli.md tells the truth: its examples are run, and every option is in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from engine.cli.main import main
+from tests.cli.command_line import PROJECT, environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = (PROJECT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+FILES = re.findall(r"^```json (\S+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+ASL = f'asl() {{ "{sys.executable}" -c "from engine.cli.main import main; main(prog_name=\'asl\')" "$@"; }}; '
+
+VARYING = [
+    (re.compile(r"\b\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
+    (re.compile(r"--seed \d+"), "--seed N"),
+]
+
+
+def examples(block: str) -> list[tuple[str, str]]:
+    """Commands, each with what it prints."""
+    return [(command, output) for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)]
+
+
+def comparable(text: str) -> str:
+    for pattern, name in VARYING:
+        text = pattern.sub(name, text)
+    return text
+
+
+def as_pattern(output: str) -> str:
+    """The printed text as a regular expression; a line of three dots stands for any lines."""
+    lines = comparable(output).splitlines(keepends=True)
+    return "".join("(?:.*\n)*" if line == "...\n" else re.escape(line) for line in lines)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.partition("\n")[0][:60] for block in BLOCKS])
+def test_examples_print_what_is_shown(block: str, tmp_path: Path) -> None:
+    for name, content in FILES:
+        (tmp_path / name).write_text(content)
+    code = 0
+    for command, expected in examples(block):
+        if command == "echo $?":
+            assert f"{code}\n" == expected
+            continue
+        run = subprocess.run(
+            ["bash", "-c", ASL + command],
+            cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        assert re.fullmatch(as_pattern(expected), comparable(run.stdout)), run.stdout
+        code = run.returncode
+
+
+@pytest.mark.parametrize("name", main.list_commands(None))
+def test_every_option_is_described(name: str) -> None:
+    section = TEXT.partition(f"\n## asl {name}\n")[2].partition("\n## ")[0]
+    command = main.get_command(None, name)
+    for option in command.params:
+        if isinstance(option, click.Option):
+            for spelling in option.opts + option.secondary_opts:
+                assert f"`{spelling}" in section, f"{spelling} of asl {name}"
