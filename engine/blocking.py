@@ -39,22 +39,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _wait(portal: BlockingPortal, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
-    future = portal.start_task_soon(partial(function, *args, **kwargs))
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()  # Ctrl-C reaches this thread, not the loop's
-        raise
-
-
 class ExecutionHandle:
     """See `engine.ExecutionHandle`."""
 
-    __slots__ = ("_handle", "_portal")
+    __slots__ = ("_engine", "_handle")
 
-    def __init__(self, portal: BlockingPortal, handle: library.ExecutionHandle) -> None:
-        self._portal = portal
+    def __init__(self, engine: Engine, handle: library.ExecutionHandle) -> None:
+        self._engine = engine
         self._handle = handle
 
     @property
@@ -74,23 +65,23 @@ class ExecutionHandle:
 
     def result(self) -> Json:
         """See `engine.ExecutionHandle.result`."""
-        return _wait(self._portal, self._handle.result)
+        return self._engine._wait(self._handle.result)  # noqa: SLF001  of the same module
 
     def describe(self) -> ExecutionDescription:
         """See `engine.ExecutionHandle.describe`."""
-        return _wait(self._portal, self._handle.describe)
+        return self._engine._wait(self._handle.describe)  # noqa: SLF001  of the same module
 
     def history(self) -> list[dict[str, Any]]:
         """See `engine.ExecutionHandle.history`."""
-        return _wait(self._portal, self._handle.history)
+        return self._engine._wait(self._handle.history)  # noqa: SLF001  of the same module
 
     def stop(self, error: str | None = None, cause: str | None = None) -> None:
         """See `engine.ExecutionHandle.stop`."""
-        _wait(self._portal, self._handle.stop, error, cause)
+        self._engine._wait(self._handle.stop, error, cause)  # noqa: SLF001  of the same module
 
     def redrive(self) -> None:
         """See `engine.ExecutionHandle.redrive`."""
-        _wait(self._portal, self._handle.redrive)
+        self._engine._wait(self._handle.redrive)  # noqa: SLF001  of the same module
 
 
 class Engine:
@@ -106,6 +97,7 @@ class Engine:
         account_id: str | None = None,
         max_concurrency: int | None = None,
         threads_max: int = library.THREADS_MAX,
+        commands_max: int = library.COMMANDS_MAX,
         processes_max: int | None = None,
         observer: Observer | None = None,
         seed: int | None = None,
@@ -118,25 +110,42 @@ class Engine:
             account_id=account_id,
             max_concurrency=max_concurrency,
             threads_max=threads_max,
+            commands_max=commands_max,
             processes_max=processes_max,
             observer=observer,
             seed=seed,
         )
         self._exits = ExitStack()
-        self._portal: BlockingPortal
+        self._portal: BlockingPortal | None = None
 
     def __enter__(self) -> Self:
+        if self._portal is not None:
+            raise RuntimeError("the engine is open already")
         with ExitStack() as exits:
-            self._portal = exits.enter_context(start_blocking_portal())
-            exits.enter_context(self._portal.wrap_async_context_manager(self._engine))
+            portal = exits.enter_context(start_blocking_portal())
+            exits.enter_context(portal.wrap_async_context_manager(self._engine))
             self._exits = exits.pop_all()
+        self._portal = portal
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # The caller's error is not handed over: the portal would cancel what still has to be left in order.
-        self._exits.close()
+        try:
+            self._exits.close()
+        finally:
+            self._portal = None
+
+    def _wait(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+        if self._portal is None:
+            raise RuntimeError("the engine is not open: it works inside `with blocking.Engine(...) as name:`")
+        future = self._portal.start_task_soon(partial(function, *args, **kwargs))
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C reaches this thread, not the loop's
+            raise
 
     @property
     def clock(self) -> Clock:
@@ -157,7 +166,7 @@ class Engine:
         self, definition: Definition, name: str, *, type: MachineType = "STANDARD"
     ) -> StateMachineHandle:
         """See `engine.Engine.create_state_machine`."""
-        return _wait(self._portal, self._engine.create_state_machine, definition, name, type=type)
+        return self._wait(self._engine.create_state_machine, definition, name, type=type)
 
     def start_execution(
         self,
@@ -167,8 +176,8 @@ class Engine:
         name: str | None = None,
     ) -> ExecutionHandle:
         """See `engine.Engine.start_execution`."""
-        handle = _wait(self._portal, self._engine.start_execution, machine, input, name=name)
-        return ExecutionHandle(self._portal, handle)
+        handle = self._wait(self._engine.start_execution, machine, input, name=name)
+        return ExecutionHandle(self, handle)
 
     def run(
         self,
@@ -178,38 +187,38 @@ class Engine:
         name: str | None = None,
     ) -> Json:
         """See `engine.Engine.run`."""
-        return _wait(self._portal, self._engine.run, machine, input, name=name)
+        return self._wait(self._engine.run, machine, input, name=name)
 
     def execution(self, execution_arn: str) -> ExecutionHandle:
         """See `engine.Engine.execution`."""
-        return ExecutionHandle(self._portal, _wait(self._portal, self._engine.execution, execution_arn))
+        return ExecutionHandle(self, self._wait(self._engine.execution, execution_arn))
 
     def send_task_success(self, task_token: str, output: Json) -> None:
         """See `engine.Engine.send_task_success`."""
-        _wait(self._portal, self._engine.send_task_success, task_token, output)
+        self._wait(self._engine.send_task_success, task_token, output)
 
     def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> None:
         """See `engine.Engine.send_task_failure`."""
-        _wait(self._portal, self._engine.send_task_failure, task_token, error, cause)
+        self._wait(self._engine.send_task_failure, task_token, error, cause)
 
     def send_task_heartbeat(self, task_token: str) -> None:
         """See `engine.Engine.send_task_heartbeat`."""
-        _wait(self._portal, self._engine.send_task_heartbeat, task_token)
+        self._wait(self._engine.send_task_heartbeat, task_token)
 
     def create_activity(self, name: str) -> str:
         """See `engine.Engine.create_activity`."""
-        return _wait(self._portal, self._engine.create_activity, name)
+        return self._wait(self._engine.create_activity, name)
 
     def get_activity_task(
         self, activity_arn: str, worker_name: str | None = None, *, wait_seconds: float = library.POLL_SECONDS
     ) -> ActivityTask | None:
         """See `engine.Engine.get_activity_task`."""
-        return _wait(self._portal, self._engine.get_activity_task, activity_arn, worker_name, wait_seconds=wait_seconds)
+        return self._wait(self._engine.get_activity_task, activity_arn, worker_name, wait_seconds=wait_seconds)
 
 
 def run(
     definition: Definition,
-    input: Json = library.NO_INPUT,
+    input: Json | bytes = library.NO_INPUT,
     *,
     handlers: HandlersLike = None,
     name: str | None = None,

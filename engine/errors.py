@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class StatesError(Exception):
     """A state failed. This is data: Retry and Catch look at it, and an uncaught one ends the execution.
@@ -41,6 +46,16 @@ class ApiError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    def __reduce__(self) -> tuple[Callable[..., ApiError], tuple[type[ApiError], str]]:
+        return revived, (type(self), self.message)
+
+
+def revived(kind: type[ApiError], message: str) -> ApiError:
+    """An error that came from another process. Its class is not called: most word their message themselves."""
+    error = kind.__new__(kind)
+    ApiError.__init__(error, message)
+    return error
 
 
 class ExecutionAlreadyExists(ApiError):

@@ -18,6 +18,7 @@ from engine.integrations.invocation import json_text, json_value
 from engine.integrations.registry import Handlers
 from engine.integrations.required import check_handlers
 from engine.integrations.threads import THREADS_MAX as THREADS_MAX
+from engine.integrations.workplace import COMMANDS_MAX as COMMANDS_MAX
 from engine.interpreter.history import as_aws
 from engine.interpreter.plan import compile_plan
 from engine.interpreter.snapshot import Execution
@@ -151,8 +152,12 @@ class ExecutionHandle:
         return list(as_aws(self._engine._store.history(self.arn)))  # noqa: SLF001  of the same module
 
     async def stop(self, error: str | None = None, cause: str | None = None) -> None:
-        """Ends it as ABORTED; nothing changes when it is over already (execution.md 8)."""
-        self._engine._worker.stop(self._live, error, cause)  # noqa: SLF001  of the same module
+        """Has it end as ABORTED: `result` tells when it has. Nothing changes when it is over already (execution.md 8).
+
+        Raises:
+            ValueError: `error` or `cause` is no text.
+        """
+        self._engine._at_work.stop(self._live, error, cause)  # noqa: SLF001  of the same module
 
     async def redrive(self) -> None:
         """Goes on where it failed (execution.md 9); then `result` waits for the new end.
@@ -167,8 +172,8 @@ class ExecutionHandle:
 class Engine:
     """Runs executions in memory, as many at once as there are; an asynchronous context manager.
 
-    Leaving it ends the open executions as ABORTED, cancels asynchronous handlers, kills processes and commands, and
-    leaves threads that still run a handler alone.
+    It is entered and left in one task. Leaving it ends the open executions as ABORTED, cancels asynchronous handlers,
+    kills processes and commands, and leaves threads that still run a handler alone.
 
     Attributes:
         clock: Where its time comes from.
@@ -184,6 +189,7 @@ class Engine:
         account_id: str | None = None,
         max_concurrency: int | None = None,
         threads_max: int = THREADS_MAX,
+        commands_max: int = COMMANDS_MAX,
         processes_max: int | None = None,
         observer: Observer | None = None,
         seed: int | None = None,
@@ -198,10 +204,24 @@ class Engine:
             account_id: In ARNs; else from the environment.
             max_concurrency: Handlers that run at once; the rest of the Tasks wait their turn. No limit when not given.
             threads_max: Handlers that run in threads at once.
+            commands_max: `cmd:` handlers that run at once.
             processes_max: Child processes of `process=True`; as many as there are processors when not given.
-            observer: Called with (execution ARN, transition) whenever something happened; must neither wait nor raise.
+            observer: Called with (execution ARN, transition) whenever something happened; must not wait. When it
+                raises, the execution is stopped, and whoever waits for it gets the observer's error.
             seed: Makes what is drawn (jitter, tokens, random functions) the same in every run.
+
+        Raises:
+            InvalidHandler: A handler cannot be made.
+            ValueError: A number is not what it can be.
         """
+        for what, number in {
+            "max_concurrency": max_concurrency,
+            "threads_max": threads_max,
+            "commands_max": commands_max,
+            "processes_max": processes_max,
+        }.items():
+            if number is not None and number < 1:
+                raise ValueError(f"{what}: expected a number of 1 or more, got {number!r}")
         settings = Settings.from_environment()
         limits = limits or Limits()
         self.clock: Clock = _clock(clock)
@@ -223,6 +243,7 @@ class Engine:
             observer=observer,
             in_flight_max=max_concurrency,
             threads_max=threads_max,
+            commands_max=commands_max,
             processes_max=processes_max,
         )
 
@@ -243,7 +264,14 @@ class Engine:
     @property
     def abandoned(self) -> int:
         """Handlers in threads that were given up while they ran. They cannot be killed, so they may still act."""
-        return self._worker.workplace.threads.abandoned
+        workplace = self._worker.workplace
+        return 0 if workplace is None else workplace.threads.abandoned
+
+    @property
+    def _at_work(self) -> Worker:
+        if not self._worker.is_open:
+            raise RuntimeError("the engine is not open: it works inside `async with engine.Engine(...) as name:`")
+        return self._worker
 
     # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -314,7 +342,10 @@ class Engine:
         *,
         name: str | None = None,
     ) -> Json:
-        """Starts an execution and waits for its output. Raises what `start_execution` and `result` raise."""
+        """Starts an execution and waits for its output. Raises what `start_execution` and `result` raise.
+
+        Cancelled, it waits no more, but the execution goes on; `start_execution` gives a handle that can be stopped.
+        """
         return await (await self.start_execution(machine, input, name=name)).result()
 
     async def execution(self, execution_arn: str) -> ExecutionHandle:
@@ -322,13 +353,14 @@ class Engine:
         return ExecutionHandle(self, self._worker.find(execution_arn))
 
     def _start(self, machine: StateMachineHandle, given: Json | bytes, name: str | None) -> LiveExecution:
+        worker = self._at_work
         if not machine.is_checked:
             check_handlers(
                 self._handlers,
                 machine.program,
                 region=self._region,
                 account=self._account_id,
-                activities=self._worker.tasks.activities,
+                activities=worker.tasks.activities,
             )
             machine.is_checked = True
         input_text = None
@@ -363,7 +395,7 @@ class Engine:
             history_events_max=self._history_events_max,
             region=self._region,
         )
-        return self._worker.start(machine.plan, execution, input_text)
+        return worker.start(machine.plan, execution, input_text)
 
     def _describe(self, execution_arn: str) -> ExecutionDescription:
         record = self._store.execution(execution_arn)
@@ -374,7 +406,7 @@ class Engine:
         plan = live.plan or (None if machine is None else machine.plan)
         if plan is None:
             raise ExecutionNotRedrivable("The definition of the execution is no longer kept")
-        self._worker.redrive(live, plan)
+        self._at_work.redrive(live, plan)
 
     def _new_uuid(self) -> str:
         return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
@@ -403,22 +435,22 @@ class Engine:
             TaskTimedOut: Its Task is over.
             InvalidOutput: `output` is not JSON.
         """
-        self._worker.tasks.send_task_success(task_token, output)
+        self._at_work.tasks.send_task_success(task_token, output)
 
     async def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> None:
-        """Fails the Task of a token. Raises InvalidToken, TaskTimedOut."""
-        self._worker.tasks.send_task_failure(task_token, error, cause)
+        """Fails the Task of a token. Raises InvalidToken, TaskTimedOut, ValueError."""
+        self._at_work.tasks.send_task_failure(task_token, error, cause)
 
     async def send_task_heartbeat(self, task_token: str) -> None:
         """Starts HeartbeatSeconds of the Task of a token anew. Raises InvalidToken, TaskTimedOut."""
-        self._worker.tasks.send_task_heartbeat(task_token)
+        self._at_work.tasks.send_task_heartbeat(task_token)
 
     async def create_activity(self, name: str) -> str:
         """The ARN of an activity whose Tasks wait for `get_activity_task`. Raises InvalidName."""
         if not arns.is_valid_name(name):
             raise InvalidName(name)
         arn = arns.activity_arn(self._region, self._account_id, name)
-        self._worker.tasks.add_activity(arn)
+        self._at_work.tasks.add_activity(arn)
         return arn
 
     async def get_activity_task(
@@ -429,13 +461,13 @@ class Engine:
         Raises:
             ActivityDoesNotExist: No such activity.
         """
-        found = await self._worker.tasks.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
+        found = await self._at_work.tasks.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
         return None if found is None else ActivityTask(*found)
 
 
 async def run(
     definition: Definition,
-    input: Json = NO_INPUT,
+    input: Json | bytes = NO_INPUT,
     *,
     handlers: HandlersLike = None,
     name: str | None = None,
@@ -449,7 +481,7 @@ async def run(
 
     Args:
         definition: JSON or YAML text, the value it stands for, or a file that holds it.
-        input: Any JSON value; `{}` when not given.
+        input: Any JSON value, or its text as bytes; `{}` when not given.
         handlers: Who does which Task; see `Handlers`.
         name: Of the execution; a UUID when not given.
         type: `EXPRESS` has its own rules.
@@ -477,13 +509,19 @@ def _clock(clock: ClockLike) -> Clock:
 
 
 def _text_of(definition: Definition) -> tuple[str, Syntax]:
-    """The definition's text; what does not begin as JSON is YAML."""
+    """The definition's text; what does not begin as JSON is YAML.
+
+    Raises:
+        ValueError: It is no JSON value, or a file's name where its text, or a Path, was expected.
+    """
     if isinstance(definition, Path):
         text = definition.read_text(encoding="utf-8-sig")
     elif isinstance(definition, bytes):
         text = definition.decode("utf-8-sig")
     elif isinstance(definition, str):
         text = definition
+        if text.endswith((".json", ".yaml", ".yml")) and not text.lstrip().startswith("{") and "\n" not in text:
+            raise ValueError(f"definition: expected its text, got the name of a file; give Path({text!r})")
     else:
         text = json_text(definition).decode()
     return text, "JSON" if text.lstrip()[:1] in ("{", "") else "YAML"

@@ -10,7 +10,7 @@ from engine.interpreter.history import as_aws
 from engine.jsonvalue import text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.interpreter.history import Segment
     from engine.interpreter.snapshot import Ending
@@ -45,6 +45,10 @@ class ExecutionFailed(Exception):
         self.execution_arn = execution_arn
         self._segments = segments
 
+    def __reduce__(self) -> tuple[Callable[..., ExecutionFailed], tuple[object, ...]]:
+        """For worker processes, whose errors are pickled on their way home."""
+        return _revived, (type(self), self.args, self.input_of_state, list(self._segments))
+
     @property
     def history(self) -> list[dict[str, Any]]:
         """All events, in the shape of boto3's GetExecutionHistory."""
@@ -60,6 +64,12 @@ class ExecutionFailed(Exception):
             lines.append(f"input of the state: {_shortened(text(self.input_of_state))}")
         lines.append(f"execution: {self.execution_arn}")
         return "\n  ".join(lines)
+
+
+def _revived(
+    kind: type[ExecutionFailed], args: tuple[Ending, str], input_of_state: Json, segments: list[Segment]
+) -> ExecutionFailed:
+    return kind(args[0], execution_arn=args[1], input_of_state=input_of_state, segments=segments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from datetime import timedelta
 from typing import Any
@@ -64,6 +65,11 @@ async def test_a_definition_may_be_a_file(tmp_path):
     path = tmp_path / "machine.asl.yaml"
     path.write_text("StartAt: A\nStates:\n  A:\n    Type: Succeed\n")
     assert await engine.run(path, 7) == 7
+
+
+async def test_the_name_of_a_file_is_no_definition(face: Face):
+    with pytest.raises(ValueError, match=r"give Path\('machine\.asl\.json'\)"):
+        await run_once(face, "machine.asl.json")
 
 
 async def test_a_failed_run_raises_all_there_is_to_know(face: Face):
@@ -406,6 +412,28 @@ async def test_a_redrive_goes_on_where_it_failed(face: Face):
             await execution.redrive()
 
 
+async def test_who_waits_while_somebody_redrives_waits_for_the_new_end():
+    calls: list[Any] = []
+
+    async def work(event):
+        calls.append(event)
+        if len(calls) == 1:
+            raise OSError("disk full")
+        return "done"
+
+    async def redrive() -> None:
+        with pytest.raises(engine.ExecutionFailed):
+            await execution.result()
+        await execution.redrive()
+
+    async with engine.Engine({"work": work}) as one:
+        execution = await one.start_execution(machine(task()))
+        async with anyio.create_task_group() as group:
+            group.start_soon(redrive)
+            await anyio.lowlevel.checkpoint()  # so that it is woken before we are
+            assert await execution.result() == "done"
+
+
 async def test_a_redrive_is_refused_while_it_runs_and_after_fourteen_days(face: Face):
     async with open_engine(face, clock="virtual") as one:
         running = await one.start_execution(machine(wait(1_000)))
@@ -434,6 +462,32 @@ async def test_attempts_after_a_redrive_have_other_idempotency_keys(face: Face):
             if len(keys) == 2:
                 await execution.redrive()
     assert len(keys) == len(set(keys)) == 4
+
+
+async def test_a_name_of_another_definition_is_taken(face: Face):
+    async with open_engine(face) as one:
+        execution = await one.start_execution(machine(wait(1_000)), name="n")
+        assert (await one.start_execution(machine(wait(1_000)), name="n")).arn == execution.arn
+        with pytest.raises(engine.ExecutionAlreadyExists):
+            await one.start_execution(machine(ECHO), name="n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [engine.TaskTimedOut(), engine.InvalidName("x"), engine.ExecutionDoesNotExist("arn"), engine.TaskFailed("E", "c")],
+    ids=repr,
+)
+async def test_errors_can_be_pickled(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
+
+
+async def test_a_failed_execution_can_be_pickled(face: Face):
+    with pytest.raises(engine.ExecutionFailed) as caught:
+        await run_once(face, machine(FAIL), {"n": 1})
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert str(copy) == str(caught.value)
+    assert (copy.history, copy.input_of_state) == (caught.value.history, {"n": 1})
 
 
 # ── tokens and activities ───────────────────────────────────────────────────────────────────────────────────────────
@@ -489,6 +543,17 @@ async def test_a_task_token_fails_its_task_with_error_and_cause(face: Face):
         with pytest.raises(engine.ExecutionFailed) as caught:
             await execution.result()
     assert (caught.value.error, caught.value.cause) == ("Refused", "by hand")
+
+
+async def test_an_error_that_no_history_could_show_is_refused(face: Face):
+    async with open_engine(face) as one:
+        execution = await one.start_execution(machine(wait(1_000)))
+        for error in (404, "\ud800"):
+            with pytest.raises(ValueError, match="error: expected text or None"):
+                await execution.stop(error)
+        assert execution.status == "RUNNING"
+        with pytest.raises(ValueError, match="cause: expected text or None"):
+            await one.send_task_failure("token", "Broken", 5)
 
 
 async def test_a_stopped_execution_kills_its_tokens(face: Face):

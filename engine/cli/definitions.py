@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.excerpt import lines_of
+from engine.cli.substitutions import substituted, with_hints
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.asl.diagnostics import Diagnostic
     from engine.asl.program import StateMachine
     from engine.asl.source import Syntax
@@ -66,8 +70,15 @@ class Definition:
         return read_source(self.text, self.syntax).value
 
 
-def read_definition(path: str, *, type: MachineType = "STANDARD") -> Definition:
+def read_definition(
+    path: str, *, type: MachineType = "STANDARD", substitutions: Mapping[str, str] | None = None
+) -> Definition:
     """Reads and parses a definition; everything wrong with it is in the diagnostics.
+
+    Args:
+        path: A file, or `-` for stdin.
+        type: Express state machines may do less.
+        substitutions: Values for the `${NAME}` in it. What is shown of the text is shown with them.
 
     Raises:
         click.ClickException: The file cannot be read.
@@ -75,13 +86,17 @@ def read_definition(path: str, *, type: MachineType = "STANDARD") -> Definition:
     from engine.asl.parser import parse
 
     data = _read(path)
+    if substitutions:
+        with suppress(UnicodeDecodeError):  # which the parser tells
+            data = substituted(data.decode(), substitutions).encode()
     text = data.decode("utf-8-sig", "replace")
     file = "<stdin>" if path == STDIN else path
     syntax = _syntax(path, text)
     if _is_template(text):
         return Definition(file=file, text=text, syntax=syntax, program=None, diagnostics=(_template_diagnostic(),))
     parsed = parse(data, syntax=syntax, type=type)
-    return Definition(file=file, text=text, syntax=syntax, program=parsed.program, diagnostics=parsed.diagnostics)
+    diagnostics = with_hints(parsed.diagnostics, lines_of(text)) if "${" in text else parsed.diagnostics
+    return Definition(file=file, text=text, syntax=syntax, program=parsed.program, diagnostics=diagnostics)
 
 
 def machine_name(path: str) -> str:

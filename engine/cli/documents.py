@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ def _hint(value: str, option: str) -> str | None:
     if value.startswith("@") or value == "-":
         return None
     if os.path.isfile(value):  # which any text may be asked for; Path.is_file raises for one that is too long
-        return f"to read the file, write {option} @{value}"
+        return f"to read the file, write {option} {shlex.quote(f'@{value}')}"
     return None
 
 

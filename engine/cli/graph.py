@@ -11,6 +11,7 @@ from engine.cli.definitions import definition_file, machine_name, read_definitio
 from engine.cli.exits import ExitCode
 from engine.cli.render_text import print_invalid
 from engine.cli.streams import print_note, print_result
+from engine.cli.substitutions import read_substitutions, substitution_option
 
 if TYPE_CHECKING:
     from engine.asl.program import StateMachine
@@ -35,15 +36,16 @@ _FORM_OF_SUFFIX: dict[str, Form] = {
     help="By default what the name of OUT says, or mermaid.",
 )
 @click.option("-o", "--output", "out", metavar="OUT", type=click.Path(dir_okay=False), help="Write to this file.")
+@substitution_option
 @click.option("--title", metavar="TEXT", help="The heading; by default the name of FILE.")
-def command(file: str, form: Form | None, out: str | None, title: str | None) -> int:
+def command(file: str, form: Form | None, out: str | None, substitutions: tuple[str, ...], title: str | None) -> int:
     """Draw a state machine.
 
     FILE is JSON or YAML; - is stdin. SVG needs nothing else to be looked at; mermaid is for READMEs, dot for Graphviz.
     """
     if form is None:
         form = _form_of(out)
-    definition = read_definition(file)
+    definition = read_definition(file, substitutions=read_substitutions(substitutions))
     if definition.program is None:
         print_invalid(definition)
         return ExitCode.USAGE

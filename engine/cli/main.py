@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from engine.cli.exits import ExitCode
-from engine.cli.streams import print_note, silence
+from engine.cli.streams import open_closed_streams, print_note, silence
 from engine.cli.version import version
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class _Commands(click.Group):
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Runs the command line and exits; click's own way out has another code for wrong usage."""
+        open_closed_streams()
         extra["standalone_mode"] = False
         sys.exit(_exit_code(partial(super().main, args, prog_name, **extra)))
 

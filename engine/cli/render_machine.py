@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -59,7 +60,10 @@ def _as_json(diagnostic: Diagnostic) -> dict[str, Json]:
 
 
 def sarif_report(definitions: Sequence[Definition]) -> Json:
-    """A SARIF log of one run. Columns count characters, as `columnKind` says; relative paths stay relative."""
+    """A SARIF log of one run. Columns count characters, as `columnKind` says; relative paths stay relative.
+
+    Source: SARIF 2.1.0, and what GitHub's "SARIF support for code scanning" requires beyond it.
+    """
     rules: list[str] = []
     for definition in definitions:
         rules += (each.rule for each in definition.diagnostics if each.rule not in rules)
@@ -71,7 +75,8 @@ def sarif_report(definitions: Sequence[Definition]) -> Json:
     driver: dict[str, Json] = {
         "name": "asl validate",
         "semanticVersion": version(),
-        "rules": [{"id": rule} for rule in rules],
+        # GitHub wants a description; the name of a rule is one.
+        "rules": [{"id": rule, "shortDescription": {"text": rule.replace("-", " ")}} for rule in rules],
     }
     run: dict[str, Json] = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -102,7 +107,10 @@ def _sarif_result(file: str, diagnostic: Diagnostic, rule_index: int) -> Json:
 
 
 def _uri(file: str) -> str:
-    return "stdin" if file == "<stdin>" else quote(file.replace("\\", "/"))
+    if file == "<stdin>":
+        return "stdin"
+    path = PurePath(file)
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
 def github_report(definitions: Sequence[Definition]) -> list[str]:

@@ -11,6 +11,8 @@ from engine.cli.definitions import STDIN, definition_file, read_definition
 from engine.cli.documents import Lines, read_inputs
 from engine.cli.exits import ExitCode
 from engine.cli.run_options import Job, Options, read_limits
+from engine.cli.streams import print_note
+from engine.cli.substitutions import read_substitutions, substitution_option
 
 
 @click.command("run")
@@ -19,6 +21,7 @@ from engine.cli.run_options import Job, Options, read_limits
 @click.option("--jsonl", is_flag=True, help="Each line of the input is one: run them all.")
 @click.option("-t", "--target", "targets", metavar="STATE=TARGET", multiple=True, help="What does a Task; see above.")
 @click.option("--handlers", metavar="MODULE", help="A module or .py file whose functions are named as the states.")
+@substitution_option
 @click.option("--name", metavar="NAME", help="Of the execution; a UUID when not given.")
 @click.option(
     "--type",
@@ -65,14 +68,15 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     options = Options(program=ctx.find_root().info_name or "asl", **given)
     _check(options)
     limits = read_limits(options.limits)
-    definition = read_definition(options.file, type=options.type)
+    values = read_substitutions(options.substitutions)
+    definition = read_definition(options.file, type=options.type, substitutions=values)
     if definition.program is None:
         from engine.cli.render_text import print_invalid
 
         print_invalid(definition)
         return ExitCode.USAGE
     value = {} if options.input is None else read_inputs(options.input, option="-i", lines=options.jsonl)
-    from engine.cli.targets import read_handlers
+    from engine.cli.targets import idle_targets, read_handlers
 
     job = Job(
         options=options,
@@ -82,6 +86,10 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         handlers=read_handlers(options.handlers, options.targets),
         seed=_drawn() if options.seed is None else options.seed,
     )
+    if not options.quiet:
+        for pattern, near in idle_targets(options.targets, job.program):
+            meant = f"; did you mean {near!r}?" if near else ""
+            print_note(f"Warning: -t {pattern!r} fits no Task state, function or Resource{meant}")
     if not isinstance(value, Lines):
         from engine.cli.run_one import run_one
 

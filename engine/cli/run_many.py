@@ -17,6 +17,7 @@ from engine.cli.exits import EXIT_OF_STATUS, ExitCode
 from engine.cli.failure import failure_text
 from engine.cli.interrupts import INTERRUPTED, interruptible
 from engine.cli.refusals import REFUSALS, refusals_told
+from engine.cli.run_one import abandoned_text
 from engine.cli.streams import can_redraw, json_text, print_note, print_result, stdout_kept_clean
 from engine.errors import ApiError
 from engine.outcome import ExecutionFailed
@@ -49,6 +50,8 @@ def run_many(job: Job, inputs: Sequence[Json]) -> int:
     taken = round((time.monotonic() - begun) * _MS_PER_SECOND)
     if not job.options.quiet:
         print_note(_summary(batch, len(inputs), taken))
+        if batch.abandoned:
+            print_note(abandoned_text(batch.abandoned))
     if batch.first_failure is not None:
         number, failed = batch.first_failure
         reproduce = job.reproduce(inputs[number], of_many=True)
@@ -64,6 +67,7 @@ class _Batch:
     Attributes:
         statuses: How many ended how.
         first_failure: Of those that did not succeed, the one whose input came first: (index, how it failed).
+        abandoned: Handlers that were given up while they ran.
         interrupted: Whether the user stopped it, so that some may not have been started.
     """
 
@@ -72,6 +76,7 @@ class _Batch:
         self.first_failure: tuple[int, ExecutionFailed] | None = None
         self.interrupted = False
         self.skipped_seconds = 0.0
+        self.abandoned = 0
         self._job = job
         self._results = results
         self._advance = advance
@@ -84,16 +89,17 @@ class _Batch:
 
     async def run(self) -> None:
         """Runs them, at most `--concurrency` at once."""
-        async with self._job.engine() as engine:
-            machine = await self._job.machine(engine)
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._stop_when_told)
-                with interruptible(asyncio.get_running_loop(), self._interrupt, lambda: None):
+        with interruptible(asyncio.get_running_loop(), self._interrupt, lambda: None):
+            async with self._job.engine() as engine:
+                machine = await self._job.machine(engine)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._stop_when_told)
                     async with anyio.create_task_group() as workers:
                         for _ in range(self._job.options.concurrency):
                             workers.start_soon(self._work, engine, machine)
-                group.cancel_scope.cancel()
-            self.skipped_seconds = engine.skipped_seconds
+                    group.cancel_scope.cancel()
+                self.skipped_seconds = engine.skipped_seconds
+                self.abandoned = engine.abandoned
         if self._refusal is not None:
             raise self._refusal
 
@@ -102,7 +108,7 @@ class _Batch:
             if self._stop.is_set():
                 return
             try:
-                line = await self._one(engine, machine, index, value)
+                self._print(index, await self._one(engine, machine, index, value))
             except (
                 click.ClickException,
                 ExecutionQuarantined,
@@ -111,7 +117,6 @@ class _Batch:
                 self._refusal = self._refusal or error
                 self._stop.set()
                 return
-            self._print(index, line)
             self._advance()
 
     async def _one(self, engine: Engine, machine: StateMachineHandle, index: int, value: Json) -> Json:

@@ -113,10 +113,22 @@ def _view(job: Job) -> View:
 
 
 async def _run(job: Job, value: Json, view: View) -> Outcome:
+    interrupted = anyio.Event()
+
+    def stop(signal_name: str) -> None:
+        print_note(f"{signal_name}: aborting the execution; once more ends asl at once")
+        interrupted.set()
+
+    # Around the engine, too: leaving it may take as long as its handlers want.
+    with interruptible(asyncio.get_running_loop(), stop, view.close):
+        return await _outcome(job, value, view, interrupted)
+
+
+async def _outcome(job: Job, value: Json, view: View, interrupted: anyio.Event) -> Outcome:
     async with job.engine(view.observe) as engine:
         machine = await job.machine(engine)
         handle = await engine.start_execution(machine, value, name=job.options.name)
-        output = await _ended(handle, view)
+        output = await _ended(handle, interrupted)
         failed = output if isinstance(output, ExecutionFailed) else None
         described = await handle.describe()
         assert described.stop_date is not None, "it has ended"
@@ -130,13 +142,8 @@ async def _run(job: Job, value: Json, view: View) -> Outcome:
         )
 
 
-async def _ended(handle: ExecutionHandle, view: View) -> Json | ExecutionFailed:
+async def _ended(handle: ExecutionHandle, interrupted: anyio.Event) -> Json | ExecutionFailed:
     """Waits for the end; the first Ctrl-C asks for it."""
-    interrupted = anyio.Event()
-
-    def stop(signal_name: str) -> None:
-        print_note(f"{signal_name}: aborting the execution; once more ends asl at once")
-        interrupted.set()
 
     async def stop_when_interrupted() -> None:
         await interrupted.wait()
@@ -145,11 +152,10 @@ async def _ended(handle: ExecutionHandle, view: View) -> Json | ExecutionFailed:
     result: Json | Exception = None
     async with anyio.create_task_group() as group:
         group.start_soon(stop_when_interrupted)
-        with interruptible(asyncio.get_running_loop(), stop, view.close):
-            try:
-                result = await handle.result()
-            except (ExecutionFailed, ExecutionQuarantined, *REFUSALS) as error:
-                result = error  # raised below: out of the task group it would come as an ExceptionGroup
+        try:
+            result = await handle.result()
+        except (ExecutionFailed, ExecutionQuarantined, *REFUSALS) as error:
+            result = error  # raised below: out of the task group it would come as an ExceptionGroup
         group.cancel_scope.cancel()
     if isinstance(result, Exception) and not isinstance(result, ExecutionFailed):
         raise result
@@ -163,7 +169,14 @@ def _tell_end(outcome: Outcome) -> None:
         skipped = duration(round(outcome.skipped_seconds * _MS_PER_SECOND))
         print_note(f"{skipped} of waiting skipped (--real-time waits)")
     if outcome.abandoned:
-        print_note(f"{outcome.abandoned} handlers were given up while they ran; they may have gone on acting")
+        print_note(abandoned_text(outcome.abandoned))
+
+
+def abandoned_text(count: int) -> str:
+    """What is to be known about handlers in threads that nobody waits for any more."""
+    if count == 1:
+        return "1 handler was given up while it ran; it may have gone on acting"
+    return f"{count} handlers were given up while they ran; they may have gone on acting"
 
 
 def _write_history(path: Path, history: list[dict[str, Any]]) -> None:

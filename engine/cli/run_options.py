@@ -41,6 +41,7 @@ class Options:
     jsonl: bool
     targets: tuple[str, ...]
     handlers: str | None
+    substitutions: tuple[str, ...]
     name: str | None
     type: MachineType
     real_time: bool
@@ -93,6 +94,8 @@ class Job:
             words += ["-i", self._input_word(value, of_many=of_many)]
         for target in options.targets:
             words += ["-t", target]
+        for substitution in options.substitutions:
+            words += ["-s", substitution]
         told = {"--handlers": options.handlers, "--name": options.name}
         told |= {"--type": options.type if options.type != "STANDARD" else None}
         # What one of many draws depends on the others, so no seed gives it the same again.

@@ -44,8 +44,22 @@ def width_of(stream: IO[Any]) -> int:
     return shutil.get_terminal_size((WIDTH, 24)).columns
 
 
+def open_closed_streams() -> None:
+    """Gives stdin, stdout and stderr somewhere to lead where whoever started us closed them (`>&-`).
+
+    In this order, so that each takes the number that is its own, and no file that is opened later does.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  for as long as we run
+
+
 def print_result(text: str, stream: IO[str] | None = None) -> None:
-    """Writes a line to stdout. A reader that has gone away is no error: nobody is left to be told."""
+    """Writes a line to stdout. A reader that has gone away is no error: nobody is left to be told.
+
+    Raises:
+        click.ClickException: It cannot be written.
+    """
     _print(text, stream or sys.stdout)
 
 
@@ -55,10 +69,15 @@ def print_note(text: str) -> None:
 
 
 def _print(text: str, stream: IO[str]) -> None:
+    """Raises click.ClickException: a result cannot be written."""
     try:
         click.echo(text, file=stream, color=wants_color(stream))
     except BrokenPipeError:
         silence(stream)
+    except OSError as error:  # a full disk, for example
+        silence(stream)
+        if stream is not sys.stderr:
+            raise click.ClickException(f"stdout: {error.strerror}") from error
 
 
 def silence(stream: IO[str]) -> None:

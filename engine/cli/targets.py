@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+    from engine.asl.program import StateMachine
     from engine.integrations.registry import Handlers, HandlersLike, MissingHandler
 
 TARGET_FORM = "STATE=TARGET"
@@ -55,11 +57,38 @@ def missing_text(missing: MissingHandler) -> str:
     lines = [f"No handler for {count} Task state{'s' if count > 1 else ''}:"]
     lines += [f"  {state} calls {what}" for state, what in missing.tasks]
     lines.append("\nGive each one a target, for example a fixed answer:")
-    import shlex
-
-    lines += [f"  -t {shlex.quote(f'{state}=mock:{{}}')}" for state, _ in missing.tasks]
+    lines += [f"  -t {shlex.quote(f'{state}=mock:{_mock_of(what)}')}" for state, what in missing.tasks]
     lines.append("or a command (cmd:./script), a Python function (module:function), or a module (--handlers MODULE).")
     return "\n".join(lines)
+
+
+def _mock_of(what: str) -> str:
+    """A fixed answer for what the Task calls: `lambda:invoke` has the function's result in an envelope."""
+    return '{"Payload": {}}' if what.partition(" ")[0].endswith(":states:::lambda:invoke") else "{}"
+
+
+def idle_targets(targets: Sequence[str], program: StateMachine) -> list[tuple[str, str | None]]:
+    """The patterns of `-t` that fit no Task state, each with the name of the state that was probably meant, if any.
+
+    Where a FunctionName comes from data every pattern may fit, so none is told.
+    """
+    from engine.integrations.registry import Handlers, MissingHandler
+    from engine.integrations.required import check_handlers, task_states
+    from engine.settings import Settings
+
+    settings = Settings.from_environment()
+    names = [state.name for state in task_states(program)]
+    idle = []
+    for pattern, _ in map(_split, targets):
+        alone = Handlers({pattern: "mock:null"})
+        try:
+            check_handlers(alone, program, region=settings.region, account=settings.account_id, activities=())
+        except MissingHandler as missing:
+            if len(missing.tasks) == len(names):
+                import difflib
+
+                idle.append((pattern, next(iter(difflib.get_close_matches(pattern, names, n=1)), None)))
+    return idle
 
 
 def _split(target: str) -> tuple[str, str]:

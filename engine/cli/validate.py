@@ -11,6 +11,7 @@ import click
 from engine.cli.definitions import STDIN, definition_file, read_definition
 from engine.cli.exits import ExitCode
 from engine.cli.streams import print_note, print_result
+from engine.cli.substitutions import read_substitutions, substitution_option
 
 if TYPE_CHECKING:
     from engine.asl.states import MachineType
@@ -36,9 +37,17 @@ if TYPE_CHECKING:
     metavar="STANDARD|EXPRESS",
     help="Express state machines may do less.",
 )
+@substitution_option
 @click.option("--strict", is_flag=True, help="Make warnings errors.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when there is nothing wrong.")
-def command(files: tuple[str, ...], form: str, machine_type: MachineType, strict: bool, quiet: bool) -> int:
+def command(
+    files: tuple[str, ...],
+    form: str,
+    machine_type: MachineType,
+    substitutions: tuple[str, ...],
+    strict: bool,
+    quiet: bool,
+) -> int:
     """Check definitions as AWS does, and beyond.
 
     FILE is JSON or YAML; - is stdin. Each problem is shown with its place in the text. Warnings alone leave the exit
@@ -46,7 +55,8 @@ def command(files: tuple[str, ...], form: str, machine_type: MachineType, strict
     """
     if files.count(STDIN) > 1:
         raise click.UsageError("'-' can be read only once.")
-    definitions = [read_definition(file, type=machine_type) for file in files]
+    values = read_substitutions(substitutions)
+    definitions = [read_definition(file, type=machine_type, substitutions=values) for file in files]
     if strict:
         definitions = [_strict(definition) for definition in definitions]
     _show(definitions, form, quiet=quiet)

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from engine.errors import StatesError
-from engine.integrations.invocation import SECONDS_MAX, answer_of, event_of, timed_out
+from engine.integrations.invocation import SECONDS_MAX, answer_of, checked_seconds, event_of, timed_out
 from engine.jsonvalue import InvalidJson, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 CAUSE_CHARACTERS_MAX = 32_768
 """AWS's limit for a cause (execution.md 2.2); of a long stderr the end says what went wrong."""
+
+_STDERR_BYTES_KEPT = 4 * CAUSE_CHARACTERS_MAX  # a character has at most four bytes
+
+STDOUT_BYTES_MAX = 64 << 20
+"""Ten times what a Lambda function may return. More: a command that never stops writing takes all memory."""
 
 
 class Command:
@@ -43,9 +48,9 @@ class Command:
     fixed_answer = None
 
     def __init__(self, spec: str, *, timeout_seconds: float = SECONDS_MAX) -> None:
-        """Raises ValueError: no words, an open quote, or no such command."""
+        """Raises ValueError: a time limit beyond Lambda's, no words, an open quote, or no such command."""
         self.name = spec
-        self.seconds = timeout_seconds
+        self.seconds = checked_seconds(timeout_seconds)
         self._words = shlex.split(spec.removeprefix("cmd:"))
         if not self._words:
             raise ValueError("expected cmd: and a command")
@@ -57,41 +62,70 @@ class Command:
         request_id = str(uuid.uuid4())
         event = encode(event_of(request))
         collected = _Output()
-        with anyio.move_on_after(self.seconds) as scope:
-            await self._run(event, _environment(request), collected)
+        async with workplace.commands:
+            with anyio.move_on_after(self.seconds) as scope:
+                await self._run(event, _environment(request), collected)
         if scope.cancelled_caught:
             raise timed_out(self.seconds, request_id)
+        if collected.is_too_large:
+            raise StatesError(
+                "Command.OutputTooLarge", f"{self.name} wrote more than {STDOUT_BYTES_MAX} bytes on stdout"
+            )
         if collected.status != 0:
             raise StatesError(_error_of(collected.status), collected.cause())
         try:
-            return answer_of(request, bytes(collected.stdout).strip() or b"null", request_id)
+            stdout = bytes(collected.stdout).strip() or b"null"
+            return answer_of(request, stdout, request_id, log=bytes(collected.stderr))
         except InvalidJson as error:
             raise StatesError("Command.InvalidOutput", f"stdout of {self.name} is not JSON: {error}") from None
 
     async def _run(self, event: bytes, environment: dict[str, str], collected: _Output) -> None:
-        process = await start_process(self._words, stderr=subprocess.PIPE, env=os.environ | environment)
+        try:
+            process = await start_process(self._words, stderr=subprocess.PIPE, env=os.environ | environment)
+        except (OSError, ValueError) as error:  # a script without an interpreter; a name that no variable can hold
+            raise StatesError("Command.NotStarted", f"{self.name}: {error}") from None
         try:
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stderr is not None
             async with anyio.create_task_group() as group:
                 group.start_soon(_write, process.stdin, event)
-                group.start_soon(_read, process.stdout, collected.stdout)
-                group.start_soon(_read, process.stderr, collected.stderr)
-            collected.status = await process.wait()
+                group.start_soon(self._read_stdout, process, collected)
+                group.start_soon(_read, process.stderr, collected.take_stderr)
+                collected.status = await process.wait()
+                kill_group(process)  # else what it left in the background would keep the pipes open
         finally:
             with anyio.CancelScope(shield=True):
                 kill_group(process)
                 await process.aclose()
 
+    async def _read_stdout(self, process: Process, collected: _Output) -> None:
+        assert process.stdout is not None
+        await _read(process.stdout, collected.take_stdout)
+        if collected.is_too_large:
+            kill_group(process)
+
 
 class _Output:
-    """What a command left behind."""
+    """What a command left behind; of a long stderr the end."""
 
     def __init__(self) -> None:
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.status = 0
+        self.is_too_large = False
+
+    def take_stdout(self, chunk: bytes) -> bool:
+        """Keeps what was read; False: it is too much."""
+        self.stdout += chunk
+        self.is_too_large = len(self.stdout) > STDOUT_BYTES_MAX
+        return not self.is_too_large
+
+    def take_stderr(self, chunk: bytes) -> bool:
+        """Keeps the end of what was read."""
+        self.stderr += chunk
+        del self.stderr[:-_STDERR_BYTES_KEPT]
+        return True
 
     def cause(self) -> str:
         return self.stderr.decode("utf-8", "replace").strip()[-CAUSE_CHARACTERS_MAX:]
@@ -129,7 +163,10 @@ def _environment(request: TaskRequest) -> dict[str, str]:
 
 
 def _error_of(status: int) -> str:
-    return f"Command.Signal.{signal.Signals(-status).name}" if status < 0 else f"Command.ExitStatus.{status}"
+    if status >= 0:
+        return f"Command.ExitStatus.{status}"
+    known = {number.value: number.name for number in signal.Signals}
+    return f"Command.Signal.{known.get(-status, -status)}"
 
 
 async def _write(stdin: ByteSendStream, data: bytes) -> None:
@@ -138,6 +175,7 @@ async def _write(stdin: ByteSendStream, data: bytes) -> None:
     await stdin.aclose()
 
 
-async def _read(stream: ByteReceiveStream, into: bytearray) -> None:
+async def _read(stream: ByteReceiveStream, take: Callable[[bytes], bool]) -> None:
     async for chunk in stream:
-        into += chunk
+        if not take(chunk):
+            return

@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 SECONDS_MAX = 900
 """Lambda's longest Timeout (lambda.md 4). More: definitions that pass here would fail on AWS."""
 
+LOG_TAIL_BYTES = 4_096
+"""Of LogResult: Lambda's "last 4 KB of the execution log"."""
+
+_HERE = os.path.dirname(__file__)
+
 
 def checked_seconds(timeout_seconds: float) -> float:
     """The time limit of one invocation. Raises ValueError: it is beyond Lambda's, or none."""
     if not 0 < timeout_seconds <= SECONDS_MAX:
         raise ValueError(f"timeout_seconds: expected more than 0 and at most {SECONDS_MAX}, got {timeout_seconds}")
     return timeout_seconds
-
-
-LOG_TAIL_BYTES = 4_096
-"""Of LogResult: Lambda's "last 4 KB of the execution log"."""
-
-_HERE = os.path.dirname(__file__)
 
 
 def is_lambda_invoke(request: TaskRequest) -> bool:
@@ -222,6 +221,12 @@ def message_of(error: BaseException) -> str:
         return _printable(str(error))
     except Exception:  # noqa: BLE001  user code: a `__str__` that fails
         return type(error).__name__
+
+
+def check_text(what: str, given: object) -> None:
+    """Raises ValueError: it is neither None nor text that UTF-8 can hold, so no history could show it."""
+    if given is not None and (not isinstance(given, str) or given != _printable(given)):
+        raise ValueError(f"{what}: expected text or None, got {given!r}")
 
 
 def _text_or_none(value: object) -> str | None:

@@ -1,7 +1,8 @@
 """The other process of `process=True`: what runs in it, and the messages between it and the engine.
 
 Messages are JSON with a length of four bytes before it. The child imports what its job names, calls it, and sends
-`Done`; meanwhile it may send a `Call`, which the engine answers with a `Reply`. The child ends when the engine does.
+`Done`; meanwhile it may send a `Call`, which the engine answers with a `Reply`. The engine kills the child when it is
+left; when the engine itself is killed, the child ends as soon as its function has.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from engine import errors
-from engine.errors import ApiError, InvalidOutput, StatesError
+from engine.errors import ApiError, InvalidOutput, StatesError, revived
 from engine.integrations.context import HandlerContext
 from engine.integrations.invocation import json_value, marshal, unhandled
 from engine.integrations.request import TaskRequest
@@ -140,14 +141,8 @@ class _PipeChannel:
             raise ConnectionError("the engine is gone")
         reply = _decode_reply(data)
         if reply.code is not None:
-            raise _api_error(reply.code, reply.message)
-
-
-def _api_error(code: str, message: str) -> ApiError:
-    kind: type[ApiError] = getattr(errors, code)
-    error = kind.__new__(kind)  # not called: most of them word their message themselves
-    ApiError.__init__(error, message)
-    return error
+            kind: type[ApiError] = getattr(errors, reply.code)
+            raise revived(kind, reply.message)
 
 
 def main() -> None:
@@ -158,9 +153,7 @@ def main() -> None:
 
 
 def _do(job: Job, pipe: _Pipe) -> Done:
-    context = HandlerContext(
-        job.request, _PipeChannel(pipe, job.now), seconds=job.seconds, request_id=job.request_id
-    )
+    context = HandlerContext(job.request, _PipeChannel(pipe, job.now), seconds=job.seconds, request_id=job.request_id)
     try:
         function = _load(job.reference)
         result = function(job.event, context) if job.takes_context else function(job.event)

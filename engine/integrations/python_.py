@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -76,15 +77,14 @@ class PythonCallable:
 
     async def _in_loop(self, invocation: _Invocation) -> bytes:
         context = invocation.begin()
-        event = invocation.event
-        return await _awaited(self.function(event, context) if self._takes_context else self.function(event), context)
+        return await _awaited(lambda: self._called(invocation.event, context), context)
 
     async def _in_thread(self, invocation: _Invocation, workplace: Workplace) -> bytes:
         async with workplace.threads.slots:
             context = invocation.begin()
             result = await workplace.threads.run(self.call, invocation.event, context)
         # Else a plain function that returned a coroutine, such as a lambda.
-        return result if isinstance(result, bytes) else await _awaited(result, context)
+        return result if isinstance(result, bytes) else await _awaited(lambda: result, context)
 
     async def _in_process(self, invocation: _Invocation, workplace: Workplace) -> bytes:
         from engine.integrations.process_child import Job
@@ -103,10 +103,13 @@ class PythonCallable:
             )
             return await workplace.processes.run(job, invocation.channel)
 
+    def _called(self, event: Json, context: HandlerContext) -> Any:
+        return self.function(event, context) if self._takes_context else self.function(event)
+
     def call(self, event: Json, context: HandlerContext) -> Any:
         """Calls the function; the JSON text of its result, or the coroutine that it returned. Raises StatesError."""
         try:
-            result = self.function(event, context) if self._takes_context else self.function(event)
+            result = self._called(event, context)
         except BaseException as error:
             raise unhandled(error, context.aws_request_id) from error
         return result if inspect.iscoroutine(result) else marshal(result, context.aws_request_id)
@@ -131,18 +134,24 @@ class _Invocation:
         return HandlerContext(self.request, self.channel, seconds=self.seconds, request_id=self.request_id)
 
 
-async def _awaited(coroutine: Awaitable[object], context: HandlerContext) -> bytes:
+async def _awaited(call: Callable[[], Awaitable[object]], context: HandlerContext) -> bytes:
     """The JSON text of what a handler's coroutine returns. Raises StatesError."""
     try:
-        result = await coroutine
-    except (KeyboardInterrupt, GeneratorExit):
-        raise  # Ctrl-C, or the loop is torn down: neither is the handler's
+        result = await call()
     except BaseException as error:
-        is_ours = isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
-        if is_ours:
+        if _is_from_outside(error):
             raise
         raise unhandled(error, context.aws_request_id) from error
     return marshal(result, context.aws_request_id)
+
+
+def _is_from_outside(error: BaseException) -> bool:
+    """Whether this was raised into a coroutine, not by it: Ctrl-C, the end of its loop, its cancellation."""
+    if isinstance(error, KeyboardInterrupt):
+        return threading.current_thread() is threading.main_thread()
+    if isinstance(error, anyio.get_cancelled_exc_class()):
+        return anyio.current_effective_deadline() == -math.inf
+    return isinstance(error, GeneratorExit)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

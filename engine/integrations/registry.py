@@ -38,6 +38,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 _DEFAULT = "*"
 _GLOB = re.compile(r"[*?\[]")
+_FUNCTION_NAME_AT = 6  # arn:aws:lambda:region:account:function:NAME
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
@@ -58,6 +59,9 @@ class MissingHandler(LookupError):
             f'or {{{state!r}: "mock:{{}}"}}, or {{"*": "cmd:./script"}}.'
         )
 
+    def __reduce__(self) -> tuple[type[MissingHandler], tuple[list[tuple[str, str]]]]:
+        return type(self), (self.tasks,)
+
 
 class Handlers:
     """Rules: filled with `@handlers.task(...)` or `add`, or at once from whatever `handlers=` takes."""
@@ -67,6 +71,11 @@ class Handlers:
         self._exact: dict[str, Handler] = {}
         self._globs: dict[str, Handler] = {}
         self._named: dict[str, Handler] = {}
+        if isinstance(rules, str | bytes | list | tuple | set) or inspect.isclass(rules) or inspect.isroutine(rules):
+            raise InvalidHandler(
+                "handlers: expected a mapping such as {state or function name: callable}, an engine.Handlers, "
+                f"a module, or an object with methods; got {rules!r}"
+            )
         if isinstance(rules, Handlers):
             self._exact = dict(rules._exact)  # noqa: SLF001  of the same class
             self._globs = dict(rules._globs)  # noqa: SLF001
@@ -153,9 +162,10 @@ def _names(state: str, resource: Resource, function: str | None, region: str, ac
         parts = whole.split(":")
         yield function
         yield whole
-        yield ":".join(parts[:7])
-        yield ":".join(parts[6:])
-        yield parts[6]
+        if len(parts) > _FUNCTION_NAME_AT:  # else data that is no ARN, though it begins like one
+            yield ":".join(parts[: _FUNCTION_NAME_AT + 1])
+            yield ":".join(parts[_FUNCTION_NAME_AT:])
+            yield parts[_FUNCTION_NAME_AT]
     if resource.kind == "activity":
         yield resource.action
     yield resource.arn
@@ -171,6 +181,8 @@ def make_handler(spec: Spec, *, process: bool = False, timeout_seconds: float | 
     """
     limit = {} if timeout_seconds is None else {"timeout_seconds": timeout_seconds}
     if isinstance(spec, str):
+        if process and spec.startswith(("cmd:", "mock:", "fail:")):
+            raise ValueError(f"process=True is for Python callables, not for {spec!r}")
         kind, colon, rest = spec.partition(":")
         if not colon or not rest:
             raise ValueError(f'expected "cmd:...", "mock:...", "fail:..." or "module:function", got {spec!r}')
@@ -181,6 +193,8 @@ def make_handler(spec: Spec, *, process: bool = False, timeout_seconds: float | 
         if kind in ("mock", "fail"):
             from engine.integrations import mock
 
+            if limit:
+                raise ValueError(f"timeout_seconds is for what runs, not for {spec!r}")
             return mock.mock(spec) if kind == "mock" else mock.fail(spec)
         spec = _imported(kind, rest)
     if callable(spec) and not inspect.isclass(spec):
@@ -189,6 +203,8 @@ def make_handler(spec: Spec, *, process: bool = False, timeout_seconds: float | 
         return PythonCallable(spec, process=process, **limit)
     if not callable(getattr(spec, "run", None)) or not hasattr(spec, "fixed_answer"):
         raise TypeError(f"expected a callable, a text or a Handler, got {spec!r}")
+    if process or limit:
+        raise ValueError(f"process= and timeout_seconds= are for callables and texts, not for {spec!r}")
     return cast("Handler", spec)
 
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from engine.integrations.processes import Processes
 
 
+COMMANDS_MAX = 40
+"""Commands that run at once. More: thousands of Tasks would run out of processes and file descriptors."""
+
+
 class OwnWorkplace:
     """A `Workplace`. To be made, used and closed in one event loop.
 

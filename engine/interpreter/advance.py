@@ -73,6 +73,9 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
 
 EXPRESS_SECONDS_MAX = 300
+LAST_INSTANT = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z, in ms: no timestamp can show a later one, so what is still open then is timed out. AWS ends
+an execution after one year; where time is skipped, it may as well wait longer."""
 
 _MS_PER_SECOND = 1_000
 _SUCCEEDED = CODE["ExecutionSucceeded"]
@@ -92,7 +95,7 @@ def advance(plan: Plan, snapshot: Snapshot, event: Event, *, now: int, chance: C
         now: Milliseconds since the epoch: the timestamp of all that happens in here. Never before the last event's.
         chance: For jitter, task tokens and the functions that draw.
     """
-    return _Advance(plan, snapshot, max(now, snapshot.last_time), chance).fold(event)
+    return _Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold(event)
 
 
 def pending_commands(plan: Plan, snapshot: Snapshot) -> list[Command]:
@@ -213,14 +216,19 @@ class _Advance(Workspace):
                 self._end(Ending("ABORTED", None, error, cause))
             case TimerDue((fork, redrive, _)) if fork == EXECUTION_TIMER:
                 if redrive == self.redrives.count:
-                    self.record("ExecutionTimedOut", 0, None, {"error": recovery.TIMEOUT})
-                    self._end(Ending("TIMED_OUT", None, recovery.TIMEOUT))
+                    self._time_out()
+            case _ if self.now == LAST_INSTANT:
+                self._time_out()
             case TaskStarted(ticket) | TaskSubmitted(ticket) | TaskDone(ticket) | TaskError(ticket) | TimerDue(ticket):
                 frame_or_none = self.snapshot.frames.get(ticket[:2])
                 if frame_or_none is not None:
                     self._answer(frame_or_none, event, ticket)
             case RedriveRequested():
                 pass  # only what has ended can be redriven
+
+    def _time_out(self) -> None:
+        self.record("ExecutionTimedOut", 0, None, {"error": recovery.TIMEOUT})
+        self._end(Ending("TIMED_OUT", None, recovery.TIMEOUT))
 
     def _begin(self, input_text: str | None) -> None:
         execution = self.execution
@@ -333,8 +341,12 @@ class _Advance(Workspace):
 
     def _drive(self, frame: Frame, step: Step | None) -> _Next:
         """Runs one Frame until it waits, forks, fails or ends. What changes at every state lives in locals."""
-        if frame.entered == NOT_SELECTED and not self._select(frame):
-            return None
+        if frame.entered == NOT_SELECTED:
+            if len(self.history) >= self.pause_at or self.weight > BYTES_PER_ADVANCE:
+                self._pause(frame)
+                return None
+            if not self._select(frame):
+                return None
         history = self.history
         append, before = history.append, self.first_id - 1
         state, data, size, cursor = self.plan.states[frame.state], frame.input, frame.size, frame.cursor
@@ -424,7 +436,8 @@ class _Advance(Workspace):
 
     def _pause(self, frame: Frame) -> None:
         """Gives others a turn. When it is the history that is full, `_limit_history` ends the execution."""
-        frame.entered = NOT_ENTERED
+        if frame.entered != NOT_SELECTED:
+            frame.entered = NOT_ENTERED
         frame.waiting = OnContinue()
         if not self._is_paused():
             self.commands.append(MailContinue())

@@ -65,21 +65,30 @@ def compile_exit(state: PassState | WaitState | ChoiceState | SucceedState) -> E
         return _jsonata_exit(state.output, assign)
     if isinstance(state, PassState):
         return _pass_exit(state)
-    effective = _narrow(state.input_path)
-    return _jsonpath_exit(_chain(effective, _narrow(state.output_path)), effective, assign)
+    return _narrowing_exit(state, assign)
 
 
 def compile_rule_exit(state: ChoiceState, rule: ChoiceRule) -> Exit:
     """How a Choice state ends by one of its rules: the rule's own Assign and Output stand in for the state's (8.3)."""
     if state.query_language == "JSONata":
         return _jsonata_exit(rule.output, rule.assign)
-    effective = _narrow(state.input_path)
-    return _jsonpath_exit(_chain(effective, _narrow(state.output_path)), effective, rule.assign)
+    return _narrowing_exit(state, rule.assign)
 
 
 def compile_effective_input(state: ChoiceState | WaitState) -> Evaluate | None:
     """What InputPath makes of the raw input; None: nothing."""
     return None if state.query_language == "JSONata" else _narrow(state.input_path).evaluate
+
+
+def _narrowing_exit(state: WaitState | ChoiceState | SucceedState, assign: Fill | None) -> Exit:
+    effective, narrow = _narrow(state.input_path), _narrow(state.output_path)
+    find = narrow.evaluate
+    return _jsonpath_exit(
+        _chain(effective, narrow),
+        effective,
+        lambda raw, data, visit: data if find is None else find(data, visit),
+        assign,
+    )
 
 
 def _pass_exit(state: PassState) -> Exit:
@@ -90,33 +99,48 @@ def _pass_exit(state: PassState) -> Exit:
         value = state.result.value
         # InputPath and Parameters are evaluated, and may fail, though Result is what counts.
         result = _chain(result, Stage(lambda data, scope: value, constant_growth(value)))
-    output = _chain(_merge(state.result_path, result), _narrow(state.output_path))
-    return _jsonpath_exit(output, result, state.assign)
+    narrow = _narrow(state.output_path)
+    output = _chain(_merge(state.result_path, result), narrow)
+    return _jsonpath_exit(output, result, _after_result(state.result_path, narrow.evaluate), state.assign)
 
 
-def _jsonpath_exit(output: Stage, local: Stage, assign: Fill | None) -> Exit:
-    """`local` makes the `$` of Assign; where it is the output itself, it is evaluated once."""
+_After: TypeAlias = Callable[[Json, Json, Visit], Json]
+"""(raw input, `$` of Assign) -> output."""
+
+
+def _after_result(path: ResultPath | None, narrow: Evaluate | None) -> _After:
+    """ResultPath and OutputPath, for a result that is there already."""
+    write = None if path is None or path.source == "$" else path.write
+
+    def after(raw: Json, result: Json, visit: Visit) -> Json:
+        out = raw if path is None else result if write is None else write(raw, result)
+        return out if narrow is None else narrow(out, visit)
+
+    return after
+
+
+def _jsonpath_exit(output: Stage, local: Stage, after: _After, assign: Fill | None) -> Exit:
+    """`local` makes the `$` of Assign, and `after` the output of that: what draws must not draw twice."""
     evaluate, (fixed, of_input) = output
     if assign is not None:
-        return _assigning_exit(output, local, assign)
+        return _assigning_exit(output.growth, local, after, assign)
     if evaluate is None:
         return lambda visit, target: Leave(visit.input, visit.size, target)
     run = evaluate
     return lambda visit, target: Leave(run(visit.input, visit), of_input * visit.size + fixed, target)
 
 
-def _assigning_exit(output: Stage, local: Stage, assign: Fill) -> Exit:
+def _assigning_exit(output: Growth, local: Stage, after: _After, assign: Fill) -> Exit:
     assert isinstance(assign, Template)
-    evaluate, (fixed, of_input) = output
+    fixed, of_input = output
     variables = assign.evaluate
     growth = assign.growth.of(local.growth)
     find = local.evaluate
-    same = local is output or local.evaluate is output.evaluate
 
     def leave(visit: Visit, target: StatePlan | None) -> Leave:
         data = visit.input
-        out = data if evaluate is None else evaluate(data, visit)
-        dollar = out if same else data if find is None else find(data, visit)
+        dollar = data if find is None else find(data, visit)
+        out = after(data, dollar, visit)
         assigned = variables(dollar, visit)
         assert isinstance(assigned, dict)
         bound = growth.fixed + growth.of_input * visit.size

@@ -35,7 +35,6 @@ __all__ = [
     "Leaf",
     "Problem",
     "compile_template",
-    "evaluate_once",
     "is_expression",
     "unexpected_type",
 ]
@@ -288,24 +287,3 @@ def unexpected_type(template: JsonataTemplate, expected: str, value: Json, *, pl
         f"Expected '{expected}', but was '{json_type(value)}' for value: {text(value)}"
     )
     return StatesError(_ERROR, cause, location=field, located=True)
-
-
-def evaluate_once(source: str, states: dict[str, Json], scope: Scope) -> Json:
-    """The value of one expression, with or without its delimiters, for trying expressions out.
-
-    Args:
-        source: The expression.
-        states: The members of `$states`; whichever are given may be read.
-        scope: Everything else.
-
-    Raises:
-        StatesError: It is refused or fails; the cause says why.
-    """
-    expression = source.strip()
-    if not is_expression(expression):
-        expression = "{%" + expression + "%}"
-    template, problems = compile_template("Output", expression, allows=frozenset(states))
-    for problem in problems:
-        if problem.code != "JSONATA_2_1_OPERATOR":
-            raise StatesError(_ERROR, f"{problem.code}: {problem.message}", location=template.field)
-    return Bundle([template]).evaluate(scope, states)[0]

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
+from engine.integrations.invocation import message_of
 from engine.interpreter.advance import advance
 from engine.interpreter.messages import (
     CancelTask,
@@ -24,7 +25,6 @@ from engine.interpreter.messages import (
     TaskError,
     TimerDue,
 )
-from engine.integrations.invocation import message_of
 from engine.store.protocol import Checkpoint
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ Time limits of the state are timers of the execution; the limit of one invocatio
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from anyio.lowlevel import current_token
 
 from engine.asl.resource import parse_resource
 from engine.errors import ActivityDoesNotExist, InvalidOutput, StatesError, TaskTimedOut
-from engine.integrations.invocation import is_lambda_invoke, json_value
+from engine.integrations.invocation import check_text, is_lambda_invoke, json_value
 from engine.integrations.registry import MissingHandler, account_of
 from engine.integrations.request import TaskRequest, UnsupportedTask
 from engine.interpreter.messages import TaskDone, TaskError, TaskStarted, TaskSubmitted
@@ -79,18 +79,16 @@ class Tasks:
         workplace: Workplace,
         clock: Clock,
         group: TaskGroup,
-        wake: Callable[[], None],
         in_flight_max: int | None,
     ) -> None:
-        """`wake` is called when a handler has ended. Of `in_flight_max` handlers no more run at once; the rest wait."""
-        self.activities: dict[str, deque[OpenTask]] = {}
+        """Of `in_flight_max` handlers no more run at once; the rest wait."""
+        self.activities: dict[str, OrderedDict[OpenTask, None]] = {}
         self._pollers: dict[str, list[anyio.Event]] = {}
         self._executions = executions
         self._store = store
         self._workplace = workplace
         self._clock = clock
         self._group = group
-        self._wake = wake
         self._in_flight_max = in_flight_max
         self._in_flight = 0
         self._waiting: deque[OpenTask] = deque()
@@ -128,7 +126,7 @@ class Tasks:
             fault = MissingHandler([(task.request.state, arn if function is None else f"{arn} of {function}")])
             self._executions.halt(task.execution, fault, "Engine.MissingHandler")
             return
-        queue.append(task)
+        queue[task] = None
         for poller in self._pollers.get(arn, ()):
             poller.set()
 
@@ -147,6 +145,8 @@ class Tasks:
         task.is_over = True
         if task.scope is not None:
             task.scope.cancel()
+        elif task.handler is None:
+            self.activities.get(task.request.resource.arn, OrderedDict()).pop(task, None)
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,6 +156,8 @@ class Tasks:
         answer: Answer | Exception | None = None
         try:
             with task.scope:
+                if task.is_over:
+                    return  # cancelled before it began; run, it would act until it first waits
                 if task.request.resource.kind == "activity":
                     self._mail(task, TaskStarted(task.task_id, task.handler.name))
                 answer = await task.handler.run(task.request, _TaskChannel(self, task), self._workplace)
@@ -169,7 +171,6 @@ class Tasks:
             self._in_flight -= 1
             self._clock.release()
             self._start_waiting()
-            self._wake()
         if answer is not None:
             self._answer(task, answer, is_fixed=False)
 
@@ -216,7 +217,9 @@ class Tasks:
         self._mail(task, TaskDone(task.task_id, value, size))
 
     def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
-        """SendTaskFailure. Raises InvalidToken, TaskTimedOut."""
+        """SendTaskFailure. Raises InvalidToken, TaskTimedOut, ValueError."""
+        check_text("error", error)
+        check_text("cause", cause)
         task = self._take(task_token)
         self._mail(task, TaskError(task.task_id, error, cause))
 
@@ -247,7 +250,7 @@ class Tasks:
 
     def add_activity(self, activity_arn: str) -> None:
         """From now on Tasks of this activity wait for a worker, unless they have a handler."""
-        self.activities.setdefault(activity_arn, deque())
+        self.activities.setdefault(activity_arn, OrderedDict())
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
@@ -256,14 +259,16 @@ class Tasks:
 
         Raises:
             ActivityDoesNotExist: No such activity.
+            ValueError: `worker_name` is no text.
         """
         queue = self.activities.get(activity_arn)
         if queue is None:
             raise ActivityDoesNotExist(activity_arn)
+        check_text("worker_name", worker_name)
         with anyio.move_on_after(wait_seconds):
             while True:
                 while queue:
-                    task = queue.popleft()
+                    task, _ = queue.popitem(last=False)
                     if not task.is_over:
                         self._mail(task, TaskStarted(task.task_id, worker_name))
                         assert task.task_token is not None

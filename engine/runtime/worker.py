@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import anyio
-from anyio.lowlevel import checkpoint
+from anyio import from_thread
+from anyio.lowlevel import checkpoint, current_token
 
-from engine.errors import ExecutionNotRedrivable
+from engine.errors import ExecutionAlreadyExists, ExecutionNotRedrivable
+from engine.integrations.invocation import check_text
 from engine.integrations.workplace import OwnWorkplace
 from engine.interpreter.advance import not_redrivable
 from engine.interpreter.messages import RedriveRequested, StartRequested, StopRequested
@@ -59,15 +63,18 @@ class Worker:
         observer: Observer | None = None,
         in_flight_max: int | None = None,
         threads_max: int,
+        commands_max: int,
         processes_max: int | None = None,
     ) -> None:
         self.clock = clock
+        self.is_open = False
         self.tasks: Tasks
-        self.workplace: OwnWorkplace
+        self.workplace: OwnWorkplace | None = None
         self._store = store
         self._handlers = handlers
         self._in_flight_max = in_flight_max
         self._threads_max = threads_max
+        self._commands_max = commands_max
         self._processes_max = processes_max
         self._timers: Timers[LiveExecution] = Timers()
         self._committer = DirectCommitter(store)
@@ -85,7 +92,14 @@ class Worker:
         )
 
     async def __aenter__(self) -> Self:
-        self.workplace = OwnWorkplace(threads_max=self._threads_max, processes_max=self._processes_max)
+        if self.is_open:
+            raise RuntimeError("the engine is open already")
+        self._token, self._thread = current_token(), threading.get_ident()
+        self.clock.attach(self._on_clock_released)
+        self.is_open = True
+        self.workplace = OwnWorkplace(
+            threads_max=self._threads_max, processes_max=self._processes_max, commands_max=self._commands_max
+        )
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self.tasks = self.executions.tasks = Tasks(
@@ -95,7 +109,6 @@ class Worker:
             workplace=self.workplace,
             clock=self.clock,
             group=self._group,
-            wake=self._wake,
             in_flight_max=self._in_flight_max,
         )
         self.clock.hold()  # nobody waits for anything yet
@@ -105,6 +118,7 @@ class Worker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_open = False
         try:
             self._abort_all()
         finally:
@@ -119,8 +133,10 @@ class Worker:
             is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
             await self._group.__aexit__(kind if is_cancelled else None, error if is_cancelled else None, trace)
         finally:
+            assert self.workplace is not None
             with anyio.CancelScope(shield=True):
                 await self.workplace.close()
+            self.clock.detach()
             self.clock.release()
 
     def _abort_all(self) -> None:
@@ -159,6 +175,14 @@ class Worker:
             self._alarm.set()
             self._alarm = None
 
+    def _on_clock_released(self) -> None:
+        """Time may jump now: has the loop look again, in whatever thread the clock was let go."""
+        if threading.get_ident() == self._thread:
+            self._wake()
+        else:
+            with suppress(anyio.RunFinishedError):
+                from_thread.run_sync(self._wake, token=self._token)
+
     # ── what may be asked ───────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, plan: Plan, execution: Execution, input_text: str | None = None) -> LiveExecution:
@@ -172,7 +196,10 @@ class Worker:
         """
         start = self._store.start(execution)
         if not start.is_new:
-            return self.find(start.execution.arn)
+            known = self.find(start.execution.arn)
+            if known.plan is not plan:  # definitions that were never given names all share one
+                raise ExecutionAlreadyExists(known.arn)
+            return known
         live = LiveExecution(plan, Snapshot(execution=execution))
         self.executions.add(live)
         self.executions.mail(live, StartRequested(input_text))
@@ -188,7 +215,9 @@ class Worker:
         return live
 
     def stop(self, live: LiveExecution, error: str | None, cause: str | None) -> None:
-        """Stops an execution; one that is over stays as it is (execution.md 8)."""
+        """Stops an execution; one that is over stays as it is (execution.md 8). Raises ValueError."""
+        check_text("error", error)
+        check_text("cause", cause)
         if not live.is_over:
             self.executions.mail(live, StopRequested(error, cause))
 
@@ -211,20 +240,19 @@ class Worker:
 
     async def wait(self, live: LiveExecution) -> None:
         """Waits until the execution is over. While anybody waits, a virtual clock may jump."""
-        if live.is_over and live.arn not in self.executions.live:
-            return
-        event = waiting_event(live, anyio.Event)
-        live.waiters += 1
-        if self._waiters == 0:
-            self.clock.release()
-        self._waiters += 1
-        self._wake()
-        try:
-            await event.wait()
-        finally:
-            if not event.is_set():
-                live.waiters -= 1
-                self._lose_waiters(1)
+        # Again when somebody who was woken first has redriven it.
+        while not live.is_over or live.arn in self.executions.live:
+            event = waiting_event(live, anyio.Event)
+            live.waiters += 1
+            self._waiters += 1
+            if self._waiters == 1:
+                self.clock.release()
+            try:
+                await event.wait()
+            finally:
+                if not event.is_set():
+                    live.waiters -= 1
+                    self._lose_waiters(1)
 
     def _on_ending(self, live: LiveExecution) -> None:
         # At once, not when they come to run: until they have, time must not jump for those who wait for others.

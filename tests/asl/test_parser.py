@@ -306,3 +306,13 @@ def wrap_list(depth: int) -> Any:
     for _ in range(depth):
         value = [value]
     return value
+
+
+@pytest.mark.parametrize("rate", [10**309, 10**4_000])
+def test_a_backoff_rate_beyond_all_doubles_is_refused(rate: int) -> None:
+    retrier = {"ErrorEquals": ["E"], "BackoffRate": rate}
+    task = {"Type": "Task", "Resource": "arn:aws:states:::sns:publish", "Retry": [retrier], "End": True}
+    parsed = parse({"StartAt": "T", "States": {"T": task}})
+    assert [diagnostic.message for diagnostic in parsed.diagnostics if diagnostic.severity == "ERROR"] == [
+        "Maximum value is 1.7976931348623157e+308"
+    ]

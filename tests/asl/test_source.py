@@ -211,8 +211,12 @@ def test_yaml_has_the_constants_of_json(text: str, value: object) -> None:
 
 
 def test_a_yaml_tag_decides() -> None:
-    text = "a: !!str 1e2\nb: &x !!str true\nd: *x\n"
-    assert read_source(text, "YAML").value == {"a": "1e2", "b": "true", "d": "true"}
+    text = "a: !!str 1e2\nb: &x !!str true\nd: *x\ne: !!int \"1\"\nf: !!bool 'true'\n"
+    assert read_source(text, "YAML").value == {"a": "1e2", "b": "true", "d": "true", "e": 1, "f": True}
+
+
+def test_two_escapes_of_one_character_are_that_character_in_yaml_too() -> None:
+    assert read_source(r'{"\ud83d\ude00": "\ud83d\ude00"}', "YAML").value == {"😀": "😀"}
 
 
 def test_json_is_yaml() -> None:
@@ -243,6 +247,8 @@ def test_yaml_keys_written_twice_are_found() -> None:
         ("<<: 1", "'<<' takes a mapping or a list of mappings", 1, 5),
         ("a: 1e999", "", 1, 4),
         ("a: \x07", "not YAML: ", 1, 4),
+        (r'a: "\ud83d"', "half a surrogate pair is no text", 1, 4),
+        (r'"\ude00": 1', "half a surrogate pair is no text", 1, 1),
     ],
 )
 def test_yaml_that_is_no_definition_is_refused_by_name(text: str, reason: str, line: int, column: int) -> None:
@@ -257,3 +263,8 @@ def test_yaml_aliases_cannot_blow_up() -> None:
     assert "aliases make this more than" in refused("\n".join(lines), "YAML").message
     assert refused("a: &a [*a]", "YAML").code == "TOO_DEEPLY_NESTED"
     assert refused("a: &a {<<: *a}", "YAML").code == "TOO_DEEPLY_NESTED"
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_yaml_that_opens_ever_more_is_refused_at_once(opening: str) -> None:
+    assert refused(opening * 100_000, "YAML").code == "TOO_DEEPLY_NESTED"

@@ -1,6 +1,7 @@
 """How many cases a property gets: few and always the same ones in CI, many new ones in a long run.
 
-`ASL_FUZZ=long` multiplies the cases by `ASL_FUZZ_TIMES` (20), draws them anew each time and lifts the time limit of a test.
+`ASL_FUZZ=long` multiplies the cases by `ASL_FUZZ_TIMES` (20), draws them anew each time and gives each test an hour. A
+failure names the seed of its `Random`; `Machine(Random(seed)).definition` and so on give the case again.
 """
 
 from __future__ import annotations

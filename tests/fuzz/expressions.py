@@ -1,4 +1,4 @@
-"""Random expressions of both query languages: most are well formed, many find something in `documents`, some are garbage."""
+"""Random expressions of both query languages: most are well formed, many find something in a document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,20 @@ if TYPE_CHECKING:
 
 NAMES = ("a", "b", "n", "s", "flag", "items", "t", "list", "missing")
 VARIABLES = ("v", "w", "item", "naïve")
-_ROOTS = ("$", "$", "$", "$", "$$.Execution.Input", "$$", "$$.State", "$$.Map.Item.Value", "$v", "$w", "$nope", "$$.Task.Token")
+_ROOTS = (
+    "$",
+    "$",
+    "$",
+    "$",
+    "$$.Execution.Input",
+    "$$",
+    "$$.State",
+    "$$.Map.Item.Value",
+    "$v",
+    "$w",
+    "$nope",
+    "$$.Task.Token",
+)
 _GARBAGE = "$.[]()'\"*?@:,!=<>&|~/\\ 0a-_{}%\n;^#`é\U0001f600"
 
 
@@ -36,7 +49,10 @@ def damaged(draw: Random, source: str) -> str:
 
 def reference_path(draw: Random) -> str:
     """Names and indexes only."""
-    steps = [draw.choice(("." + name(draw), f"['{name(draw)}']", f"[{draw.randint(-2, 3)}]")) for _ in range(draw.choice((0, 1, 1, 2)))]
+    steps = [
+        draw.choice(("." + name(draw), f"['{name(draw)}']", f"[{draw.randint(-2, 3)}]"))
+        for _ in range(draw.choice((0, 1, 1, 2)))
+    ]
     return draw.choice(_ROOTS) + "".join(steps)
 
 
@@ -70,7 +86,8 @@ def _step(draw: Random, depth: int) -> str:
             function = draw.choice(("length", "min", "max", "avg", "sum", "stddev", "keys", "first", "last", "nope"))
             return f".{function}()"
         case 9:
-            return f".{draw.choice(('concat', 'append', 'index', 'length'))}({draw.choice(('$.a', '1', '$.n, 2', chr(34) + 'x' + chr(34), ''))})"
+            arguments = draw.choice(("$.a", "1", "$.n, 2", '"x"', ""))
+            return f".{draw.choice(('concat', 'append', 'index', 'length'))}({arguments})"
         case _:
             return f"[?({_filter(draw, depth)})]"
 
@@ -82,9 +99,42 @@ def _filter(draw: Random, depth: int) -> str:
     left = draw.choice(("@", "@." + name(draw), "$.n", "@.items[0]", "@.length()", "@.items[?(@.n > 1)]"))
     if draw.random() < 0.2:
         return left
-    operator = draw.choice(("==", "!=", "<", "<=", ">", ">=", "=~", "in", "nin", "subsetof", "anyof", "noneof", "size", "empty", "contains"))
+    operator = draw.choice(
+        (
+            "==",
+            "!=",
+            "<",
+            "<=",
+            ">",
+            ">=",
+            "=~",
+            "in",
+            "nin",
+            "subsetof",
+            "anyof",
+            "noneof",
+            "size",
+            "empty",
+            "contains",
+        )
+    )
     right = draw.choice(
-        ("1", "1.5", "'a'", "true", "null", "$.n", "@.a", "['a','b']", "[1,2]", "/a.*/", "/(a+)+$/i", "/[^x]{2,}|é/", "'{}'", "{'a':1}")
+        (
+            "1",
+            "1.5",
+            "'a'",
+            "true",
+            "null",
+            "$.n",
+            "@.a",
+            "['a','b']",
+            "[1,2]",
+            "/a.*/",
+            "/(a+)+$/i",
+            "/[^x]{2,}|é/",
+            "'{}'",
+            "{'a':1}",
+        )
     )
     return f"{left} {operator} {right}"
 
@@ -155,7 +205,9 @@ def rule(draw: Random, depth: int = 2) -> dict[str, Any]:
     operand: Any = reference_path(draw)
     if not operator.is_path:
         of_type = {
-            "string": STRINGS if operator.family != "Timestamp" else ("2024-01-01T00:00:00Z", "2023-11-14T22:13:20.5+01:00"),
+            "string": STRINGS
+            if operator.family != "Timestamp"
+            else ("2024-01-01T00:00:00Z", "2023-11-14T22:13:20.5+01:00"),
             "number": NUMBERS,
             "boolean": (True, False),
         }
@@ -169,13 +221,29 @@ def rule(draw: Random, depth: int = 2) -> dict[str, Any]:
 
 _JSONATA_FUNCTIONS = (
     "sum", "count", "max", "min", "average", "string", "number", "boolean", "not", "exists", "keys", "length", "trim",
-    "uppercase", "lowercase", "type", "parse", "reverse", "distinct", "sort", "spread", "merge", "floor", "round", "abs", "sqrt",
-    "base64encode", "base64decode", "encodeUrl", "decodeUrl", "toMillis", "fromMillis", "shuffle", "values", "eval", "assert", "error",
+    "uppercase", "lowercase", "type", "parse", "reverse", "distinct", "sort", "spread", "merge", "floor", "round",
+    "abs", "sqrt", "base64encode", "base64decode", "encodeUrl", "decodeUrl", "toMillis", "fromMillis", "shuffle",
+    "values", "eval", "assert", "error",
 )  # fmt: skip
-_JSONATA_TWO = ("append", "split", "join", "partition", "contains", "substring", "power", "formatNumber", "lookup", "hash", "pad", "zip")
+_JSONATA_TWO = (
+    "append",
+    "split",
+    "join",
+    "partition",
+    "contains",
+    "substring",
+    "power",
+    "formatNumber",
+    "lookup",
+    "hash",
+    "pad",
+    "zip",
+)
+_JSONATA_OPERATORS = ("+", "-", "*", "/", "%", "&", "=", "!=", "<", "<=", ">", ">=", "and", "or", "in")
 _JSONATA_THREE = ("range", "replace", "substring", "pad")
 ROOTS = (
-    "$states.input", "$states.input", "$states.input", "$states.context.Execution.Input", "$states.context", "$v", "$w", "$nope", "$states",
+    "$states.input", "$states.input", "$states.input", "$states.context.Execution.Input", "$states.context", "$v",
+    "$w", "$nope", "$states",
 )  # fmt: skip
 
 
@@ -189,7 +257,7 @@ def jsonata(draw: Random, depth: int = 3, *, roots: tuple[str, ...] = ROOTS) -> 
         return _jsonata_leaf(draw, roots)
     match draw.randint(0, 15):
         case 0 | 1:
-            return f"{inner()} {draw.choice(('+', '-', '*', '/', '%', '&', '=', '!=', '<', '<=', '>', '>=', 'and', 'or', 'in'))} {inner()}"
+            return f"{inner()} {draw.choice(_JSONATA_OPERATORS)} {inner()}"
         case 2:
             return f"({inner()})"
         case 3:
@@ -206,7 +274,8 @@ def jsonata(draw: Random, depth: int = 3, *, roots: tuple[str, ...] = ROOTS) -> 
             return f"{inner()} ? {inner()} : {inner()}"
         case 10:
             function = draw.choice(("map", "filter", "reduce", "single", "each", "sift"))
-            return f"${function}({inner()}, function($i, $j) {{ {draw.choice(('$i', '$i + $j', '$j', '$string($i)', '$i > 1'))} }})"
+            body = draw.choice(("$i", "$i + $j", "$j", "$string($i)", "$i > 1"))
+            return f"${function}({inner()}, function($i, $j) {{ {body} }})"
         case 11:
             return f"{inner()}.{name(draw)}"
         case 12:
@@ -216,7 +285,14 @@ def jsonata(draw: Random, depth: int = 3, *, roots: tuple[str, ...] = ROOTS) -> 
         case 14:
             return f"($x := {inner()}; $x)"
         case _:
-            return draw.choice((f"[{draw.randint(0, 5)}..{draw.randint(0, 9)}]", f"{inner()} ~> $string", f"-{inner()}", "$match('ab', /[a-z]/)"))
+            return draw.choice(
+                (
+                    f"[{draw.randint(0, 5)}..{draw.randint(0, 9)}]",
+                    f"{inner()} ~> $string",
+                    f"-{inner()}",
+                    "$match('ab', /[a-z]/)",
+                )
+            )
 
 
 def _jsonata_leaf(draw: Random, roots: tuple[str, ...]) -> str:
@@ -230,7 +306,19 @@ def _jsonata_leaf(draw: Random, roots: tuple[str, ...]) -> str:
         case _:
             if draw.random() < 0.05:
                 return draw.choice(("$", "$$", "a"))  # refused at the top level
-            return draw.choice(("true", "false", "null", "$now()", "$millis()", "$uuid()", "$random()", "$random(42)", "function($x){$x}"))
+            return draw.choice(
+                (
+                    "true",
+                    "false",
+                    "null",
+                    "$now()",
+                    "$millis()",
+                    "$uuid()",
+                    "$random()",
+                    "$random(42)",
+                    "function($x){$x}",
+                )
+            )
 
 
 def in_delimiters(draw: Random, source: str) -> str:

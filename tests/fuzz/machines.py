@@ -1,8 +1,8 @@
 """Random state machines: every state type and field in both query languages, most of them right, some of them wrong.
 
-`Machine(draw).definition` is a definition. How often a value is of the wrong type or a field out of place is drawn once per
-machine, because a machine with one fault never runs; and most machines are calm: their expressions hardly ever fail, so
-that executions live long enough to meet what happens late.
+`Machine(draw).definition` is a definition. How often a value is of the wrong type or a field out of place is drawn once
+per machine, because a machine with one fault never runs; and most machines are calm: their expressions hardly ever
+fail, so that executions live long enough to meet what happens late.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ RESOURCES = (
     "arn:aws:iam::123456789012:role/own",
 )
 ERRORS = (
-    "States.ALL", "States.TaskFailed", "States.Timeout", "States.HeartbeatTimeout", "States.Runtime", "States.DataLimitExceeded",
-    "States.QueryEvaluationError", "States.IntrinsicFailure", "States.ResultPathMatchFailure", "States.BranchFailed", "Custom", "",
+    "States.ALL", "States.TaskFailed", "States.Timeout", "States.HeartbeatTimeout", "States.Runtime",
+    "States.DataLimitExceeded", "States.QueryEvaluationError", "States.IntrinsicFailure",
+    "States.ResultPathMatchFailure", "States.BranchFailed", "Custom", "",
 )  # fmt: skip
 _NAMES = ("A", "B", "é", "a b", " ", "$", "States", "a.b", "'", "😀", "x" * 70, "{%", '"', "\\", "0")
 _BARE = "JSONPath"
 _CALM_DYNAMIC = (
     "$", "$", "$$.State.Name", "$$.Execution.Input", "States.UUID()", "States.Array($, 1)", "States.MathAdd(1, 2)",
-    "States.Format('{}', $)", "States.JsonToString($)", "States.StringToJson('[[1]]')", "$..n", "$[*]", "States.ArrayRange(1, 3, 1)",
+    "States.Format('{}', $)", "States.JsonToString($)", "States.StringToJson('[[1]]')", "$..n", "$[*]",
+    "States.ArrayRange(1, 3, 1)",
 )  # fmt: skip
 
 
@@ -82,7 +84,11 @@ class Machine:
     def _kinds(self, depth: int, count: int) -> list[str]:
         """Types in an order in which every state can be reached and the flow can end."""
         draw = self.draw
-        usual = ["Pass", "Pass", "Choice", "Wait"] + ["Task"] * 3 * self.tasks + (["Map", "Map", "Parallel"] if depth else [])
+        usual = (
+            ["Pass", "Pass", "Choice", "Wait"]
+            + ["Task"] * 3 * self.tasks
+            + (["Map", "Map", "Parallel"] if depth else [])
+        )
         kinds: list[str] = []
         while len(kinds) < count:
             # Only behind a Choice can what ends the flow stand in the middle.
@@ -117,7 +123,9 @@ class Machine:
         return self.draw.choice(usual) if self.calm or self.draw.random() < 0.5 else expressions.path(self.draw)
 
     def _reference(self, *usual: str) -> str:
-        return self.draw.choice(usual) if self.calm or self.draw.random() < 0.5 else expressions.reference_path(self.draw)
+        return (
+            self.draw.choice(usual) if self.calm or self.draw.random() < 0.5 else expressions.reference_path(self.draw)
+        )
 
     def _template(self, depth: int = 2) -> Any:
         if not self.calm:
@@ -129,13 +137,15 @@ class Machine:
         if not self.calm:
             return expressions.jsonata_value(self.draw, depth, roots=roots)
         root = self.draw.choice([root for root in roots if root.startswith("$states.")])
-        wrapped = ("{}", "[{}]", "$string({})", '{{"a": {}}}', "$merge([{{}}, {{\"items\": [1..3], \"n\": $count({})}}])")
+        wrapped = ("{}", "[{}]", "$string({})", '{{"a": {}}}', '$merge([{{}}, {{"items": [1..3], "n": $count({})}}])')
         whole = f"{{% {self.draw.choice(wrapped).format(root)} %}}"
         return self.draw.choice((whole, whole, {"items": [1, whole], "n": "{% 1 + 1 %}"}))
 
     def _seconds(self, *usual: str) -> str:
         depth = 0 if self.calm else 1
-        source = self.draw.choice(usual) if self.calm or self.draw.random() < 0.5 else expressions.jsonata(self.draw, depth)
+        source = (
+            self.draw.choice(usual) if self.calm or self.draw.random() < 0.5 else expressions.jsonata(self.draw, depth)
+        )
         return expressions.in_delimiters(self.draw, source)
 
     # ── fields ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,7 +160,9 @@ class Machine:
                 if draw.random() < 0.12:
                     state[field] = draw.choice((None, "$", "$", self._path("$", "$$.Execution.Input")))
         if language == _BARE and kind in ("Pass", "Task", "Parallel", "Map") and draw.random() < 0.4:
-            state["ResultPath"] = draw.choice((None, "$", "$.a", "$.r", *(() if self.calm else ("$.b.c", "$.items[0]", "$['x y']"))))
+            state["ResultPath"] = draw.choice(
+                (None, "$", "$.a", "$.r", *(() if self.calm else ("$.b.c", "$.items[0]", "$['x y']")))
+            )
         if language != _BARE and kind != "Fail" and draw.random() < 0.4:
             state["Output"] = self._jsonata(self._roots(kind))
         if kind not in ("Succeed", "Fail") and draw.random() < 0.25:
@@ -223,7 +235,10 @@ class Machine:
 
     def _catcher(self, language: str, names: list[str]) -> dict[str, Any]:
         draw = self.draw
-        found: dict[str, Any] = {"ErrorEquals": self._value(self._names_of_errors()), "Next": self._value(draw.choice(names))}
+        found: dict[str, Any] = {
+            "ErrorEquals": self._value(self._names_of_errors()),
+            "Next": self._value(draw.choice(names)),
+        }
         if draw.random() < 0.3:
             found["Assign"] = self._assign(language, expressions.JSONATA_ERROR_ROOTS)
         if language == _BARE and draw.random() < 0.4:
@@ -290,9 +305,15 @@ class Machine:
         field = draw.choice(("Seconds", "Timestamp", "SecondsPath", "TimestampPath"))
         if language != _BARE:
             field = field.removesuffix("Path")
-            state[field] = self._seconds("1", "0.0 + 2") if field == "Seconds" else self._seconds("$now()", "$states.input.t")
+            state[field] = (
+                self._seconds("1", "0.0 + 2") if field == "Seconds" else self._seconds("$now()", "$states.input.t")
+            )
         elif field.endswith("Path"):
-            state[field] = self._reference("$$.State.EnteredTime") if field == "TimestampPath" else self._reference("$$.Map.Item.Index", "$.n")
+            state[field] = (
+                self._reference("$$.State.EnteredTime")
+                if field == "TimestampPath"
+                else self._reference("$$.Map.Item.Index", "$.n")
+            )
         else:
             state[field] = draw.choice((0, 1, 99_999_999)) if field == "Seconds" else "2024-01-01T00:00:00Z"
 
@@ -320,7 +341,11 @@ class Machine:
         if language == _BARE and draw.random() < 0.2:
             state["ResultSelector"] = self._template()
         if state["Type"] == "Parallel" and draw.random() < 0.2:
-            field, value = ("Parameters", self._template(1)) if language == _BARE else ("Arguments", self._jsonata(expressions.ROOTS, 1))
+            field, value = (
+                ("Parameters", self._template(1))
+                if language == _BARE
+                else ("Arguments", self._jsonata(expressions.ROOTS, 1))
+            )
             state[field] = value
 
     def _map(self, state: dict[str, Any], language: str, depth: int, names: list[str], place: int) -> None:
@@ -328,7 +353,9 @@ class Machine:
         processor = self._flow(depth - 1, 3)
         if draw.random() < 0.1:
             mode = draw.choice(("INLINE", "DISTRIBUTED"))
-            processor["ProcessorConfig"] = {"Mode": mode} | ({"ExecutionType": "STANDARD"} if mode == "DISTRIBUTED" else {})
+            processor["ProcessorConfig"] = {"Mode": mode} | (
+                {"ExecutionType": "STANDARD"} if mode == "DISTRIBUTED" else {}
+            )
         state[draw.choice(("ItemProcessor", "ItemProcessor", "Iterator"))] = processor
         if language == _BARE:
             state["ItemsPath"] = self._reference("$.items", "$.items", "$$.Execution.Input.items")
@@ -336,7 +363,12 @@ class Machine:
                 state["MaxConcurrencyPath"] = draw.choice(("$.n", "$v"))
         else:
             state["Items"] = draw.choice(
-                ("{% $states.input.items %}", "{% [1..3] %}", [1, "{% $string($states.input) %}"], self._jsonata(expressions.ROOTS, 1))
+                (
+                    "{% $states.input.items %}",
+                    "{% [1..3] %}",
+                    [1, "{% $string($states.input) %}"],
+                    self._jsonata(expressions.ROOTS, 1),
+                )
             )
         if draw.random() < 0.5 and "MaxConcurrencyPath" not in state:
             state["MaxConcurrency"] = self._value(draw.choice((0, 1, 2, 10**30)))
@@ -345,7 +377,9 @@ class Machine:
             if language == _BARE and isinstance(selector, dict) and draw.random() < 0.5:
                 selector |= {"n.$": "$$.Map.Item.Index", "b.$": "$$.Map.Item.Value"}
                 selector.pop("n", None), selector.pop("b", None)
-            state[draw.choice(("ItemSelector", "ItemSelector", "Parameters" if language == _BARE else "ItemSelector"))] = selector
+            state[
+                draw.choice(("ItemSelector", "ItemSelector", "Parameters" if language == _BARE else "ItemSelector"))
+            ] = selector
         if draw.random() < 0.05:
             state[draw.choice(("ToleratedFailureCount", "ToleratedFailurePercentage"))] = self._value(5)
         self._work(state, language)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -12,12 +12,14 @@ from hypothesis import given
 
 from engine.asl.parser import parse
 from engine.interpreter import context, workspace
-from engine.interpreter.snapshot import Execution
 from engine.jsonvalue import encode, equal
 from tests.driver import Drive, done, execution_of
 from tests.fuzz.budget import RANDOMS, cases
 from tests.fuzz.documents import record
 from tests.fuzz.machines import Machine, changed
+
+if TYPE_CHECKING:
+    from engine.interpreter.snapshot import Execution
 
 
 def outcome(drive: Drive) -> tuple[Any, ...]:
@@ -86,7 +88,9 @@ def test_pauses_do_not_show_in_the_history(draw: Random) -> None:
 def test_a_definition_in_yaml_is_the_definition(draw: Random) -> None:
     definition = changed(draw) if draw.random() < 0.5 else Machine(draw).definition
     try:
-        text = yaml.safe_dump(definition, allow_unicode=draw.random() < 0.5, sort_keys=False, default_style=draw.choice((None, '"')))
+        text = yaml.safe_dump(
+            definition, allow_unicode=draw.random() < 0.5, sort_keys=False, default_style=draw.choice((None, '"'))
+        )
     except (yaml.YAMLError, ValueError):
         return
     by_yaml, by_json = parse(text, syntax="YAML"), parse(definition)

@@ -1,18 +1,16 @@
-"""Expressions of every kind against documents of every kind: documented errors only, values that are JSON, no side effects."""
+"""Expressions of every kind against documents of every kind: documented errors, JSON values, no side effects."""
 
 from __future__ import annotations
 
 import copy
 import json
-from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 
 from engine.errors import StatesError
 from engine.jsonvalue import encode, equal
 from engine.query.comparisons import OPERATORS, Predicate, all_of, any_of, compile_comparison, negation
-from engine.query.evaluation import Expression
 from engine.query.intrinsics import InvalidIntrinsic, compile_intrinsic
 from engine.query.jsonata import Bundle
 from engine.query.jsonata import compile_template as compile_jsonata
@@ -23,8 +21,19 @@ from tests.fuzz import expressions
 from tests.fuzz.budget import RANDOMS, cases, no_hang
 from tests.fuzz.documents import document, nested, record
 
+if TYPE_CHECKING:
+    from random import Random
+
+    from engine.query.evaluation import Expression
+
 ERRORS = frozenset(
-    ("States.Runtime", "States.IntrinsicFailure", "States.QueryEvaluationError", "States.ResultPathMatchFailure", "States.DataLimitExceeded")
+    (
+        "States.Runtime",
+        "States.IntrinsicFailure",
+        "States.QueryEvaluationError",
+        "States.ResultPathMatchFailure",
+        "States.DataLimitExceeded",
+    )
 )
 
 
@@ -53,29 +62,47 @@ def broken(draw: Random) -> str:
 
 def given_to(draw: Random) -> Any:
     chance = draw.random()
-    return record(draw) if chance < 0.8 else document(draw) if chance < 0.95 else nested(draw.choice((100, 300, 550)), draw)
+    return (
+        record(draw)
+        if chance < 0.8
+        else document(draw)
+        if chance < 0.95
+        else nested(draw.choice((100, 300, 550)), draw)
+    )
 
 
 def evaluated(expression: Expression, data: Any, scope: FuzzScope) -> Any:
     """The value, or the error; what was given is as it was, and the value within its bound."""
     before, variables = encode(data), encode(scope.variables)
+    value: Any
     try:
         with no_hang(lambda: (expression.source, data)):
             value = expression.evaluate(data, scope)
-    except PathError as error:
-        assert error.reason
+    except (PathError, StatesError) as error:
         value = error
-    except StatesError as error:
-        assert error.error in ERRORS, error
-        assert error.located
-        value = error
-    else:
-        size = len(encode(value))
-        assert size <= expression.growth.fixed + expression.growth.of_input * len(before), (expression.source, data)
-        json.loads(encode(value), parse_constant=_no_constant)
+    match value:
+        case PathError():
+            assert value.reason
+        case StatesError():
+            assert value.error in ERRORS, value
+            assert value.located
+        case _:
+            size = len(encode(value))
+            assert size <= expression.growth.fixed + expression.growth.of_input * len(before), (expression.source, data)
+            json.loads(encode(value), parse_constant=_no_constant)
     assert encode(data) == before
     assert encode(scope.variables) == variables
     return value
+
+
+def _check_offset(error: InvalidPath | InvalidIntrinsic, source: str) -> None:
+    assert error.reason
+    assert 0 <= error.offset <= len(source)
+
+
+def _check_named(error: StatesError, *names: str) -> None:
+    assert error.error in names, error
+    assert error.located or error.error == "States.DataLimitExceeded"
 
 
 def _no_constant(name: str) -> None:
@@ -89,7 +116,7 @@ def test_json_paths(draw: Random) -> None:
     try:
         path = compile_path(source)
     except InvalidPath as error:
-        assert 0 <= error.offset <= len(source)
+        _check_offset(error, source)
         return
     value = evaluated(path, given_to(draw), FuzzScope(draw))
     if not path.definite and not isinstance(value, PathError):
@@ -109,7 +136,7 @@ def test_result_paths(draw: Random) -> None:
     try:
         written = path.write(data, result)
     except StatesError as error:
-        assert (error.error, error.located) == ("States.ResultPathMatchFailure", True)
+        _check_named(error, "States.ResultPathMatchFailure")
     else:
         assert len(encode(written)) <= len(before) + len(encode(result)) + path.added_bytes
         assert equal(compile_path(source).evaluate(written, FuzzScope(draw)), result)
@@ -123,7 +150,7 @@ def test_intrinsic_functions(draw: Random) -> None:
     try:
         call = compile_intrinsic(source)
     except InvalidIntrinsic as error:
-        assert 0 <= error.offset <= len(source)
+        _check_offset(error, source)
         return
     assert not isinstance(evaluated(call, given_to(draw), FuzzScope(draw)), PathError)
 
@@ -158,7 +185,7 @@ def test_rules_of_a_choice(draw: Random) -> None:
         with no_hang(lambda: data):
             assert predicate(data, FuzzScope(draw)) in (True, False)
     except StatesError as error:
-        assert (error.error, error.located) == ("States.Runtime", True)
+        _check_named(error, "States.Runtime")
     assert encode(data) == before
 
 
@@ -201,8 +228,7 @@ def test_jsonata(draw: Random) -> None:
         with no_hang(lambda: (value, states)):
             found = bundle.evaluate(scope, states)
     except StatesError as error:
-        assert error.error in ("States.QueryEvaluationError", "States.DataLimitExceeded")
-        assert error.error == "States.DataLimitExceeded" or error.location
+        _check_named(error, "States.QueryEvaluationError", "States.DataLimitExceeded")
     else:
         json.loads(encode(found[0]), parse_constant=_no_constant)
         size = sum(len(encode(member)) for member in states.values())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 
@@ -12,6 +11,9 @@ from engine.interpreter.plan import compile_plan
 from tests.fuzz.budget import RANDOMS, cases, no_hang
 from tests.fuzz.machines import Machine, changed
 from tests.fuzz.world import World, check, execution
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 def parse_and_run(definition: dict[str, Any], draw: Random) -> World | None:

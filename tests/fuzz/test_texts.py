@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from random import Random
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,9 @@ from engine.asl.json_text import DEPTH_MAX
 from engine.asl.parser import Parsed, parse
 from tests.fuzz.budget import RANDOMS, cases, no_hang
 from tests.fuzz.machines import Machine, changed
+
+if TYPE_CHECKING:
+    from random import Random
 
 Syntax = Literal["JSON", "YAML"]
 
@@ -59,7 +61,9 @@ def test_a_definition_with_damaged_text(draw: Random) -> None:
     for _ in range(draw.randint(0, 3)):
         start = draw.randint(0, len(text))
         end = min(len(text), start + draw.choice((0, 1, 5, 100)))
-        middle = draw.choice(("", text[start:end] * 2, "".join(draw.choice(_SIGNS) for _ in range(3)), "1" * 5_000, "\\ud800"))
+        middle = draw.choice(
+            ("", text[start:end] * 2, "".join(draw.choice(_SIGNS) for _ in range(3)), "1" * 5_000, "\\ud800")
+        )
         text = text[:start] + middle + text[end:]
     read(text[: draw.choice((len(text), draw.randint(0, len(text))))])
 
@@ -89,20 +93,58 @@ def test_text_that_is_nested_deeply(opening: str, levels: int) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["1" * 4_299, "1" * 4_301, "-" + "9" * 400, "1e308", "1e309", "-1e400", "1e-400", "0.1" + "0" * 400, "1e99999", "true", '"\\ud83d"', "NaN"],
+    [
+        "1" * 4_299,
+        "1" * 4_301,
+        "-" + "9" * 400,
+        "1e308",
+        "1e309",
+        "-1e400",
+        "1e-400",
+        "0.1" + "0" * 400,
+        "1e99999",
+        "true",
+        '"\\ud83d"',
+        "NaN",
+    ],
 )
 @pytest.mark.parametrize(
-    "field", ["TimeoutSeconds", "BackoffRate", "MaxConcurrency", "Seconds", "NumericEquals", "ToleratedFailurePercentage", "Result"]
+    "field",
+    [
+        "TimeoutSeconds",
+        "BackoffRate",
+        "MaxConcurrency",
+        "Seconds",
+        "NumericEquals",
+        "ToleratedFailurePercentage",
+        "Result",
+    ],
 )
 def test_numbers_that_are_hard_to_hold(field: str, value: str) -> None:
     states = {
-        "A": {"Type": "Task", "Resource": "arn:aws:states:::sns:publish", "Retry": [{"ErrorEquals": ["E"]}], "Next": "M"},
-        "M": {"Type": "Map", "ItemProcessor": {"StartAt": "I", "States": {"I": {"Type": "Wait", "End": True}}}, "Next": "C"},
+        "A": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sns:publish",
+            "Retry": [{"ErrorEquals": ["E"]}],
+            "Next": "M",
+        },
+        "M": {
+            "Type": "Map",
+            "ItemProcessor": {"StartAt": "I", "States": {"I": {"Type": "Wait", "End": True}}},
+            "Next": "C",
+        },
         "C": {"Type": "Choice", "Choices": [{"Variable": "$.n", "Next": "P"}], "Default": "P"},
         "P": {"Type": "Pass", "End": True},
     }
     texts = [json.dumps({"StartAt": "A", "States": states})]
-    for start in ('"Type": "Task"', '"ErrorEquals": ["E"]', '"Type": "Map"', '"Type": "Wait"', '"Variable": "$.n"', '"Type": "Pass"'):
+    for start in (
+        '"Type": "Task"',
+        '"ErrorEquals": ["E"]',
+        '"Type": "Map"',
+        '"Type": "Wait"',
+        '"Variable": "$.n"',
+        '"Type": "Pass"',
+    ):
         texts += [texts[0].replace(start, f'{start}, "{field}": {value}')]
     for text in texts:
         read(text)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import engine
@@ -35,6 +36,10 @@ def fail(event):
     raise ValueError("no")
 
 
+def fail_with_request_id(event, context: HandlerContext):
+    raise ValueError(context.aws_request_id)
+
+
 def fail_exactly(event):
     raise engine.TaskFailed("Out.Of.Stock", "none left")
 
@@ -57,6 +62,13 @@ def finish_own_token(event, context: HandlerContext):
         context.send_task_success(1, task_token="nonsense")
     except engine.InvalidToken as error:
         context.send_task_success(str(error))
+
+
+def finish_with_what_is_not_json(event, context: HandlerContext):
+    try:
+        context.send_task_success({1, 2})  # type: ignore[arg-type]
+    except engine.InvalidOutput as error:
+        context.send_task_success([str(error), Decimal("1.5")])  # type: ignore[list-item]
 
 
 def beat_until_told(event, context: HandlerContext):

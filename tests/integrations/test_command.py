@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import anyio
 import pytest
 
 import engine
+from engine.integrations import command
 from tests.definitions import invoke, machine, retry, task
 
 if TYPE_CHECKING:
@@ -132,3 +134,63 @@ def is_running(pid: int) -> bool:
 async def test_a_command_that_cannot_be_is_refused_before_anything_starts(spec):
     with pytest.raises(engine.InvalidHandler, match="handler for 'work'"):
         engine.Handlers({"work": spec})
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 901])
+async def test_lambdas_longest_time_limit_is_the_longest(seconds):
+    with pytest.raises(engine.InvalidHandler, match="at most 900"):
+        engine.Handlers().add("work", "cmd:cat", timeout_seconds=seconds)
+
+
+async def test_a_command_that_cannot_be_started_fails_its_task(tmp_path: Path):
+    script = tmp_path / "no-interpreter"
+    script.write_text("echo 1")
+    script.chmod(0o755)
+    with pytest.raises(engine.ExecutionFailed) as caught:
+        await engine.run(machine(task()), handlers={"work": f"cmd:{script}"})
+    assert caught.value.error == "Command.NotStarted"
+    assert "Exec format error" in (caught.value.cause or "")
+
+
+async def test_a_signal_without_a_name_is_told_by_its_number():
+    assert (await error_of("kill -40 $$")).error == "Command.Signal.40"
+
+
+async def test_what_a_command_leaves_in_the_background_does_not_hold_it_up():
+    with anyio.fail_after(20):
+        assert await engine.run(machine(task()), handlers=sh("sleep 1000 & echo 1")) == 1
+
+
+async def test_a_command_that_never_stops_writing_is_killed(monkeypatch):
+    monkeypatch.setattr(command, "STDOUT_BYTES_MAX", 1_000_000)
+    script = "trap '' PIPE; yes & wait"
+    with anyio.fail_after(20):
+        failed = await error_of(script)
+    assert (failed.error, failed.cause) == (
+        "Command.OutputTooLarge",
+        f"{sh(script)['work']} wrote more than 1000000 bytes on stdout",
+    )
+
+
+async def test_no_more_commands_run_at_once_than_are_allowed(tmp_path: Path):
+    script = tmp_path / "alone"
+    script.write_text(f"#!/bin/sh\nmkdir {tmp_path}/lock && rmdir {tmp_path}/lock\n")
+    script.chmod(0o755)
+    async with engine.Engine({"work": f"cmd:{script}"}, commands_max=1) as one:
+        executions = [await one.start_execution(machine(task())) for _ in range(5)]
+        assert [await execution.result() for execution in executions] == [None] * 5
+
+
+async def test_the_log_that_lambda_invoke_asks_for_holds_what_the_command_wrote_on_stderr():
+    asking = invoke()
+    asking["Parameters"]["LogType"] = "Tail"
+    output: Any = await engine.run(machine(asking), handlers=sh("echo said >&2; echo 1"))
+    start, said, end = base64.b64decode(output["LogResult"]).decode().splitlines()
+    request_id = output["SdkResponseMetadata"]["RequestId"]
+    assert (start, said, end) == (
+        f"START RequestId: {request_id} Version: $LATEST",
+        "said",
+        f"END RequestId: {request_id}",
+    )
+    assert output["SdkHttpMetadata"]["HttpHeaders"]["X-Amz-Log-Result"] == output["LogResult"]
+    assert output["SdkHttpMetadata"]["AllHttpHeaders"]["X-Amz-Log-Result"] == [output["LogResult"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import functools
 import json
 import threading
@@ -143,6 +145,28 @@ async def test_idempotency_keys_differ_by_attempt_and_by_execution():
     assert len(set(keys)) == len(keys) == 4
 
 
+async def test_the_context_has_all_that_lambdas_has(capsys):
+    def work(event, context):
+        context.log("said\n")
+        given = context.client_context
+        return [given and given.custom, context.identity.cognito_identity_id, context.tenant_id]
+
+    asking = invoke(OutputPath="$.Payload")
+    assert await engine.run(machine(asking), handlers={"work": work}) == [None, None, None]
+    asking["Parameters"]["ClientContext"] = base64.b64encode(b'{"custom": {"a": 1}}').decode()
+    assert await engine.run(machine(asking), handlers={"work": work}) == [{"a": 1}, None, None]
+    assert capsys.readouterr().out == "said\n" * 2
+
+
+@pytest.mark.parametrize("given", ["%", "e30", 5, base64.b64encode(b"[]").decode()])
+async def test_a_client_context_that_is_none_fails_who_reads_it(given):
+    asking = invoke()
+    asking["Parameters"]["ClientContext"] = given
+    failed = await error_of(lambda event, context: context.client_context, machine(asking))
+    assert failed.error == "ValueError"
+    assert "ClientContext: expected the JSON text of an object, in base64" in (failed.cause or "")
+
+
 # ── results ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -165,6 +189,11 @@ async def test_a_result_may_be_changed_by_its_handler_afterwards():
         assert output == await execution.result() == [1]
 
 
+class Unruly(dict[str, int]):
+    def items(self) -> Any:
+        raise KeyError("unruly")
+
+
 circular: list[Any] = []
 circular.append(circular)
 
@@ -179,6 +208,8 @@ circular.append(circular)
         (circular, "Circular reference detected"),
         ("\ud800", "surrogates not allowed"),
         ({(1, 2): 3}, "keys must be str, int, float, bool or None"),
+        (Decimal("sNaN"), "InvalidOperation"),
+        (Unruly(a=1), "unruly"),
     ],
 )
 async def test_a_result_that_is_not_json_fails_as_in_lambda(result, message):
@@ -206,6 +237,24 @@ async def test_lambda_invoke_without_a_payload_gives_an_empty_object(parameters)
     definition = machine(invoke(ResultSelector={"got.$": "$.Payload"}))
     definition["States"]["A"]["Parameters"] = {"FunctionName": "work", **parameters}
     assert await engine.run(definition, handlers={"work": lambda event: event}) == {"got": {}}
+
+
+@pytest.mark.parametrize(("asked", "is_told"), [("Tail", True), ("None", False), (None, False)])
+async def test_lambda_invoke_gives_the_log_that_it_is_asked_for(asked, is_told):
+    asking = invoke()
+    asking["Parameters"]["LogType"] = asked
+    output: Any = await engine.run(machine(asking), handlers={"work": lambda event: 1})
+    assert ("LogResult" in output) is is_told
+    assert ("X-Amz-Log-Result" in output["SdkHttpMetadata"]["HttpHeaders"]) is is_told
+    assert not is_told or base64.b64decode(output["LogResult"]).startswith(b"START RequestId: ")
+
+
+@pytest.mark.parametrize(("member", "value"), [("LogType", "Full"), ("LogType", 5), ("InvocationType", "Event")])
+async def test_what_no_handler_can_play_is_refused_by_name(member, value):
+    asking = invoke(Catch=catch("B"))
+    asking["Parameters"][member] = value
+    with pytest.raises(engine.UnsupportedTask, match=f"state 'A': {member} .* is not supported by a local handler"):
+        await engine.run(machine(asking, ECHO), handlers={"work": lambda event: event})
 
 
 async def test_another_service_gets_its_parameters_and_gives_its_result():
@@ -257,6 +306,39 @@ async def test_an_exception_that_names_its_error_is_taken_at_its_word():
 
     failed = await error_of(work)
     assert (failed.error, failed.cause) == ("Out.Of.Stock", "none left")
+
+
+async def test_an_error_and_a_cause_that_are_no_text_are_made_text():
+    def work(event):
+        raise engine.TaskFailed(404, "\ud800")  # type: ignore[arg-type]
+
+    failed = await error_of(work)
+    assert (failed.error, failed.cause) == ("404", "?")
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class Outcome(BaseException):
+    """As pytest's own."""
+
+
+@pytest.mark.parametrize("kind", [Speechless, Outcome, asyncio.CancelledError])
+@pytest.mark.parametrize("way", ["async", "thread", "coroutine"])
+async def test_whatever_a_handler_raises_fails_its_task_alone(kind, way):
+    async def asynchronous(event):
+        raise kind
+
+    def synchronous(event):
+        raise kind
+
+    handlers = {"async": asynchronous, "thread": synchronous, "coroutine": lambda event: asynchronous(event)}
+    with anyio.fail_after(20):
+        failed = await error_of(handlers[way])
+    assert failed.error == kind.__name__
+    assert json.loads(failed.cause or "")["errorType"] == kind.__name__
 
 
 async def test_an_exception_is_caught_by_its_class_name():
@@ -334,6 +416,38 @@ async def test_a_hanging_handler_meets_its_own_time_limit_as_in_lambda():
         assert list(cause) == ["errorType", "errorMessage"]
         assert cause["errorMessage"].endswith(" Error: Task timed out after 0.05 seconds")
     assert hanging.cancelled == ["async"]
+
+
+@pytest.mark.parametrize("ending", [None, ValueError])
+async def test_a_handler_that_ignores_its_cancellation_was_too_late_all_the_same(ending):
+    async def work(event):
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            if ending is not None:
+                raise ending from None
+        return "late"
+
+    handlers = engine.Handlers()
+    handlers.add("work", work, timeout_seconds=0.01)
+    assert (await error_of(handlers)).error == "Sandbox.Timedout"
+
+
+async def test_waiting_for_a_thread_is_no_part_of_an_invocation():
+    def work(event, context):
+        left.append(context.get_remaining_time_in_millis())
+        release.wait(0.3)
+
+    left: list[int] = []
+    release = threading.Event()
+    handlers = engine.Handlers()
+    handlers.add("work", work, timeout_seconds=0.5)
+    async with engine.Engine(handlers, threads_max=1) as one:
+        executions = [await one.start_execution(machine(task())) for _ in range(3)]
+        for execution in executions:
+            await execution.result()
+        assert one.abandoned == 0
+    assert min(left) > 300
 
 
 async def test_a_hanging_handler_meets_the_states_time_limit_even_on_the_virtual_clock():
@@ -448,6 +562,18 @@ async def test_errors_of_a_function_in_a_process_are_as_elsewhere():
     assert json.loads(failed.cause or "")["stackTrace"][0].startswith(f'  File "{handler_functions.__file__}"')
     exact = await error_of(in_process(handler_functions.fail_exactly))
     assert (exact.error, exact.cause) == ("Out.Of.Stock", "none left")
+
+
+async def test_a_function_in_a_process_is_told_the_request_id_of_its_error():
+    failed = await error_of(in_process(handler_functions.fail_with_request_id))
+    cause = json.loads(failed.cause or "")
+    assert cause["errorMessage"] == cause["requestId"]
+
+
+async def test_a_token_takes_the_same_outputs_from_a_process_as_from_a_thread():
+    definition = machine(invoke(suffix=".waitForTaskToken"))
+    output = await engine.run(definition, handlers=in_process(handler_functions.finish_with_what_is_not_json))
+    assert output == ["Invalid Output: 'Object of type set is not JSON serializable'", 1.5]
 
 
 async def test_a_function_in_a_process_may_end_its_task_token():

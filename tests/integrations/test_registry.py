@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import types
 from typing import Any
 
 import pytest
 
 from engine.asl.resource import parse_resource
-from engine.integrations.registry import Handlers, InvalidHandler
+from engine.integrations.mock import fail
+from engine.integrations.registry import Handlers, InvalidHandler, MissingHandler
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:charge"
 INVOKE = "arn:aws:states:::lambda:invoke"
@@ -136,3 +138,41 @@ def test_a_copy_of_the_rules_does_not_follow_the_original():
     original.add("Pay", "mock:1")
     assert found(copy) == 'mock:"Pay"'
     assert found(original) == "mock:1"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    ["mock:1", [("Pay", "mock:1")], len, lambda event: 1, Namespace],
+    ids=["text", "pairs", "builtin", "lambda", "class"],
+)
+def test_rules_that_are_neither_a_mapping_nor_hold_functions_are_refused(rules):
+    with pytest.raises(InvalidHandler, match="handlers: expected a mapping"):
+        Handlers(rules)
+
+
+@pytest.mark.parametrize(
+    ("spec", "option"),
+    [
+        ("cmd:cat", {"process": True}),
+        ("mock:1", {"process": True}),
+        ("mock:1", {"timeout_seconds": 5}),
+        ("fail:Broken", {"timeout_seconds": 5}),
+        (fail("fail:Broken"), {"timeout_seconds": 5}),
+        (fail("fail:Broken"), {"process": True}),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(spec, option):
+    with pytest.raises(InvalidHandler, match=next(iter(option))):
+        Handlers().add("Pay", spec, **option)
+
+
+@pytest.mark.parametrize("function", ["arn:aws:lambda:", "arn:", "", "a:b:c"])
+def test_a_function_name_from_data_may_be_anything(function):
+    assert found(rules("charge"), resource=INVOKE, function=function) is None
+    assert found(rules("charge", "*"), resource=INVOKE, function=function) == 'mock:"*"'
+
+
+def test_a_missing_handler_can_be_pickled():
+    missing = MissingHandler([("Pay", FUNCTION)])
+    copy = pickle.loads(pickle.dumps(missing))
+    assert (str(copy), copy.tasks) == (str(missing), missing.tasks)

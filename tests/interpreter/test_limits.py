@@ -57,6 +57,21 @@ def test_a_small_payload_limit_of_ones_own_is_kept_exactly() -> None:
         assert drive.status == status
 
 
+def test_an_execution_ends_with_the_last_year_that_can_be_written() -> None:
+    never = {"Variable": "$$.State.EnteredTime", "StringEquals": "", "Next": "E"}
+    states = {
+        "W": {"Type": "Wait", "Seconds": 99_999_999, "Next": "C"},
+        "C": {"Type": "Choice", "Choices": [never], "Default": "W"},
+        "E": {"Type": "Succeed"},
+    }
+    drive = Drive({"StartAt": "W", "States": states})
+    drive.run()
+    assert drive.status == "TIMED_OUT"
+    last = drive.events()[-1]
+    assert last["type"] == "ExecutionTimedOut"
+    assert last["timestamp"].isoformat() == "9999-12-31T23:59:59.999000+00:00"
+
+
 def test_without_a_payload_limit_documents_may_be_large() -> None:
     drive = Drive(PASS, execution=execution_of(padded(1_000_000), payload_bytes_max=0))
     drive.run()
@@ -184,3 +199,60 @@ def test_a_jsonata_value_that_repeats_its_input_is_measured(field: str) -> None:
         drive = Drive({"QueryLanguage": "JSONata", "StartAt": "P", "States": {"P": state}}, padded(size))
         drive.run()
         assert drive.status == status
+
+
+@pytest.mark.parametrize("inner", [{"a.$": "$"}, [{"b.$": "$"}], {"a.$": "States.Array($)"}, {"a.$": "$[*]"}])
+def test_a_document_that_grows_ever_deeper_fails_its_state(inner: Any) -> None:
+    states = {
+        "P": {"Type": "Pass", "Parameters": inner, "Next": "C"},
+        "C": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$$.State.Name", "IsNull": True, "Next": "E"}],
+            "Default": "P",
+        },
+        "E": {"Type": "Succeed"},
+    }
+    drive = Drive({"StartAt": "P", "States": states})
+    drive.run()
+    assert drive.ending is not None
+    assert drive.ending.error == "States.Runtime"
+    assert drive.ending.cause is not None
+    assert drive.ending.cause.endswith(
+        "The data is nested too deeply: more than 300 arrays and objects inside one another."
+    )
+
+
+def test_a_variable_that_grows_ever_deeper_fails_its_state() -> None:
+    states = {
+        "A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "P"},
+        "P": {"Type": "Pass", "Assign": {"v": {"v.$": "$v"}}, "Next": "C"},
+        "C": {"Type": "Choice", "Choices": [{"Variable": "$v", "IsNull": True, "Next": "E"}], "Default": "P"},
+        "E": {"Type": "Succeed"},
+    }
+    drive = Drive({"StartAt": "A", "States": states})
+    drive.run()
+    assert drive.ending is not None
+    assert drive.ending.error == "States.Runtime"
+
+
+@pytest.mark.parametrize("fields", [{}, {"ResultPath": None}, {"ResultSelector": {"first.$": "$[0].n"}}])
+@pytest.mark.parametrize("kind", ["Map", "Parallel"])
+def test_what_branches_give_together_has_to_fit_the_limit_whatever_goes_on(kind: str, fields: dict[str, Any]) -> None:
+    def inner(name: str) -> dict[str, Any]:
+        return {"StartAt": name, "States": {name: {"Type": "Pass", "End": True}}}
+
+    work = {"Branches": [inner("A"), inner("B")]} if kind == "Parallel" else {"ItemProcessor": inner("A")}
+    document = {"n": 1, "p": "x" * 500}
+    for limit, status in ((10_000, "SUCCEEDED"), (1_000, "FAILED")):
+        # The items are measured too, so each iteration makes its document of nothing.
+        if kind == "Map":
+            work["ItemProcessor"]["States"]["A"]["Result"] = document
+        given: Any = [1, 2] if kind == "Map" else document
+        drive = Drive(
+            {"StartAt": "S", "States": {"S": {"Type": kind, **work, **fields, "End": True}}},
+            execution=execution_of(given, payload_bytes_max=limit),
+        )
+        drive.run()
+        assert drive.status == status
+        assert drive.ending is not None
+        assert drive.ending.error == (None if status == "SUCCEEDED" else "States.DataLimitExceeded")

@@ -148,6 +148,7 @@ def test_where_a_task_failed_is_told(phase: Any, kind: str) -> None:
         ("soon", 'The TimeoutSecondsPath field refers to value "soon" which is not a valid integer: $.t'),
         (True, 'The TimeoutSecondsPath field refers to value "true" which is not a valid integer: $.t'),
         (0, "The TimeoutSecondsPath field refers to a value that is not positive: $.t == 0"),
+        (10**8, "The TimeoutSecondsPath field refers to a value that is larger than 99999999: $.t == 100000000"),
     ],
 )
 def test_a_time_limit_that_is_none_fails_the_execution(value: Any, tail: str) -> None:
@@ -156,6 +157,31 @@ def test_a_time_limit_that_is_none_fails_the_execution(value: Any, tail: str) ->
     assert drive.ending is not None
     assert drive.ending.error == "States.Runtime"
     assert drive.ending.cause == f"An error occurred while executing the state 'T' (entered at the event id #2). {tail}"
+
+
+def test_a_time_limit_of_jsonata_has_the_same_bounds() -> None:
+    fields = {"QueryLanguage": "JSONata", "HeartbeatSeconds": "{% $states.input.t %}"}
+    drive = Drive(machine(LAMBDA, **fields), {"t": 10**30})
+    drive.run()
+    assert drive.ending is not None
+    assert drive.ending.error == "States.QueryEvaluationError"
+    assert details(drive, "EvaluationFailed")["location"] == "HeartbeatSeconds"
+
+
+def test_a_role_of_jsonata_that_is_no_string_is_named() -> None:
+    role = {"RoleArn": "{% $states.input.role %}"}
+    drive = Drive(machine(LAMBDA, QueryLanguage="JSONata", Credentials=role), {"role": 5})
+    drive.run()
+    assert details(drive, "EvaluationFailed")["location"] == "Credentials/RoleArn"
+    assert "Expected 'string', but was 'number' for value: 5" in details(drive, "EvaluationFailed")["cause"]
+
+
+def test_an_arn_of_none_of_awss_kinds_has_the_history_of_a_service() -> None:
+    drive = Drive(machine("arn:own:robots:::arm/lift"), answer=lambda command: done(command, 1))
+    drive.run()
+    assert drive.status == "SUCCEEDED"
+    assert details(drive, "TaskSucceeded")["resourceType"] == "robots"
+    assert details(drive, "TaskSucceeded")["resource"] == "arm/lift"
 
 
 def test_an_express_execution_ends_after_five_minutes() -> None:

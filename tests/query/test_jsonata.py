@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import PayloadTooLarge, StatesError
 from engine.jsonvalue import encode
 from engine.query.evaluation import UNKNOWN
-from engine.query.jsonata import Bundle, compile_template, evaluate_once, is_expression, unexpected_type
+from engine.query.jsonata import Bundle, compile_template, is_expression, unexpected_type
 from tests.query.fixed_scope import FixedScope
 
 if TYPE_CHECKING:
@@ -446,30 +446,6 @@ def test_growth_bounds_what_plain_paths_can_give() -> None:
     assert sum(len(encode(value)) for value in values) <= bundle.growth.fixed + bundle.growth.of_input * size
     for source in ("{% $x %}", "{% 1 + 1 %}", "{% $states.context %}"):
         assert Bundle([template(source)]).growth == UNKNOWN
-
-
-# One expression to try out
-
-
-def test_one_expression_can_be_evaluated_with_and_without_delimiters() -> None:
-    scope = FixedScope(variables={"x": 2})
-    for source in ("$states.input + $x", "{% $states.input + $x %}", " {%$states.input + $x%} "):
-        assert evaluate_once(source, {"input": 1}, scope) == 3
-    assert evaluate_once("$states.result", {"result": 1}, scope) == 1
-
-
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("1 +", "INVALID_JSONATA_EXPRESSION: Unexpected end of expression"),
-        ("phone", "UNSUPPORTED_JSONATA_EXPRESSION: Reference to 'phone' at the top level is not supported."),
-        ("$states.result", "UNSUPPORTED_JSONATA_EXPRESSION: Field '$states.result' does not exist."),
-    ],
-)
-def test_what_is_refused_says_why(source: str, said: str) -> None:
-    with pytest.raises(StatesError) as caught:
-        evaluate_once(source, {"input": 1}, FixedScope())
-    assert caught.value.cause == said
 
 
 # Whatever is written, only problems and failures come of it

@@ -7,7 +7,7 @@ import pytest
 
 from engine.errors import StatesError
 from engine.query.drawing import spelled_uuid
-from engine.query.jsonata import evaluate_once
+from engine.query.jsonata import Bundle, compile_template
 from tests.query.fixed_scope import FixedScope
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def evaluated(source: str) -> Json:
-    return evaluate_once(source, {"input": None}, FixedScope())
+    template, problems = compile_template("Output", "{%" + source + "%}", allows=frozenset())
+    assert not problems
+    return Bundle([template]).evaluate(FixedScope(), {"input": None})[0]
 
 
 def failure(source: str) -> str:
@@ -120,7 +122,7 @@ def test_what_is_no_base64_is_an_internal_error() -> None:
 
 def test_chance_comes_from_the_scope() -> None:
     def drawn() -> Json:
-        return evaluate_once("[$random(), $uuid(), $shuffle([1..9])]", {"input": None}, FixedScope())
+        return evaluated("[$random(), $uuid(), $shuffle([1..9])]")
 
     first = drawn()
     assert first == drawn()

@@ -143,3 +143,42 @@ async def test_a_late_timer_and_a_late_answer_change_nothing():
         await settled()
         assert await execution.history() == before
         assert execution.status == "RUNNING"
+
+
+async def test_a_store_that_fails_on_one_checkpoint_leaves_the_others_alone(monkeypatch):
+    import structlog
+
+    async with engine.Engine() as one:
+        commit = one._store.commit
+
+        def faulty(group: Any) -> None:
+            if group[0].execution_arn.endswith(":unlucky"):
+                raise AssertionError("planted")
+            commit(group)
+
+        monkeypatch.setattr(one._store, "commit", faulty)
+        with structlog.testing.capture_logs():
+            unlucky = await one.start_execution(machine(wait(0)), name="unlucky")
+            lucky = await one.start_execution(machine(wait(0)), 1)
+            with pytest.raises(engine.ExecutionQuarantined, match="planted"):
+                await unlucky.result()
+        assert await lucky.result() == 1
+
+
+async def test_a_task_that_is_cancelled_before_it_began_does_nothing():
+    called: list[Any] = []
+
+    async def work(event):
+        called.append(event)
+
+    async with engine.Engine({"work": work}) as one:
+        execution = await one.start_execution(machine(task()))
+    assert (execution.status, called) == ("ABORTED", [])
+
+
+async def test_nothing_is_kept_of_activity_tasks_that_no_worker_took():
+    async with engine.Engine(clock="virtual") as one:
+        arn = await one.create_activity("paint")
+        with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
+            await one.run(machine({"Type": "Task", "Resource": arn, "TimeoutSeconds": 5}))
+        assert not one._worker.tasks.activities[arn]

@@ -12,8 +12,10 @@ import anyio
 import pytest
 
 import engine
+from engine import blocking
 from engine.runtime import executions
 from tests.definitions import machine, task, wait
+from tests.faces import Face, Threaded, open_engine
 
 pytestmark = pytest.mark.anyio
 
@@ -43,14 +45,109 @@ async def test_an_execution_that_the_engine_fails_on_is_quarantined_alone(monkey
     assert [entry["execution"] for entry in logs] == [unlucky.arn]
 
 
-async def test_an_observer_that_raises_ends_the_engine_loudly():
-    def observe(*args: Any) -> None:
+async def test_a_quarantined_execution_tells_why_to_who_looks_it_up_later(monkeypatch):
+    def faulty(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("planted")
+
+    monkeypatch.setattr(executions, "advance", faulty)
+    import structlog
+
+    with structlog.testing.capture_logs():
+        async with engine.Engine() as one:
+            arn = (await one.start_execution(machine(wait(0)))).arn
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(engine.ExecutionQuarantined, match="planted"):
+                await (await one.execution(arn)).result()
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize("face", ["async", "blocking"])
+async def test_an_observer_that_raises_stops_the_execution_it_was_told_of(face: Face, at_the_end: bool):
+    def observe(execution_arn: str, transition: Any) -> None:
+        if execution_arn.endswith(":watched") and at_the_end == (transition.ending is not None):
+            raise RuntimeError("observer")
+
+    async with open_engine(face, {"work": "mock:1"}, observer=observe) as one:
+        other = await one.start_execution(machine(task()))
+        watched = await one.start_execution(machine(task()), name="watched")
+        with pytest.raises(RuntimeError, match="observer"):
+            await watched.result()
+        assert watched.status == "SUCCEEDED" if at_the_end else "ABORTED"
+        assert await other.result() == 1
+
+
+async def test_nothing_is_done_for_an_execution_whose_observer_raised():
+    called: list[Any] = []
+
+    def observe(execution_arn: str, transition: Any) -> None:
         raise RuntimeError("observer")
 
-    with pytest.raises(BaseExceptionGroup) as caught:
-        async with engine.Engine(observer=observe) as one:
-            await one.run(machine(wait(1_000)))
-    assert caught.group_contains(RuntimeError, match="observer")
+    async def work(event):
+        called.append(event)
+
+    async with engine.Engine({"work": work}, observer=observe) as one:
+        with pytest.raises(RuntimeError, match="observer"):
+            await one.run(machine(task()))
+    assert not called
+
+
+@pytest.mark.parametrize("face", ["async", "blocking"])
+async def test_an_engine_that_is_not_open_says_so(face: Face):
+    one = engine.Engine() if face == "async" else Threaded(blocking.Engine())
+    with pytest.raises(RuntimeError, match="the engine is not open: it works inside"):
+        await one.run(machine(wait(0)))
+    assert one.abandoned == 0
+    async with open_engine(face) as other:
+        await other.run(machine(wait(0)))
+    with pytest.raises(RuntimeError, match="the engine is not open"):
+        await other.run(machine(wait(0)))
+
+
+def test_a_blocking_engine_is_open_once():
+    one = blocking.Engine()
+    with one:
+        with pytest.raises(RuntimeError, match="open already"):
+            one.__enter__()
+        assert one.run(machine(wait(0)), 1) == 1
+    with one:
+        assert one.run(machine(wait(0)), 2) == 2
+
+
+@pytest.mark.parametrize("option", ["max_concurrency", "threads_max", "commands_max", "processes_max"])
+async def test_a_limit_that_would_let_nothing_run_is_refused(option):
+    with pytest.raises(ValueError, match=f"{option}: expected a number of 1 or more, got 0"):
+        engine.Engine(**{option: 0})
+
+
+async def test_a_virtual_clock_drives_one_engine_at_a_time():
+    clock = engine.VirtualClock()
+    async with engine.Engine(clock=clock) as one:
+        with pytest.raises(RuntimeError, match="the clock drives another engine"):
+            await engine.run(machine(wait(1)), clock=clock)
+        assert await one.run(machine(wait(5)), 1) == 1
+    assert await engine.run(machine(wait(5)), 2, clock=clock) == 2
+
+
+@pytest.mark.parametrize("from_thread", [False, True])
+async def test_time_jumps_again_as_soon_as_nobody_holds_the_clock(from_thread: bool):
+    async def hold() -> None:
+        with clock.real_time():
+            await anyio.wait_all_tasks_blocked()
+
+    def hold_in_thread() -> None:
+        with clock.real_time():
+            anyio.from_thread.run(anyio.wait_all_tasks_blocked)
+
+    clock = engine.VirtualClock()
+    async with engine.Engine(clock=clock) as one:
+        execution = await one.start_execution(machine(wait(1_000)), 1)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(execution.result)
+                if from_thread:
+                    await anyio.to_thread.run_sync(hold_in_thread)
+                else:
+                    await hold()
 
 
 async def test_many_engines_do_not_know_each_other():
