@@ -1,7 +1,7 @@
 # Everything a developer runs, by name. `make help` lists it.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv check lint format types imports test bench conformance build
+.PHONY: help venv check lint format types imports test fuzz bench conformance build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ imports:  ## arrows between layers point down
 
 test:  ## the tests
 	$(PYTHON) -m pytest
+
+fuzz:  ## the fuzz suite for long: some 50,000 cases
+	ASL_FUZZ=long $(PYTHON) -m pytest -n 0 tests/fuzz
 
 bench:  ## transitions per second, beside a peer and the floor
 	$(PYTHON) -m benchmarks.memory

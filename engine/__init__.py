@@ -101,6 +101,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """For completion and `help`: names that nobody has used yet are there, too."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -70,7 +70,9 @@ def decode(source: str | bytes) -> Json:
 
 
 def is_too_deep(encoded: str | bytes) -> bool:
-    """Whether JSON text has more than DEPTH_MAX levels. Nearly always a count of its brackets is enough to say no."""
+    """Whether JSON text has more than DEPTH_MAX levels. Nearly always its length or a count of its brackets says no."""
+    if len(encoded) <= 2 * DEPTH_MAX:
+        return False
     data = encoded.encode("utf-8", "surrogatepass") if isinstance(encoded, str) else encoded
     if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
         return False

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 from engine import arns
 from engine.asl.parser import load
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, InvalidExecutionInput, InvalidName
-from engine.integrations.invocation import json_text, json_value
+from engine.integrations.invocation import json_text, json_value, unshared
 from engine.integrations.registry import Handlers
 from engine.integrations.required import check_handlers
 from engine.integrations.threads import THREADS_MAX as THREADS_MAX
@@ -418,12 +418,13 @@ class Engine:
         ending = live.ending
         assert ending is not None
         if ending.status == "SUCCEEDED":
-            return ending.output
+            return unshared(ending.output)
         try:
             segments = self._store.history(live.arn)
         except ExecutionDoesNotExist:
             segments = []
-        raise ExecutionFailed(ending, execution_arn=live.arn, input_of_state=live.failed_input, segments=segments)
+        failed_input = unshared(live.failed_input)
+        raise ExecutionFailed(ending, execution_arn=live.arn, input_of_state=failed_input, segments=segments)
 
     # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
 
@@ -462,7 +463,7 @@ class Engine:
             ActivityDoesNotExist: No such activity.
         """
         found = await self._at_work.tasks.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
-        return None if found is None else ActivityTask(*found)
+        return None if found is None else ActivityTask(found[0], unshared(found[1]))
 
 
 async def run(

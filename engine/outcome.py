@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.integrations.invocation import unshared
 from engine.interpreter.history import as_aws
 from engine.jsonvalue import text
 
@@ -107,8 +108,8 @@ def described(record: ExecutionRecord, redrive_status_reason: str | None) -> Exe
         status=record.status,
         start_date=aware(execution.start_time),
         stop_date=None if record.stop_date is None else aware(record.stop_date),
-        input=execution.input,
-        output=None if ending is None else ending.output,
+        input=unshared(execution.input),
+        output=None if ending is None else unshared(ending.output),
         error=ending.error if ending is not None and shows_error else None,
         cause=ending.cause if ending is not None and shows_error else None,
         redrive_count=record.redrives.count,

@@ -1,9 +1,13 @@
-"""The examples in the documents run: the Python blocks of one document, in order, as one program."""
+"""The examples in the documents run: the Python blocks of one document, in order, as one program.
+
+Functions that are named as tests are called after it.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -25,7 +29,10 @@ def test_the_examples_of_a_document_run(path: Path, monkeypatch: pytest.MonkeyPa
     for block in BLOCK.finditer(text):
         line = text.count("\n", 0, block.start(1))
         exec(compile("\n" * line + block[1], str(path), "exec"), names)
+    for name, value in names.items():
+        if name.startswith("test_") and isinstance(value, FunctionType):
+            value()
 
 
 def test_there_are_examples():
-    assert {"handlers.md", "library.md"} <= {path.name for path in with_examples()}
+    assert {"handlers.md", "library.md", "testing.md"} <= {path.name for path in with_examples()}

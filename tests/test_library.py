@@ -91,6 +91,25 @@ async def test_a_failed_run_raises_all_there_is_to_know(face: Face):
     assert '{"n":0}' in str(failed)
 
 
+async def test_what_a_program_was_given_it_may_change(face: Face):
+    async with open_engine(face) as one:
+        execution = await one.start_execution(machine(ECHO), {"list": []})
+        for value in (
+            await execution.result(),
+            (await execution.describe()).input,
+            (await execution.describe()).output,
+        ):
+            value["list"].append(1)
+        description = await execution.describe()
+        assert description.input == description.output == await execution.result() == {"list": []}
+        failed = await one.start_execution(machine(FAIL), {"list": []})
+        for _ in range(2):
+            with pytest.raises(engine.ExecutionFailed) as caught:
+                await failed.result()
+            assert caught.value.input_of_state == {"list": []}
+            caught.value.input_of_state["list"].append(1)
+
+
 async def test_a_failure_inside_a_map_names_the_inner_state_and_the_item_it_had(face: Face):
     inner = machine({**task(), "Name": "Inner"})
     definition = machine({"Type": "Map", "ItemProcessor": inner})

@@ -1,7 +1,6 @@
-"""`-s NAME=VALUE`: values for the `${NAME}` in a definition, as CloudFormation's and SAM's DefinitionSubstitutions give.
+"""`-s NAME=VALUE`: values for the `${NAME}` in a definition, like DefinitionSubstitutions of CloudFormation and SAM.
 
-A definition with such placeholders becomes one that AWS takes only when they are replaced; most hold the ARN of a
-function or the name of a table.
+Most stand for the ARN of a function or the name of a table. AWS takes a definition only when they are replaced.
 """
 
 from __future__ import annotations

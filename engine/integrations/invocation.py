@@ -145,6 +145,11 @@ def json_text(value: object) -> bytes:
         raise ValueError(message_of(error)) from error
 
 
+def unshared(value: Json) -> Json:
+    """A copy for user code, which may change what it is given; ours is shared with the history and other states."""
+    return decode(encode(value)) if isinstance(value, dict | list) else value
+
+
 def json_value(value: object) -> Answer:
     """A Python value as JSON, apart from the original, and the length of its text. Raises ValueError."""
     data = json_text(value)

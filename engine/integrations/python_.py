@@ -20,6 +20,7 @@ from engine.integrations.invocation import (
     marshal,
     timed_out,
     unhandled,
+    unshared,
 )
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class PythonCallable:
             return await workplace.processes.run(job, invocation.channel)
 
     def _called(self, event: Json, context: HandlerContext) -> Any:
+        event = unshared(event)
         return self.function(event, context) if self._takes_context else self.function(event)
 
     def call(self, event: Json, context: HandlerContext) -> Any:

@@ -574,8 +574,12 @@ class _Advance(Workspace):
             if state is not None:
                 decision = recovery.decide(state.retriers, state.catchers, frame.retries, error, self.chance.random)
             if isinstance(decision, recovery.RetryAfter):
-                self._retry(frame, state, decision)
-                return None
+                if not self.events_max or sum(frame.retries) < self.events_max:
+                    self._retry(frame, state, decision)
+                    return None
+                # Only attempts that fail before they write an event get here; the history would never end them.
+                cause = f"The state was retried {sum(frame.retries)} times, more often than a history has events."
+                error = StatesError(recovery.RUNTIME, cause)
             if recovery.is_terminal(error):
                 self._fail_execution(error, frame.cursor, culprit, culprit_state)
                 return None

@@ -50,6 +50,8 @@ def test_a_forgotten_at_sign_is_pointed_out(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "input.json").write_text("{}")
     assert "write -i @input.json" in asl("eval", "$", "-i", "input.json").stderr
+    (tmp_path / "my input.json").write_text("{}")
+    assert "write -i '@my input.json'" in asl("eval", "$", "-i", "my input.json").stderr
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The command itself: how it starts, and how it ends."""
 
 import json
+import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +111,38 @@ def test_a_reader_that_goes_away_is_no_error(command: str, tmp_path: Path) -> No
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize(
+    "words", [["eval", "1 + 1"], ["run", "a.json"], ["run", "a.json", "--jsonl", "-i", "@i.jsonl"]]
+)
+def test_output_that_cannot_be_written_is_named_and_no_fault_of_ours(words: list[str], tmp_path: Path) -> None:
+    write_definition(tmp_path / "a.json", {"A": {"Type": "Pass", "End": True}})
+    (tmp_path / "i.jsonl").write_text("1\n2\n")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*PROCESS, *words],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, "Error: stdout: No space left on device")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+@pytest.mark.parametrize(("closed", "shown"), [("<&-", "1\n"), (">&-", ""), ("2>&-", "1\n"), ("<&- >&- 2>&-", "")])
+def test_streams_that_are_closed_are_no_error(closed: str, shown: str, tmp_path: Path) -> None:
+    machine = write_definition(tmp_path / "a.json", {"A": {"Type": "Pass", "End": True}})
+    line = shlex.join([*PROCESS, "run", machine, "-i", "1"])
+    ended = subprocess.run(
+        ["sh", "-c", f"{line} {closed}"], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, shown)
+    assert "Traceback" not in ended.stderr
 
 
 def test_colours_are_only_for_terminals(tmp_path: Path) -> None:

@@ -144,6 +144,34 @@ def test_tasks_without_a_handler_are_listed_with_a_target_to_paste(here: Path) -
     assert asl("run", machine, "-t", "Charge it=mock:{}").exit_code == 0
 
 
+def test_the_target_to_paste_has_the_envelope_that_the_task_gives(here: Path) -> None:
+    resource = "arn:aws:states:::lambda:invoke"
+    call = {"Type": "Task", "Resource": resource, "Parameters": {"FunctionName": "f"}, "OutputPath": "$.Payload"}
+    asked = {"FunctionName": "f", "Payload": {"token.$": "$$.Task.Token"}}
+    ask = {"Type": "Task", "Resource": f"{resource}.waitForTaskToken", "Parameters": asked, "End": True}
+    machine = write_definition(here / "m.json", {"Call": {**call, "Next": "Ask"}, "Ask": ask})
+    assert "\n  -t 'Call=mock:{\"Payload\": {}}'\n  -t 'Ask=mock:{}'\n" in asl("run", machine).stderr
+    assert asl("run", machine, "-t", 'Call=mock:{"Payload": {}}', "-t", "Ask=mock:{}").exit_code == 0
+
+
+def test_a_target_that_fits_no_task_is_pointed_out(here: Path) -> None:
+    machine = write_definition(here / "m.json", {"Charge": TASK})
+    result = asl("run", machine, "-t", "Chrage=mock:1", "-t", "*=mock:2", "-t", "f=mock:3", "-t", "arn:*:g=mock:4")
+    assert (result.exit_code, result.stdout) == (0, "3\n")
+    assert [line for line in result.stderr.splitlines() if line.startswith("Warning")] == [
+        "Warning: -t 'Chrage' fits no Task state, function or Resource; did you mean 'Charge'?",
+        "Warning: -t 'arn:*:g' fits no Task state, function or Resource",
+    ]
+    assert asl("run", machine, "-t", "Chrage=mock:1", "-t", "*=mock:2", "--quiet").stderr == ""
+
+
+def test_no_target_is_pointed_out_where_the_function_comes_from_data(here: Path) -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True}
+    machine = write_definition(here / "m.json", {"Call": {**task, "Parameters": {"FunctionName.$": "$.f"}}})
+    result = asl("run", machine, "-i", '{"f": "ship"}', "-t", "ship=mock:1", "-t", "pack=mock:2")
+    assert (result.stdout, "Warning" in result.stderr) == ("1\n", False)
+
+
 def test_a_handler_that_is_missed_only_at_run_time_is_no_failure_of_the_state_machine(here: Path) -> None:
     states = {
         "Invoke": {

@@ -181,6 +181,7 @@ def test_sarif_has_what_the_standard_requires(dangling: str, warned: str) -> Non
     assert driver["name"]
     ids = [rule["id"] for rule in driver["rules"]]
     assert len(ids) == len(set(ids))
+    assert all(rule["shortDescription"]["text"] for rule in driver["rules"])
     assert [result["level"] for result in run["results"]] == ["error", "error", "warning"]
     for result in run["results"]:
         assert ids[result["ruleIndex"]] == result["ruleId"]
@@ -195,7 +196,7 @@ def test_sarif_gives_the_region_and_the_file(dangling: str) -> None:
     result = report("--format", "sarif", dangling)["runs"][0]["results"][0]
     place = result["locations"][0]
     assert place["physicalLocation"] == {
-        "artifactLocation": {"uri": dangling},
+        "artifactLocation": {"uri": Path(dangling).as_uri()},
         "region": {"startLine": 4, "startColumn": 35, "endLine": 4, "endColumn": 41},
     }
     assert place["logicalLocations"] == [{"fullyQualifiedName": "/States/A/Next"}]

@@ -194,6 +194,33 @@ class Unruly(dict[str, int]):
         raise KeyError("unruly")
 
 
+def change(event):
+    event["seen"].append(event.pop("id"))
+    raise ValueError
+
+
+async def change_async(event):
+    change(event)
+
+
+@pytest.mark.parametrize("handler", [change, change_async])
+async def test_an_event_may_be_changed_by_its_handler(handler):
+    """Retries, other states and the history see it as it was."""
+    given = {"id": 1, "seen": []}
+    seen: list[Any] = []
+    caught = [{**catch("B")[0], "ResultPath": None}]
+    definition = machine(task(Retry=retry(1), Catch=caught), task("after"))
+    async with engine.Engine({"work": handler, "after": seen.append}, clock="virtual") as one:
+        execution = await one.start_execution(definition, given)
+        await execution.result()
+        history = await execution.history()
+    assert seen == [given]
+    scheduled = [event for event in history if event["type"] == "LambdaFunctionScheduled"]
+    inputs = [event["lambdaFunctionScheduledEventDetails"]["input"] for event in scheduled]
+    inputs.append(history[0]["executionStartedEventDetails"]["input"])
+    assert [json.loads(text) for text in inputs] == [given] * 4
+
+
 circular: list[Any] = []
 circular.append(circular)
 

@@ -256,3 +256,15 @@ def test_what_branches_give_together_has_to_fit_the_limit_whatever_goes_on(kind:
         assert drive.status == status
         assert drive.ending is not None
         assert drive.ending.error == (None if status == "SUCCEEDED" else "States.DataLimitExceeded")
+
+
+def test_attempts_that_leave_no_event_come_to_an_end_all_the_same() -> None:
+    retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 99_999_999, "BackoffRate": 1}]
+    task = {"Type": "Task", "Resource": LAMBDA, "End": True, "Retry": retry}
+    task["Parameters"] = {"item.$": "States.ArrayGetItem($.list, 5)"}
+    machine = {"StartAt": "T", "States": {"T": task}}
+    drive = Drive(machine, execution=execution_of({"list": []}, history_events_max=50))
+    drive.run()
+    assert drive.ending is not None
+    assert drive.ending.error == "States.Runtime"
+    assert drive.ending.cause == "The state was retried 50 times, more often than a history has events."

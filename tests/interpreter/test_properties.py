@@ -65,7 +65,8 @@ def test_the_order_of_answers_does_not_change_the_output(seed: int) -> None:
     soft = soft_faults(program, seed)
     endings = [Run(program.plan, World(random.Random(order), soft)).to_the_end().snapshot.ending for order in range(3)]
     assert endings[0] is not None
-    assert endings[0].status == "SUCCEEDED"
+    # Parallel states within one another can multiply their input to more than a payload may be.
+    assert endings[0].error in (None, "States.DataLimitExceeded")
     assert endings[1] == endings[0]
     assert endings[2] == endings[0]
 

@@ -207,3 +207,20 @@ def test_a_snapshot_of_another_format_is_refused() -> None:
     data = encode_snapshot(drive.snapshot)
     with pytest.raises(UnknownFormat, match="format 99"):
         decode_snapshot(b"[99" + data[data.index(b",") :])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ItemBatcher", {"MaxItemsPerBatch": 2}),
+        ("ResultWriter", {"WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSON"}}),
+    ],
+)
+def test_an_inline_map_does_not_pass_over_what_only_a_distributed_one_can(field: str, value: Any) -> None:
+    processor = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
+    each = {"Type": "Map", "ItemProcessor": processor, field: value, "End": True}
+    drive = Drive({"StartAt": "M", "States": {"M": each}}, [1])
+    drive.run()
+    assert drive.ending is not None
+    assert drive.ending.error == "States.Runtime"
+    assert f"An Inline Map with {field} is not supported" in (drive.ending.cause or "")

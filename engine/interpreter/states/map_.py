@@ -42,7 +42,7 @@ Concurrency: TypeAlias = Callable[[Json, Visit], int]
 class MapPlan(StatePlan):
     """A Map state. `start` is the first state of its item processor, set when all states exist."""
 
-    distributed: bool
+    unsupported: str | None
     work_input: WorkInput
     items: Items
     items_of_input: bool
@@ -58,7 +58,7 @@ def plan(state: MapState) -> MapPlan:
     return MapPlan(
         name=state.name,
         type="Map",
-        distributed=state.item_processor.mode == "DISTRIBUTED",
+        unsupported=_unsupported(state),
         work_input=work_input,
         items=_items(state),
         items_of_input=state.items is None and (state.items_path is None or state.items_path.root == "$"),
@@ -70,8 +70,8 @@ def plan(state: MapState) -> MapPlan:
 
 def enter(state: MapPlan, visit: Visit) -> Step:
     """Starts as many iterations as may run at once; `advance` starts the others as these end."""
-    if state.distributed:
-        cause = "Distributed Map (ProcessorConfig.Mode DISTRIBUTED) is not supported by this version of the engine."
+    if state.unsupported is not None:
+        cause = f"{state.unsupported} is not supported by this version of the engine."
         raise StatesError("States.Runtime", cause, located=True)
     data, size = state.work_input(visit)
     concurrency = state.concurrency(data, visit)
@@ -79,6 +79,14 @@ def enter(state: MapPlan, visit: Visit) -> Step:
     # What ItemsPath takes from the input is no larger than it; whatever else is measured once for all.
     size = visit.measure(items, size if state.items_of_input else UNKNOWN.fixed)
     return Fork(items, min(concurrency or CONCURRENCY_MAX, CONCURRENCY_MAX), size)
+
+
+def _unsupported(state: MapState) -> str | None:
+    if state.item_processor.mode == "DISTRIBUTED":
+        return "Distributed Map (ProcessorConfig.Mode DISTRIBUTED)"
+    fields = {"ItemReader": state.item_reader, "ItemBatcher": state.item_batcher, "ResultWriter": state.result_writer}
+    found = ", ".join(name for name, field in fields.items() if field is not None)
+    return f"An Inline Map with {found}" if found else None
 
 
 def join(state: MapPlan, visit: Visit, results: list[Json], size: int) -> Leave:
