@@ -49,7 +49,7 @@ class TaskRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def idempotency_key(self) -> str:
-        """A UUID that this attempt keeps when it runs again after a crash, and that no other attempt has (DESIGN 3)."""
+        """A UUID that this attempt keeps when it runs again after a crash, and that no other attempt has."""
         name = f"{self.execution_arn}#{self.redrive_count}#{self.entered}#{self.attempt}"
         return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
