@@ -173,11 +173,9 @@ def _jsonata_fill(output: JsonataTemplate | None, assign: Fill | None) -> _Fill:
     """JSONata's Output and Assign, evaluated together: both see the values from before either."""
     assert assign is None or isinstance(assign, JsonataTemplate)
     bundle = Bundle([template for template in (output, assign) if template is not None])
-    fixed, of_states = bundle.growth
 
     def fill(visit: Visit, states: dict[str, Json], states_size: int, default: Json, size: int) -> _Filled:
-        found = bundle.evaluate(visit, states)
-        bound = fixed + of_states * states_size
+        found, bound = bundle.evaluate_sized(visit, states, states_size)
         assigned = None if assign is None else found[-1]
         assert assigned is None or isinstance(assigned, dict)
         if output is None:
@@ -205,8 +203,12 @@ def _arguments(arguments: JsonataTemplate | None) -> WorkInput:
     if arguments is None:
         return lambda visit: (visit.input, visit.size)
     bundle = Bundle([arguments])
-    fixed, of_states = bundle.growth
-    return lambda visit: (bundle.evaluate(visit, {"input": visit.input})[0], fixed + of_states * visit.size)
+
+    def find(visit: Visit) -> tuple[Json, int]:
+        values, bound = bundle.evaluate_sized(visit, {"input": visit.input}, visit.size)
+        return values[0], bound
+
+    return find
 
 
 def compile_fill(fill: Fill) -> tuple[Callable[[Json, Visit], Json], Growth]:

@@ -11,7 +11,7 @@ Spec: asl.md section 8.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from engine.errors import PayloadTooLarge, StatesError
 from engine.jsonvalue import encode, json_type, text
@@ -41,6 +41,11 @@ __all__ = [
 
 _ERROR = "States.QueryEvaluationError"
 
+_SCALARS = frozenset((int, float, bool, type(None)))
+# A computed number is a double, at most 24 characters of JSON; a character at most six, `\u0000`.
+_SCALAR_BYTES = 26
+_CHARACTER_BYTES = 6
+
 
 class Bundle:
     """Templates that are evaluated together.
@@ -51,11 +56,13 @@ class Bundle:
 
     def __init__(self, templates: Sequence[JsonataTemplate]) -> None:
         self._leaves = leaves = [leaf for template in templates for leaf in template.leaves]
-        self._constants = [template.value for template in templates]
         self._fills: list[_Fill] = []
         for template in templates:
             self._fills.append(_Fill(template, sum(fill.count for fill in self._fills)))
-        self._plain = [(slot, *path) for slot, leaf in enumerate(leaves) if (path := leaf.uses.path) is not None]
+        plain = [(slot, *path) for slot, leaf in enumerate(leaves) if (path := leaf.uses.path) is not None]
+        # `$states.input.x` is what most fields are: it has a short way of its own.
+        self._members = [(slot, member, names[0]) for slot, _, member, names in plain if _is_member(member, names)]
+        self._paths = [path for path in plain if not _is_member(path[2], path[3])]
         self._alone = [slot for slot, leaf in enumerate(leaves) if leaf.uses.reads_item]
         self._joint = [slot for slot, leaf in enumerate(leaves) if leaf.uses.path is None and not leaf.uses.reads_item]
         joined = [leaves[slot].uses for slot in self._joint]
@@ -68,8 +75,35 @@ class Bundle:
         self._programs: dict[frozenset[str], Program] = {}
         self._singles: dict[tuple[int, frozenset[str]], Single] = {}
         self._program = self._joined(frozenset()) if self._joint else None
+        # Nothing but `$states` to hand over, and nothing to look at twice: so has the usual program.
+        special = self._doubtful or self._variables or self._reads_context or self._suspects
+        self._usual = None if special or self._program is None else self._program.run
+        self._keys = [(slot, str(slot)) for slot in self._joint]
         self._are_whole = [fill.whole for fill in self._fills] == list(range(len(leaves)))
-        self.growth = _growth(templates)
+        # Of everything but what is computed; None when not even that is known.
+        self._around = _growth(templates)
+        self.growth = UNKNOWN if self._joint or self._around is None else self._around
+
+    def evaluate_sized(self, scope: Scope, states: dict[str, Json], size: int) -> tuple[list[Json], int]:
+        """As `evaluate`, with a bound for the bytes of all values together; `size` is that of the members of `states`.
+
+        Closer than `growth` can be: what an expression gave is often a number or a short text.
+        """
+        found = self._together(scope, states)
+        if found is None or self._around is None:
+            found = self._one_by_one(scope, states) if found is None else found
+            return self._filled(found), UNKNOWN.fixed
+        fixed, of_states = self._around
+        bound = fixed + of_states * size
+        for slot in self._joint:
+            value = found[slot]
+            if type(value) in _SCALARS:
+                bound += _SCALAR_BYTES
+            elif type(value) is str:
+                bound += _CHARACTER_BYTES * len(value) + 2
+            else:
+                return self._filled(found), UNKNOWN.fixed
+        return self._filled(found), bound
 
     def evaluate(self, scope: Scope, states: dict[str, Json]) -> list[Json]:
         """The values in the order of the templates.
@@ -82,33 +116,59 @@ class Bundle:
             StatesError: `States.QueryEvaluationError` with the tail of AWS's cause (spec 8.5), located at the first
                 expression that fails. `PayloadTooLarge` when a result passes the payload limit.
         """
-        if not self._leaves:
-            return self._constants.copy()
         found = self._together(scope, states)
         if found is None:
-            found = [self._one(slot, scope, states) for slot in range(len(self._leaves))]
-        if self._are_whole:
-            return found
+            found = self._one_by_one(scope, states)
+        return found if self._are_whole else self._filled(found)
+
+    def _one_by_one(self, scope: Scope, states: dict[str, Json]) -> list[Json]:
+        """The values of all leaves, or the error of the first that has none."""
+        return [self._one(slot, scope, states) for slot in range(len(self._leaves))]
+
+    def _filled(self, found: list[Json]) -> list[Json]:
         return [found[fill.whole] if fill.whole >= 0 else fill(found) for fill in self._fills]
 
     def _together(self, scope: Scope, states: dict[str, Json]) -> list[Json] | None:
         """The values of all leaves, or None when anything is out of the ordinary."""
         found: list[Json] = [None] * len(self._leaves)
-        for slot, variable, member, names in self._plain:
-            value = root = states[member] if member in states else _root(variable, member, scope, states)
+        try:
+            for slot, member, name in self._members:
+                value = states[member][name]  # type: ignore[call-overload, index]
+                found[slot] = whole(value) if type(value) is float else value
+        except (KeyError, TypeError):  # an array on the way, or nothing there
+            return None
+        if self._paths and not self._follow(found, scope, states):
+            return None
+        run = self._usual
+        if run is not None:
+            try:
+                values = run({"states": states}, None, scope)
+                for slot, key in self._keys:
+                    found[slot] = values[key]
+            except FAILURES as error:
+                self._refuse(error, scope)
+                return None
+            except KeyError:
+                return None
+        elif self._program is not None and not self._join(self._program, found, scope, states):
+            return None
+        for slot in self._alone:
+            found[slot] = self._one(slot, scope, states)
+        return found
+
+    def _follow(self, found: list[Json], scope: Scope, states: dict[str, Json]) -> bool:
+        """Puts what the longer plain paths lead to into `found`, or says that one leads nowhere."""
+        for slot, variable, member, names in self._paths:
+            value = root = _root(variable, member, scope, states)
             try:
                 for name in names:
                     value = value[name]  # type: ignore[call-overload, index]
             except (KeyError, TypeError):  # an array on the way, or nothing there
                 value = UNDEFINED if isinstance(root, Nothing) else follow(root, names)
             if value is UNDEFINED:
-                return None
+                return False
             found[slot] = whole(value) if type(value) is float else value  # type: ignore[assignment]
-        if self._program is not None and not self._join(self._program, found, scope, states):
-            return None
-        for slot in self._alone:
-            found[slot] = self._one(slot, scope, states)
-        return found
+        return True
 
     def _join(self, program: Program, found: list[Json], scope: Scope, states: dict[str, Json]) -> bool:
         """Puts the values of the expressions that are evaluated together into `found`, or says that it cannot."""
@@ -118,20 +178,21 @@ class Bundle:
             program = self._joined(shadowing)
             variables |= shadowing
         try:
-            if variables or self._reads_context:
-                values = program.run(_given(variables, scope, states, context=self._reads_context), None, scope)
-            else:
-                values = program.run({"states": states}, None, scope)
+            values = program.run(_given(variables, scope, states, context=self._reads_context), None, scope)
         except FAILURES as error:
-            if len(self._joint) > 1 or self._alone or jsonata_library.is_beyond_numbers(error):
-                return False
-            # It can be no other; a second attempt would double the time of a runaway.
-            raise _thrown(self._leaves[self._joint[0]], jsonata_library.failure(error), scope) from None
+            self._refuse(error, scope)
+            return False
         if len(values) != len(self._joint):
             return False
         for slot, value in zip(self._joint, values.values(), strict=True):
             found[slot] = value
         return not (self._suspects and any(jsonata_library.holds_null(found[slot]) for slot in self._suspects))
+
+    def _refuse(self, error: Exception, scope: Scope) -> None:
+        """Raises the error when there is only one expression that it can be of; else they are evaluated one by one."""
+        if len(self._joint) == 1 and not self._alone and not jsonata_library.is_beyond_numbers(error):
+            # A second attempt would double the time of a runaway.
+            raise _thrown(self._leaves[self._joint[0]], jsonata_library.failure(error), scope) from None
 
     def _joined(self, shadowing: frozenset[str]) -> Program:
         """The program of all that are evaluated together, when these workflow variables hide functions."""
@@ -182,6 +243,11 @@ def _root(variable: str, member: str | None, scope: Scope, states: dict[str, Jso
     return scope.context() if member == "context" else states.get(member, UNDEFINED)
 
 
+def _is_member(member: str | None, names: Sequence[str]) -> TypeGuard[str]:
+    """Whether a plain path is a member of `$states` and one name."""
+    return member not in (None, "context") and len(names) == 1
+
+
 def _given(variables: frozenset[str], scope: Scope, states: dict[str, Json], *, context: bool) -> dict[str, Json]:
     """`$states` and those variables that are assigned, by name."""
     given: dict[str, Json] = {"states": {**states, "context": scope.context()} if context else states}
@@ -193,13 +259,21 @@ def _given(variables: frozenset[str], scope: Scope, states: dict[str, Json], *, 
     return given
 
 
-def _growth(templates: Sequence[JsonataTemplate]) -> Growth:
-    """Constants, and one time the input for each plain path into it; of all else nothing is known."""
-    paths = [leaf.uses.path for template in templates for leaf in template.leaves]
-    if any(path is None or path.member in (None, "context") for path in paths):
-        return UNKNOWN
-    levels = sum(len(leaf.place) for template in templates for leaf in template.leaves)
-    return Growth(sum(len(encode(template.value)) + 1 for template in templates) + LEVEL_BYTES * levels, len(paths))
+def _growth(templates: Sequence[JsonataTemplate]) -> Growth | None:
+    """Constants, and one time the members of `$states` for each plain path into them.
+
+    None when a path leads elsewhere, an expression is evaluated alone, or a template is too deep to be encoded.
+    """
+    leaves = [leaf for template in templates for leaf in template.leaves]
+    paths = [leaf.uses.path for leaf in leaves if leaf.uses.path is not None]
+    if any(path.member in (None, "context") for path in paths) or any(leaf.uses.reads_item for leaf in leaves):
+        return None
+    levels = sum(len(leaf.place) for leaf in leaves)
+    try:
+        constant = sum(len(encode(template.value)) + 1 for template in templates)
+    except RecursionError:
+        return None
+    return Growth(constant + LEVEL_BYTES * levels, len(paths))
 
 
 class _Fill:

@@ -474,3 +474,30 @@ def test_no_expression_does_anything_but_give_fail_or_be_refused(sources: list[s
     except StatesError:
         return
     encode(values)
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"n": "{% $states.input.n + 1 %}", "p": "{% $states.input.p %}"},
+        {"t": "{% $string($states.input.n) & '\\u0000' %}", "b": "{% true %}", "z": "{% null %}"},
+        {"all": "{% $states.input %}", "list": "{% [$states.input.p, 1] %}"},
+        ["{% $states.input.n / 3 %}", {"deep": {"er": "{% $states.input.n * -1e300 %}"}}],
+        "{% $states.input.p %}",
+        {"constant": [1, 2, 3]},
+    ],
+)
+def test_the_bound_that_comes_with_values_is_never_below_their_size(value: Json) -> None:
+    states: dict[str, Json] = {"input": {"n": 12345678.25, "p": {"text": "é\u0001" * 50, "list": [1, 2]}}}
+    bundle = Bundle([template(value)])
+    values, bound = bundle.evaluate_sized(FixedScope(), states, len(encode(states["input"])))
+    assert values == bundle.evaluate(FixedScope(), states)
+    assert sum(len(encode(one)) for one in values) <= bound
+
+
+def test_computed_numbers_and_texts_need_no_measuring() -> None:
+    bundle = Bundle([template({"n": "{% $states.input.n + 1 %}", "t": "{% 'abc' %}"})])
+    assert bundle.evaluate_sized(FixedScope(), {"input": {"n": 1}}, 7)[1] < 1_000
