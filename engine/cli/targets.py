@@ -53,18 +53,15 @@ def read_handlers(module: str | None, targets: Sequence[str]) -> Handlers:
 
 def missing_text(missing: MissingHandler) -> str:
     """What to do about Tasks without a handler, ready to be pasted."""
+    from engine.integrations.registry import example_result
+
     count = len(missing.tasks)
     lines = [f"No handler for {count} Task state{'s' if count > 1 else ''}:"]
     lines += [f"  {state} calls {what}" for state, what in missing.tasks]
     lines.append("\nGive each one a target, for example a fixed answer:")
-    lines += [f"  -t {shlex.quote(f'{state}=mock:{_mock_of(what)}')}" for state, what in missing.tasks]
+    lines += [f"  -t {shlex.quote(f'{state}=mock:{example_result(what)}')}" for state, what in missing.tasks]
     lines.append("or a command (cmd:./script), a Python function (module:function), or a module (--handlers MODULE).")
     return "\n".join(lines)
-
-
-def _mock_of(what: str) -> str:
-    """A fixed answer for what the Task calls: `lambda:invoke` has the function's result in an envelope."""
-    return '{"Payload": {}}' if what.partition(" ")[0].endswith(":states:::lambda:invoke") else "{}"
 
 
 def idle_targets(targets: Sequence[str], program: StateMachine) -> list[tuple[str, str | None]]:

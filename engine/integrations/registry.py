@@ -52,15 +52,20 @@ class MissingHandler(LookupError):
     def __init__(self, tasks: list[tuple[str, str]]) -> None:
         self.tasks = tasks
         lines = "".join(f"\n  state {state!r} calls {what}" for state, what in tasks)
-        state = tasks[0][0]
+        state, what = tasks[0]
         super().__init__(
             f"no handler for {len(tasks)} Task state{'s' if len(tasks) > 1 else ''}:{lines}\n"
             f"Give one by state name, function name, Resource ARN or glob: handlers={{{state!r}: function}}, "
-            f'or {{{state!r}: "mock:{{}}"}}, or {{"*": "cmd:./script"}}.'
+            f"or {{{state!r}: 'mock:{example_result(what)}'}}, or {{'*': 'cmd:./script'}}."
         )
 
     def __reduce__(self) -> tuple[type[MissingHandler], tuple[list[tuple[str, str]]]]:
         return type(self), (self.tasks,)
+
+
+def example_result(what: str) -> str:
+    """A fixed answer that fits what a Task calls, as JSON text; that of `lambda:invoke` is an envelope."""
+    return '{"Payload": {}}' if what.partition(" ")[0].endswith(":states:::lambda:invoke") else "{}"
 
 
 class Handlers:
