@@ -137,7 +137,3 @@ class StateMachineTypeNotSupported(ApiError):
 
     def __init__(self) -> None:
         super().__init__("This operation is not supported by this type of state machine")
-
-
-class OwnershipLost(Exception):
-    """This worker no longer owns what it wanted to write. Nothing was written; drop everything and reload."""

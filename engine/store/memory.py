@@ -1,14 +1,19 @@
 """The store of one process: everything in dictionaries, gone when the process is.
 
-Nothing an execution needs while it runs is copied: its snapshot stays with the runtime. Of a closed execution that can
-be redriven the last snapshot is kept, in its serialised form.
+It is the store of the in-memory engine, and the model of a durable one: several workers may have handles on it, claim
+from one another and be declared dead. Nothing is encoded while an execution runs: Frames are never changed once they
+were committed, so the store keeps a Snapshot of its own that shares them. Of a closed execution that can be redriven
+the last snapshot is kept, encoded and compressed.
 """
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.errors import (
@@ -16,177 +21,358 @@ from engine.errors import (
     ExecutionDoesNotExist,
     ExecutionNotRedrivable,
     InvalidToken,
-    OwnershipLost,
     StateMachineAlreadyExists,
     StateMachineDoesNotExist,
     TaskTimedOut,
 )
 from engine.interpreter.history import Segment
+from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
-from engine.store.protocol import ExecutionRecord, Reopened, Start, TokenOwner
+from engine.store.protocol import NEVER_DUE, UUID7_BITS, ExecutionRecord, Mail, MailId, uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Execution
-    from engine.store.protocol import Checkpoint, ExecutionStatus, StateMachineRecord
+    from engine.query.evaluation import Chance
+    from engine.store.memory_handle import Incarnation, MemoryHandle
+    from engine.store.protocol import (
+        Birth,
+        Checkpoint,
+        ExecutionId,
+        ExecutionStatus,
+        RevisionId,
+        StateMachineRecord,
+        WorkerId,
+    )
 
 CLOSED_EXECUTIONS_MAX = 10_000
 """How many closed executions are kept, as AWS keeps them for 90 days. More: a long-lived process grows and grows."""
 
-
+_NS_PER_MS = 1_000_000
 _NEVER = Redrives()
 
 
-@dataclass(slots=True, eq=False)
-class _Row:
-    """One execution. `snapshot` is set while it is closed and can be redriven."""
+class Row:
+    """One execution.
 
-    execution: Execution
-    seq: int = 0
-    segments: list[Segment] = field(default_factory=list)
-    ending: Ending | None = None
-    stop_date: int | None = None
-    redrives: Redrives = _NEVER
-    last_event_id: int = 0
-    snapshot: bytes | None = None
-    tokens: set[str] = field(default_factory=set)
+    Attributes:
+        seq: Of its last checkpoint.
+        snapshot: The store's own; None once it is closed.
+        last_snapshot: Set while it is closed and can be redriven: encoded and compressed.
+        owner: The worker that has it, alive or not.
+        wake_at: When it is due; 0 while somebody owns it, so that it is due at once when its owner dies.
+        mail: Not consumed yet, oldest first.
+        tokens: All that were ever minted for it.
+        heartbeats: When SendTaskHeartbeat last came for a Task.
+        suspects: Set while it is suspected of killing workers: with how many other suspects a worker may have it.
+        deaths: Workers that died while it was their only suspect.
+    """
+
+    __slots__ = (
+        "_birth", "deaths", "ending", "execution", "execution_id", "heartbeats", "is_orphan", "last_event_id",
+        "last_snapshot", "mail", "missing", "owner", "pool", "quarantine", "redrives", "revision_id", "segments", "seq",
+        "snapshot", "stop_date", "suspects", "tokens", "wake_at",
+    )  # fmt: skip
+
+    def __init__(self, execution_id: ExecutionId, birth: Birth) -> None:
+        self.execution_id = execution_id
+        self.execution: Execution = birth.execution
+        self.revision_id: RevisionId = birth.revision_id
+        self.pool = birth.pool
+        self._birth = birth
+        self.seq = 0
+        self.snapshot: Snapshot | None = Snapshot(execution=birth.execution)
+        self.last_snapshot: bytes | None = None
+        self.segments: list[Segment] = []
+        self.ending: Ending | None = None
+        self.stop_date: int | None = None
+        self.redrives: Redrives = _NEVER
+        self.last_event_id = 0
+        self.owner: Incarnation | None = None
+        self.wake_at = 0
+        self.mail: dict[MailId, Mail] = {}
+        self.tokens: set[str] | None = None
+        self.heartbeats: dict[Ticket, int] | None = None
+        self.missing: Sequence[str] = ()
+        self.quarantine: str | None = None
+        self.is_orphan = False
+        self.suspects: int | None = None
+        self.deaths = 0
+
+    @property
+    def given(self) -> bytes:
+        """The input byte for byte: whoever uses the name again must give the same (execution.md 7)."""
+        return _given(self._birth)
 
     def record(self) -> ExecutionRecord:
+        """As it is shown."""
         return ExecutionRecord(
+            execution_id=self.execution_id,
             execution=self.execution,
+            revision_id=self.revision_id,
+            pool=self.pool,
             ending=self.ending,
             stop_date=self.stop_date,
             redrives=self.redrives,
             last_event_id=self.last_event_id,
+            missing=self.missing,
+            quarantine=self.quarantine,
+        )
+
+    def copy_of_snapshot(self, *, through_bytes: bool) -> Snapshot:
+        """The snapshot for somebody else to move on."""
+        assert self.snapshot is not None
+        if through_bytes:
+            return decode_snapshot(encode_snapshot(self.snapshot))
+        own = self.snapshot
+        return Snapshot(
+            execution=own.execution,
+            frames=dict(own.frames),
+            counter=own.counter,
+            last_event_id=own.last_event_id,
+            last_time=own.last_time,
+            redrives=own.redrives,
+            ending=own.ending,
         )
 
 
 class MemoryStore:
-    """An `ExecutionStore` that keeps the `closed_executions_max` executions that closed last."""
+    """A `Store` that keeps the `closed_executions_max` executions that closed last."""
 
-    def __init__(self, *, closed_executions_max: int = CLOSED_EXECUTIONS_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        closed_executions_max: int = CLOSED_EXECUTIONS_MAX,
+        now: Callable[[], int] | None = None,
+        chance: Chance | None = None,
+        through_bytes: bool = False,
+    ) -> None:
+        """Nothing is in it.
+
+        Args:
+            closed_executions_max: How many closed executions are kept.
+            now: The store's clock, ms since the epoch; the system's when not given.
+            chance: For the ids that it mints.
+            through_bytes: Encode and decode each snapshot that is claimed, as a database would.
+        """
+        self.lock = threading.RLock()  # handles may be used from several threads
+        self.now = now or (lambda: time.time_ns() // _NS_PER_MS)
+        self.through_bytes = through_bytes
+        self.rows: dict[ExecutionId, Row] = {}
+        self.open: dict[ExecutionId, Row] = {}
+        self.workers: dict[WorkerId, Incarnation] = {}
+        self.tokens: dict[str, tuple[Row, Ticket] | None] = {}
         self._closed_executions_max = closed_executions_max
+        self._chance: Chance = chance or random.SystemRandom()
         self._machines: dict[str, StateMachineRecord] = {}
-        self._rows: dict[str, _Row] = {}
-        self._closed: OrderedDict[str, None] = OrderedDict()
-        self._tokens: dict[str, TokenOwner | None] = {}
+        self._revisions: dict[RevisionId, StateMachineRecord] = {}
+        self._by_arn: dict[str, Row] = {}
+        self._closed: OrderedDict[ExecutionId, None] = OrderedDict()
+
+    def handle(self) -> MemoryHandle:
+        """See `Store`."""
+        from engine.store.memory_handle import MemoryHandle
+
+        return MemoryHandle(self)
+
+    def sweep(self) -> int:
+        """See `Store`: nothing is left behind."""
+        return 0
+
+    def close(self) -> None:
+        """See `Store`: there is nothing to close."""
+
+    # ── definitions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
-        """See `ExecutionStore`."""
-        known = self._machines.setdefault(machine.arn, machine)
-        if (known.definition, known.type) != (machine.definition, machine.type):
-            raise StateMachineAlreadyExists(machine.arn)
-        return known
+        """See `Library`."""
+        with self.lock:
+            known = self._machines.setdefault(machine.arn, machine)
+            if (known.definition, known.type) != (machine.definition, machine.type):
+                raise StateMachineAlreadyExists(machine.arn)
+            self._revisions[known.revision_id] = known
+            return known
+
+    def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Library`."""
+        with self.lock:
+            known = self._machines.setdefault(machine.arn, machine)
+            if known.type != machine.type:
+                raise StateMachineAlreadyExists(machine.arn)
+            if known.definition == machine.definition:
+                machine = replace(known, pool=machine.pool)
+            self._machines[machine.arn] = self._revisions[machine.revision_id] = machine
+            return machine
 
     def state_machine(self, arn: str) -> StateMachineRecord:
-        """See `ExecutionStore`."""
+        """See `Library`."""
         try:
             return self._machines[arn]
         except KeyError:
             raise StateMachineDoesNotExist(arn) from None
 
-    def start(self, execution: Execution) -> Start:
-        """See `ExecutionStore`."""
-        row = self._rows.get(execution.arn)
+    def revision(self, revision_id: RevisionId) -> StateMachineRecord:
+        """See `Library`."""
+        return self._revisions[revision_id]
+
+    # ── executions as they are shown ────────────────────────────────────────────────────────────────────────────────
+
+    def execution(self, execution_arn: str) -> ExecutionRecord:
+        """See `Library`."""
+        with self.lock:
+            return self._row(execution_arn).record()
+
+    def executions(self, state_machine_arn: str, *, status: ExecutionStatus | None = None) -> list[ExecutionRecord]:
+        """See `Library`."""
+        with self.lock:
+            rows = list(reversed(self.rows.values()))
+        records = (row.record() for row in rows if row.execution.state_machine_arn == state_machine_arn)
+        return [record for record in records if status is None or record.status == status]
+
+    def history(self, execution_arn: str) -> list[Segment]:
+        """See `Library`."""
+        with self.lock:
+            return list(self._row(execution_arn).segments)
+
+    def snapshot(self, execution_arn: str) -> Snapshot | None:
+        """See `Library`."""
+        with self.lock:
+            row = self._row(execution_arn)
+            if row.snapshot is not None:
+                return row.copy_of_snapshot(through_bytes=self.through_bytes)
+            return None if row.last_snapshot is None else decode_snapshot(zlib.decompress(row.last_snapshot))
+
+    def reopen(self, execution_arn: str) -> ExecutionId:
+        """See `Library`."""
+        with self.lock:
+            row = self._row(execution_arn)
+            if row.last_snapshot is None:
+                raise ExecutionNotRedrivable(f"Execution is {row.record().status} and cannot be redriven")
+            row.snapshot = decode_snapshot(zlib.decompress(row.last_snapshot))
+            row.ending = row.stop_date = row.last_snapshot = None
+            row.owner, row.wake_at = None, 0
+            del self._closed[row.execution_id]
+            self.open[row.execution_id] = row
+            self.put(row, RedriveRequested())
+            return row.execution_id
+
+    def resume(self, execution_arn: str) -> ExecutionId:
+        """See `Library`."""
+        with self.lock:
+            row = self._row(execution_arn)
+            if row.ending is not None:
+                raise ExecutionDoesNotExist(execution_arn)
+            if row.quarantine is not None:
+                row.quarantine, row.wake_at, row.suspects, row.deaths = None, 0, None, 0
+            return row.execution_id
+
+    def _row(self, execution_arn: str) -> Row:
+        try:
+            return self._by_arn[execution_arn]
+        except KeyError:
+            raise ExecutionDoesNotExist(execution_arn) from None
+
+    # ── what handles do to rows; the lock is held ───────────────────────────────────────────────────────────────────
+
+    def remove_worker(self, worker: Incarnation) -> list[Row]:
+        """A worker that is one no more; what it owned anybody may have."""
+        self.workers.pop(worker.id, None)
+        worker.is_alive = False
+        orphans = [row for row in self.open.values() if row.owner is worker]
+        for row in orphans:
+            row.is_orphan = True
+        return orphans
+
+    def born(self, execution_id: ExecutionId, birth: Birth) -> Row:
+        """The row of a new execution."""
+        row = Row(execution_id, birth)
+        self.rows[execution_id] = self.open[execution_id] = self._by_arn[birth.execution.arn] = row
+        return row
+
+    def start_named(self, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
+        """See `DurableStore`."""
+        row = self._by_arn.get(birth.execution.arn)
         if row is None:
-            self._rows[execution.arn] = _Row(execution)
-            return Start(execution, is_new=True)
-        if row.ending is None and encode(row.execution.input) == encode(execution.input):
-            return Start(row.execution, is_new=False)
-        raise ExecutionAlreadyExists(execution.arn)
+            self.put(self.born(execution_id, birth), StartRequested(birth.input_text))
+            return execution_id, True
+        if row.execution_id == execution_id:
+            return execution_id, True
+        if row.ending is None and row.given == _given(birth):
+            return row.execution_id, False
+        raise ExecutionAlreadyExists(birth.execution.arn)
 
-    def commit(self, group: Sequence[Checkpoint]) -> None:
-        """See `ExecutionStore`."""
-        rows = [self._rows.get(checkpoint.execution_arn) for checkpoint in group]
-        for row, checkpoint in zip(rows, group, strict=True):
-            if row is None or row.ending is not None or checkpoint.seq != row.seq + 1:
-                raise OwnershipLost(
-                    f"{checkpoint.execution_arn}: checkpoint {checkpoint.seq} does not follow the last one"
-                )
-        for row, checkpoint in zip(rows, group, strict=True):
-            assert row is not None
-            self._write(row, checkpoint)
+    def put(self, row: Row, event: Event) -> None:
+        """New mail of the store's own."""
+        now = self.now()
+        mail_id = MailId(uuid7(now, self._chance.getrandbits(UUID7_BITS)))
+        row.mail[mail_id] = Mail(id=mail_id, execution_id=row.execution_id, event=event, sent_at=now)
 
-    def _write(self, row: _Row, checkpoint: Checkpoint) -> None:
+    def write(self, row: Row, checkpoint: Checkpoint) -> None:
+        """A checkpoint that was checked."""
         transition = checkpoint.transition
         row.seq = checkpoint.seq
         row.redrives = transition.redrives
         if transition.history:
             row.segments.append(Segment(transition.first_event_id, transition.now, transition.history))
             row.last_event_id = transition.first_event_id + len(transition.history) - 1
+        for mail_id in checkpoint.mail:
+            row.mail.pop(mail_id, None)
         for token, task_id in checkpoint.tokens_opened:
-            self._tokens[token] = TokenOwner(row.execution.arn, task_id)
+            self.tokens[token] = (row, task_id)
+            if row.tokens is None:
+                row.tokens = set()
             row.tokens.add(token)
         for token in checkpoint.tokens_closed:
-            self._tokens[token] = None
+            self.tokens[token] = None
+        if row.missing or row.is_orphan or row.suspects is not None:
+            row.missing, row.is_orphan, row.suspects, row.deaths = (), False, None, 0
         if transition.ending is not None:
             self._close(row, checkpoint)
+            return
+        assert row.snapshot is not None
+        row.snapshot.apply(transition)
+        if checkpoint.release is not None:
+            row.owner, row.wake_at = None, checkpoint.release
 
-    def _close(self, row: _Row, checkpoint: Checkpoint) -> None:
-        transition = checkpoint.transition
-        assert transition.ending is not None
-        row.ending = transition.ending
-        row.stop_date = transition.now
-        for token in row.tokens:
-            self._tokens[token] = None
-        if transition.ending.status != "SUCCEEDED" and row.execution.type == "STANDARD":
-            before = checkpoint.snapshot
-            after = Snapshot(execution=before.execution, frames=dict(before.frames))
-            after.apply(transition)
-            row.snapshot = zlib.compress(encode_snapshot(after), 1)
-        self._closed[row.execution.arn] = None
+    def _close(self, row: Row, checkpoint: Checkpoint) -> None:
+        ending = checkpoint.transition.ending
+        assert ending is not None
+        row.ending = ending
+        row.stop_date = checkpoint.transition.now
+        row.owner, row.wake_at = None, NEVER_DUE
+        for token in row.tokens or ():
+            self.tokens[token] = None
+        row.mail.clear()
+        row.heartbeats = None
+        if ending.status != "SUCCEEDED" and row.execution.type == "STANDARD":
+            assert row.snapshot is not None
+            row.snapshot.apply(checkpoint.transition)
+            row.last_snapshot = zlib.compress(encode_snapshot(row.snapshot), 1)
+        row.snapshot = None
+        del self.open[row.execution_id]
+        self._closed[row.execution_id] = None
         while len(self._closed) > self._closed_executions_max:
             self._forget(self._closed.popitem(last=False)[0])
 
-    def _forget(self, execution_arn: str) -> None:
-        for token in self._rows.pop(execution_arn).tokens:
-            del self._tokens[token]
+    def _forget(self, execution_id: ExecutionId) -> None:
+        row = self.rows.pop(execution_id)
+        del self._by_arn[row.execution.arn]
+        for token in row.tokens or ():
+            del self.tokens[token]
 
-    def reopen(self, execution_arn: str) -> Reopened:
-        """See `ExecutionStore`."""
-        row = self._row(execution_arn)
-        status = row.record().status
-        if row.snapshot is None:
-            raise ExecutionNotRedrivable(f"Execution is {status} and cannot be redriven")
-        snapshot = decode_snapshot(zlib.decompress(row.snapshot))
-        row.ending = row.stop_date = row.snapshot = None
-        del self._closed[execution_arn]
-        return Reopened(snapshot, row.seq)
-
-    def execution(self, execution_arn: str) -> ExecutionRecord:
-        """See `ExecutionStore`."""
-        return self._row(execution_arn).record()
-
-    def executions(self, state_machine_arn: str, *, status: ExecutionStatus | None = None) -> list[ExecutionRecord]:
-        """See `ExecutionStore`."""
-        rows = reversed(self._rows.values())
-        records = (row.record() for row in rows if row.execution.state_machine_arn == state_machine_arn)
-        return [record for record in records if status is None or record.status == status]
-
-    def history(self, execution_arn: str) -> list[Segment]:
-        """See `ExecutionStore`."""
-        return list(self._row(execution_arn).segments)
-
-    def token_owner(self, task_token: str) -> TokenOwner:
-        """See `ExecutionStore`."""
+    def open_token(self, task_token: str) -> tuple[Row, Ticket]:
+        """The Task that a token ends. Raises InvalidToken, TaskTimedOut."""
         try:
-            owner = self._tokens[task_token]
+            owner = self.tokens[task_token]
         except KeyError:
             raise InvalidToken from None
         if owner is None:
             raise TaskTimedOut
         return owner
 
-    def take_token(self, task_token: str) -> TokenOwner:
-        """See `ExecutionStore`."""
-        owner = self.token_owner(task_token)
-        self._tokens[task_token] = None
-        return owner
 
-    def _row(self, execution_arn: str) -> _Row:
-        try:
-            return self._rows[execution_arn]
-        except KeyError:
-            raise ExecutionDoesNotExist(execution_arn) from None
+def _given(birth: Birth) -> bytes:
+    return encode(birth.execution.input) if birth.input_text is None else birth.input_text.encode()

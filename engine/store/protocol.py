@@ -1,32 +1,392 @@
-"""What the runtime asks of a store, in the engine's verbs; the promises are tested by `tests/store/suite.py`.
+"""What the engine asks of a store, in the engine's verbs. Every promise is tested by `tests/store/durable_suite.py`.
 
-A store is synchronous: the runtime calls it from one place at a time, and awaits nothing in between. Times are
-milliseconds since the epoch and come from the caller's clock.
+A store has two faces. `DurableStore` is the hot path: executions while they run, and all that one worker does; each
+worker has a handle of its own. `Library` is the rest: definitions, and executions as they are shown.
+
+A store is synchronous. One thread of a worker process, the writer, calls `commit`, `renew` and `recover`; everything
+else uses connections of its own and may be called from any thread. All times are the store's own clock, in milliseconds
+since the epoch, so that workers whose clocks differ agree on what is due.
+
+Ownership: an execution's owner is a worker incarnation, (worker_id, epoch), or nobody. Only the owner commits it;
+everybody else sends mail. A fence in every write of a worker makes a write of a worker that was declared dead fail as a
+whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NewType, Protocol, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from engine.interpreter.messages import Event, Ticket
+from engine.interpreter.snapshot import Ending, Execution, Redrives, Snapshot, Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from engine.interpreter.history import Segment
-    from engine.interpreter.messages import Ticket
-    from engine.interpreter.snapshot import Ending, Execution, Redrives, Snapshot, Transition
+
+ExecutionId = NewType("ExecutionId", UUID)
+"""UUIDv7: leads every key, so that rows of one time stand together."""
+
+RevisionId = NewType("RevisionId", UUID)
+MailId = NewType("MailId", UUID)
+WorkerId = NewType("WorkerId", UUID)
 
 MachineType: TypeAlias = Literal["STANDARD", "EXPRESS"]
 ExecutionStatus: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 
+DEFAULT_POOL = "default"
+
+NEVER_DUE = (1 << 62) - 1
+"""In place of a time: only mail wakes it."""
+
+_UUID7_VERSION = 0x7
+_UUID_VARIANT = 0b10
+
+
+def uuid7(now: int, bits: int) -> UUID:
+    """A UUIDv7 of this millisecond; of `bits`, which are random, 74 are used."""
+    high, low = (bits >> 62) & 0xFFF, bits & ((1 << 62) - 1)
+    return UUID(int=(now << 80) | (_UUID7_VERSION << 76) | (high << 64) | (_UUID_VARIANT << 62) | low)
+
+
+UUID7_BITS = 74
+
+
+# ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached, or went away during a call: whether the call took effect is not known.
+
+    Of a `commit` the outcome is unknown until `recover` has answered and `written` was asked; after a `claim` or
+    `claim_one` the worker may own what it was never told of, until `recover` has answered and `owned` was asked; every
+    other call may simply be made again.
+
+    Attributes:
+        nobody_is_connected: The server itself refuses connections (it is down, starting or stopping), so no other
+            worker can have declared this one dead meanwhile. False: it may be this worker alone that is cut off.
+    """
+
+    def __init__(self, message: str = "", *, nobody_is_connected: bool = False) -> None:
+        super().__init__(message)
+        self.nobody_is_connected = nobody_is_connected
+
+
+class OwnershipLost(Exception):
+    """This worker incarnation was declared dead, or its lease ended. Nothing was written: drop everything in memory."""
+
+
+class Conflict(Exception):
+    """Some checkpoints or releases of a group cannot be written because the world moved on; nothing of it was written.
+
+    A task token was taken meanwhile, or the execution is not ours at this `seq`, or it is over.
+
+    The runtime loads these executions again and folds their mail first; the others it hands in again.
+    """
+
+    def __init__(self, execution_ids: Collection[ExecutionId]) -> None:
+        super().__init__(f"{len(execution_ids)} executions changed meanwhile")
+        self.execution_ids = frozenset(execution_ids)
+
+
+class Unwritable(Exception):
+    """The store refuses the data of some executions (SQLSTATE classes 22, 23, 54); the others were written.
+
+    Attributes:
+        committed: The answer to the part that was written.
+    """
+
+    def __init__(self, execution_ids: Collection[ExecutionId], reason: str, committed: Committed) -> None:
+        super().__init__(reason)
+        self.execution_ids = frozenset(execution_ids)
+        self.reason = reason
+        self.committed = committed
+
+
+# ── what is written ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Birth(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a new execution; they ride in the group of its first checkpoint, or go alone by `start_named`.
+
+    Attributes:
+        revision_id: The definition it runs, for good.
+        pool: Whose workers may run it.
+        input_text: The input as it was given, when that was text: for the StartRequested of one that is started
+            unowned.
+    """
+
+    execution: Execution
+    revision_id: RevisionId
+    pool: str = DEFAULT_POOL
+    input_text: str | None = None
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What one execution has to write at a quiescent point; at most one for each execution and group.
+
+    An ending closes the execution: its open row, mail and task tokens go; the last snapshot of one that did not succeed
+    stays for a redrive.
+
+    Attributes:
+        seq: 1 for the first checkpoint of an execution, then one more each time, redrives included.
+        snapshot: As it stands before `transition`. Read during `commit` only, never kept.
+        birth: Set in the first checkpoint of an execution that has no row yet.
+        mail: What was folded into this transition: gone when it is written. Ids that are gone already are no fault.
+        tokens_opened: Task tokens that its commands mint, with the Task that each one ends.
+        tokens_closed: Task tokens of Tasks that nobody waits for any more. One that is gone already is a Conflict.
+        release: Set when the execution is given up with this checkpoint because all it does is wait: when it is due
+            next, or NEVER_DUE. Its memory is free afterwards.
+    """
+
+    execution_id: ExecutionId
+    seq: int
+    snapshot: Snapshot
+    transition: Transition
+    birth: Birth | None = None
+    mail: Sequence[MailId] = ()
+    tokens_opened: Sequence[tuple[str, Ticket]] = ()
+    tokens_closed: Sequence[str] = ()
+    release: int | None = None
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution that is given up without a checkpoint.
+
+    It came to rest after its last one, or the worker drains. Written only when no mail has come;
+    otherwise it stays owned and is answered in `Committed.kept`. One with a
+    `quarantine` is written whatever has come.
+
+    Attributes:
+        seq: Of its last checkpoint. If the execution is not ours at this `seq`, or over, that is a Conflict.
+        wake_at: When it is due next, or NEVER_DUE.
+        missing: Resources that it waits for and that this worker has no handler for: shown by name until its next
+            checkpoint or release.
+        quarantine: Why it cannot go on, with the traceback: nobody claims it until `Library.resume`.
+    """
+
+    execution_id: ExecutionId
+    seq: int
+    wake_at: int
+    missing: Sequence[str] = ()
+    quarantine: str | None = None
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """All that waits to be written by one worker: one statement, all or nothing."""
+
+    checkpoints: Sequence[Checkpoint] = ()
+    releases: Sequence[Release] = ()
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a group: the store's clock, and which releases were not made because mail had come."""
+
+    now: int
+    kept: Collection[ExecutionId] = ()
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """An event on its way to an execution. The same id twice counts once, as long as the first is not consumed.
+
+    Attributes:
+        sent_at: The store's clock when it was delivered; 0 before that. Mail older than a deadline is folded before the
+            TimerDue of that deadline.
+    """
+
+    id: MailId
+    execution_id: ExecutionId
+    event: Event
+    sent_at: int = 0
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution that this worker now owns, as loaded.
+
+    Attributes:
+        seq: Of its last checkpoint; 0 when it has none yet, and then its mail begins with StartRequested.
+        mail: Oldest first; read after the claim was made, else mail already consumed would come back.
+        deaths: How many workers died while they owned it alone (see `DurableStore.declare_dead`).
+        is_orphan: Whether its last owner was declared dead, or resigned while it still owned it, and nobody has written
+            a checkpoint since: its Tasks may have run.
+    """
+
+    execution_id: ExecutionId
+    seq: int
+    snapshot: Snapshot
+    revision_id: RevisionId
+    pool: str
+    mail: Sequence[Mail]
+    deaths: int = 0
+    is_orphan: bool = False
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a claim gave, and the store's clock."""
+
+    now: int
+    claimed: Sequence[Claim]
+
+
+class DurableStore(Protocol):
+    """One worker's access to the executions that run. A client, which owns nothing, uses the last part alone."""
+
+    # ── the worker itself ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def enlist(self, *, pools: Collection[str], host: str, pid: int) -> WorkerId:
+        """Makes the row of this worker, epoch 1, alive; must be the first call of a worker.
+
+        After OwnershipLost it is called again and makes a new worker, which owns nothing.
+        """
+        ...
+
+    def renew(self) -> int:
+        """Says that this worker is alive; the store's clock.
+
+        Raises:
+            OwnershipLost: It was declared dead.
+            StoreUnavailable: Try again; after two thirds of the lease without an answer, dispatch nothing more.
+        """
+        ...
+
+    def resign(self) -> None:
+        """Removes this worker's row: the clean end. What it still owns can be claimed from then on, as orphans."""
+        ...
+
+    def recover(self) -> int:
+        """After StoreUnavailable in `commit` or `claim`: a new connection and a new epoch. The store's clock.
+
+        The new epoch comes first: it waits for a statement still running and makes one still on its way fail. What this
+        worker owns it still owns, now in the new epoch.
+
+        Raises:
+            OwnershipLost, StoreUnavailable: As `renew`.
+        """
+        ...
+
+    def others(self) -> Mapping[WorkerId, tuple[int, int]]:
+        """The other workers that count as alive: their (epoch, heartbeat), to be watched by an observer's own clock."""
+        ...
+
+    def declare_dead(self, worker_id: WorkerId, *, epoch: int, heartbeat: int) -> bool:
+        """Takes a worker's rights, if its epoch and heartbeat are still these; whether it was done.
+
+        What it owned can be claimed from then on. Its executions become suspects: claimed in shrinking batches, alone
+        at last.
+        """
+        ...
+
+    # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def commit(self, group: Group) -> Committed:
+        """Writes the whole group or nothing, fenced.
+
+        Raises:
+            OwnershipLost, StoreUnavailable, Conflict, Unwritable: See there.
+        """
+        ...
+
+    def written(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:
+        """The `seq` of the last checkpoint of each execution, over or not, whoever owns it.
+
+        Those without a row are left out. After `recover` it tells what an unknown commit did. Fenced, else it could
+        tell what somebody else did.
+        """
+        ...
+
+    def claim(self, *, most: int) -> Claims:
+        """Takes ownership of executions that are due or have mail and whose owner is nobody or not alive.
+
+        Of this worker's pools, those that are due longest first. Fenced like `commit`.
+
+        Raises:
+            OwnershipLost, StoreUnavailable: See there.
+        """
+        ...
+
+    def claim_one(self, execution_id: ExecutionId) -> Claim | None:
+        """As `claim`, for a hint about one execution; None when it is not claimable."""
+        ...
+
+    def owned(self) -> Collection[ExecutionId]:
+        """All executions that this worker owns, told of or not. Fenced."""
+        ...
+
+    def reload(self, execution_ids: Collection[ExecutionId]) -> Claims:
+        """Of these executions those that this worker owns, as they stand in the store, with all their mail. Fenced."""
+        ...
+
+    def fetch_mail(self, execution_ids: Collection[ExecutionId]) -> Sequence[Mail]:
+        """Mail that has come for executions this worker owns, oldest first, whether it was fetched before or not."""
+        ...
+
+    def next_due(self) -> int | None:
+        """When the next unowned execution of this worker's pools is due; None: none is waiting for a time."""
+        ...
+
+    # ── from outside ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def now(self) -> int:
+        """The store's clock."""
+        ...
+
+    def start_named(self, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
+        """Starts an execution unowned and due at once, on a connection of its own.
+
+        Its first mail is StartRequested(birth.input_text). Names are unique as ARNs are: that of a Standard execution
+        is its state machine's and its own name, that of an Express one has an id of its own.
+
+        Returns:
+            The execution that has the ARN, and whether this call started it. The same name and byte-identical input
+            while it runs give the one that runs (execution.md 7); so does the same `execution_id`, whatever became of
+            it.
+
+        Raises:
+            ExecutionAlreadyExists: The name is taken by a closed one or one with another input.
+            StoreUnavailable: Make the call again with the same id: it cannot start twice.
+        """
+        ...
+
+    def deliver(self, mail: Sequence[Mail]) -> Collection[MailId]:
+        """Sends mail to executions that are open; those ids that were taken, or are there already."""
+        ...
+
+    def take_token(self, task_token: str, event: Event) -> ExecutionId:
+        """Ends the Task of a token: its row goes and mail comes, in one statement. The execution, for a hint.
+
+        Args:
+            event: TaskDone or TaskError; its task_id is filled in.
+
+        Raises:
+            InvalidToken, TaskTimedOut: As AWS does.
+            StoreUnavailable: Made again, it may raise TaskTimedOut though it was this caller whose answer counted.
+        """
+        ...
+
+    def heartbeat_token(self, task_token: str) -> None:
+        """SendTaskHeartbeat. Raises as `take_token`."""
+        ...
+
+    def last_heartbeat(self, execution_id: ExecutionId, task_id: Ticket) -> int | None:
+        """When the last SendTaskHeartbeat for a Task came; a heartbeat's TimerDue asks before it is believed."""
+        ...
+
+
+# ── definitions, and executions as they are shown ───────────────────────────────────────────────────────────────────
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateMachineRecord:
-    """A state machine as it was created.
+    """A state machine as it was created or last deployed, or one revision of it.
 
     Attributes:
         definition: Its text; two creations are the same when this and `type` are (api.md 5.1).
         creation_date: Milliseconds since the epoch.
+        revision_id: Of this definition; it never changes what it stands for.
+        pool: Where its executions run unless their start says otherwise; no part of the revision.
     """
 
     arn: str
@@ -34,11 +394,13 @@ class StateMachineRecord:
     type: MachineType
     definition: str
     creation_date: int
+    revision_id: RevisionId
+    pool: str = DEFAULT_POOL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRecord:
-    """What DescribeExecution shows.
+    """What DescribeExecution shows, and what only we have.
 
     Attributes:
         execution: What does not change while it runs: ARN, name, input, start time.
@@ -46,13 +408,20 @@ class ExecutionRecord:
         stop_date: Milliseconds since the epoch; None while it runs.
         redrives: How often it was redriven.
         last_event_id: Length of its history.
+        missing: Resources that it waits for because the worker that had it last has no handler for them.
+        quarantine: Why it cannot go on until somebody resumes it.
     """
 
+    execution_id: ExecutionId
     execution: Execution
+    revision_id: RevisionId
+    pool: str
     ending: Ending | None
     stop_date: int | None
     redrives: Redrives
     last_event_id: int
+    missing: Sequence[str] = ()
+    quarantine: str | None = None
 
     @property
     def status(self) -> ExecutionStatus:
@@ -60,53 +429,8 @@ class ExecutionRecord:
         return "RUNNING" if self.ending is None else self.ending.status
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The answer to a start: the execution that has the name now, and whether it is this call that started it."""
-
-    execution: Execution
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """What one execution has to write at a quiescent point.
-
-    Attributes:
-        execution_arn: Whose it is.
-        seq: 1 for the execution's first checkpoint, then one more each time, redrives included.
-        snapshot: As it stands before `transition`; the store reads it during `commit` only and never keeps it.
-        transition: What happened.
-        tokens_opened: Task tokens that its commands mint, with the Task that each one ends.
-        tokens_closed: Task tokens of Tasks that nobody waits for any more.
-    """
-
-    execution_arn: str
-    seq: int
-    snapshot: Snapshot
-    transition: Transition
-    tokens_opened: Sequence[tuple[str, Ticket]] = ()
-    tokens_closed: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TokenOwner:
-    """The Task that a task token ends."""
-
-    execution_arn: str
-    task_id: Ticket
-
-
-@dataclass(frozen=True, slots=True)
-class Reopened:
-    """A closed execution that is open again: where it stands, and the `seq` of its last checkpoint."""
-
-    snapshot: Snapshot
-    seq: int
-
-
-class ExecutionStore(Protocol):
-    """State machines, executions, histories and task tokens."""
+class Library(Protocol):
+    """Definitions; executions and histories as they are shown; and what an operator does to an execution."""
 
     def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
         """Keeps a state machine; the same one again gives the record of the first time (execution.md 15).
@@ -116,42 +440,27 @@ class ExecutionStore(Protocol):
         """
         ...
 
+    def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """Creates the state machine or gives it a new revision and its pool.
+
+        The definition that it has already keeps its revision.         Executions that run keep the revision that they
+        were started with.
+
+        Raises:
+            StateMachineAlreadyExists: It is there with another type, which nothing can change.
+        """
+        ...
+
     def state_machine(self, arn: str) -> StateMachineRecord:
-        """A state machine.
+        """A state machine with its newest revision.
 
         Raises:
             StateMachineDoesNotExist: No such one.
         """
         ...
 
-    def start(self, execution: Execution) -> Start:
-        """Takes the name and makes the row of a new execution, which is RUNNING and has no history yet.
-
-        For a Standard execution the same name and the same input, while it runs, give the execution that has them
-        (execution.md 7); Express names are not unique.
-
-        Raises:
-            ExecutionAlreadyExists: The name is taken by a closed execution, or by one with another input.
-        """
-        ...
-
-    def commit(self, group: Sequence[Checkpoint]) -> None:
-        """Writes all checkpoints of the group or none of them; at most one for each execution.
-
-        An ending closes the execution and kills all its task tokens.
-
-        Raises:
-            OwnershipLost: A `seq` does not follow the last one written, or the execution is closed; nothing is written.
-        """
-        ...
-
-    def reopen(self, execution_arn: str) -> Reopened:
-        """Opens an execution that did not succeed, for a redrive; it counts as RUNNING from now on.
-
-        Raises:
-            ExecutionDoesNotExist: No such one.
-            ExecutionNotRedrivable: It is open, or it succeeded.
-        """
+    def revision(self, revision_id: RevisionId) -> StateMachineRecord:
+        """The state machine as it was in this revision, which some execution or state machine names."""
         ...
 
     def execution(self, execution_arn: str) -> ExecutionRecord:
@@ -162,11 +471,11 @@ class ExecutionStore(Protocol):
         """
         ...
 
-    def executions(self, state_machine_arn: str, *, status: ExecutionStatus | None = None) -> list[ExecutionRecord]:
+    def executions(self, state_machine_arn: str, *, status: ExecutionStatus | None = None) -> Sequence[ExecutionRecord]:
         """The executions of a state machine, newest first, of one status or of all."""
         ...
 
-    def history(self, execution_arn: str) -> list[Segment]:
+    def history(self, execution_arn: str) -> Sequence[Segment]:
         """All that was committed, oldest first.
 
         Raises:
@@ -174,15 +483,43 @@ class ExecutionStore(Protocol):
         """
         ...
 
-    def token_owner(self, task_token: str) -> TokenOwner:
-        """The open Task of a token; the token stays as it is.
+    def snapshot(self, execution_arn: str) -> Snapshot | None:
+        """Where an execution stands, or where it ended without success; None: it succeeded, or that is no longer kept.
 
         Raises:
-            InvalidToken: It was never minted here.
-            TaskTimedOut: It is closed.
+            ExecutionDoesNotExist: No such one.
         """
         ...
 
-    def take_token(self, task_token: str) -> TokenOwner:
-        """Closes the token: whoever takes it may end the Task, and nobody after him. Raises as `token_owner`."""
+    def reopen(self, execution_arn: str) -> ExecutionId:
+        """Opens an execution that did not succeed, unowned and with RedriveRequested as mail; it counts as RUNNING.
+
+        Raises:
+            ExecutionDoesNotExist: No such one.
+            ExecutionNotRedrivable: It is open, it succeeded, or its last snapshot is no longer kept.
+        """
+        ...
+
+    def resume(self, execution_arn: str) -> ExecutionId:
+        """Ends an execution's quarantine, if it is in one: from then on it can be claimed.
+
+        Raises:
+            ExecutionDoesNotExist: No such one, or it is over.
+        """
+        ...
+
+
+class Store(Library, Protocol):
+    """A whole backend."""
+
+    def handle(self) -> DurableStore:
+        """The access of one worker, or of a client; each has its own."""
+        ...
+
+    def sweep(self) -> int:
+        """Deletes what nobody needs any more, the rows of workers long dead among it; how much. For now and then."""
+        ...
+
+    def close(self) -> None:
+        """Closes connections; handles are of no use afterwards."""
         ...

@@ -1,12 +1,12 @@
-"""The store of one process."""
+"""The store of one process keeps the promises of a durable one, as long as the process lives."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.errors import ExecutionDoesNotExist, InvalidToken
+from engine.errors import ExecutionDoesNotExist, InvalidToken, TaskTimedOut
 from engine.store.memory import MemoryStore
-from tests.store.suite import SUCCEEDED, StoreSuite, execution, started
+from tests.store.durable_suite import SUCCEEDED, TASK, DurableSuite, born
 
 
 @pytest.fixture
@@ -14,18 +14,26 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-class TestMemoryStore(StoreSuite):
+class TestMemoryStore(DurableSuite):
     pass
 
 
-def test_the_executions_closed_longest_ago_are_forgotten_with_their_tokens():
+def test_the_executions_closed_longest_ago_are_forgotten_with_their_tokens() -> None:
     store = MemoryStore(closed_executions_max=2)
-    still_open = started(store, "open")
-    for name in ("a", "b", "c"):
-        started(store, name).write(store, tokens_opened=[(name, (0, 0, 1))], ending=SUCCEEDED)
+    worker = store.handle()
+    worker.enlist(pools=["default"], host="here", pid=1)
+    still_open = born(worker)
+    closed = []
+    for token in ("a", "b", "c"):
+        run = born(worker)
+        run.write(worker, tokens_opened=[(token, TASK)])
+        run.write(worker, ending=SUCCEEDED, tokens_closed=[token])
+        closed.append(run)
     with pytest.raises(ExecutionDoesNotExist):
-        store.execution(execution("a").arn)
+        store.execution(closed[0].arn)
     with pytest.raises(InvalidToken):
-        store.take_token("a")
-    assert store.execution(execution("b").arn).status == "SUCCEEDED"
-    assert store.execution(still_open.snapshot.execution.arn).status == "RUNNING"
+        worker.heartbeat_token("a")
+    assert store.execution(closed[1].arn).status == "SUCCEEDED"
+    with pytest.raises(TaskTimedOut):
+        worker.heartbeat_token("b")
+    assert store.execution(still_open.arn).status == "RUNNING"

@@ -1,0 +1,285 @@
+"""One worker's access to a `MemoryStore`: the fence, ownership and mail of `DurableStore`, over dictionaries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import msgspec
+
+from engine.store.protocol import (
+    NEVER_DUE,
+    Claim,
+    Claims,
+    Committed,
+    Conflict,
+    ExecutionId,
+    Mail,
+    MailId,
+    OwnershipLost,
+    Release,
+    WorkerId,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from engine.interpreter.messages import Event, Ticket
+    from engine.store.memory import MemoryStore, Row
+    from engine.store.protocol import Birth, Checkpoint, Group
+
+
+class Incarnation:
+    """One worker, from being enlisted to its death; rows name it as their owner."""
+
+    __slots__ = ("epoch", "heartbeat", "id", "is_alive", "pools")
+
+    def __init__(self, pools: Collection[str]) -> None:
+        self.id = WorkerId(uuid4())
+        self.pools = frozenset(pools)
+        self.epoch = 1
+        self.heartbeat = 0
+        self.is_alive = True
+
+
+class MemoryHandle:
+    """A `DurableStore`."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._lock = store.lock
+        self._me: Incarnation | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Of this worker; 0 before it is enlisted."""
+        return 0 if self._me is None else self._me.epoch
+
+    # ── the worker itself ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def enlist(self, *, pools: Collection[str], host: str, pid: int) -> WorkerId:
+        """See `DurableStore`."""
+        with self._lock:
+            if self._me is not None:
+                self._store.remove_worker(self._me)
+            self._me = Incarnation(pools)
+            self._store.workers[self._me.id] = self._me
+            return self._me.id
+
+    def renew(self) -> int:
+        """See `DurableStore`."""
+        with self._lock:
+            self._fenced().heartbeat += 1
+            return self._store.now()
+
+    def resign(self) -> None:
+        """See `DurableStore`."""
+        with self._lock:
+            if self._me is not None and self._me.is_alive:
+                self._store.remove_worker(self._me)
+            self._me = None
+
+    def recover(self) -> int:
+        """See `DurableStore`."""
+        with self._lock:
+            me = self._fenced()
+            me.epoch += 1
+            me.heartbeat += 1
+            return self._store.now()
+
+    def others(self) -> Mapping[WorkerId, tuple[int, int]]:
+        """See `DurableStore`."""
+        with self._lock:
+            others = (worker for worker in self._store.workers.values() if worker is not self._me)
+            return {worker.id: (worker.epoch, worker.heartbeat) for worker in others}
+
+    def declare_dead(self, worker_id: WorkerId, *, epoch: int, heartbeat: int) -> bool:
+        """See `DurableStore`."""
+        with self._lock:
+            self._fenced()
+            worker = self._store.workers.get(worker_id)
+            if worker is None or (worker.epoch, worker.heartbeat) != (epoch, heartbeat):
+                return False
+            owned = self._store.remove_worker(worker)
+            for row in owned:
+                if len(owned) == 1 or row.suspects == 1:
+                    row.deaths += 1
+                row.suspects = max(1, min(len(owned), row.suspects or len(owned)) // 2)
+            return True
+
+    def _fenced(self) -> Incarnation:
+        if self._me is None or not self._me.is_alive:
+            raise OwnershipLost
+        return self._me
+
+    # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def commit(self, group: Group) -> Committed:
+        """See `DurableStore`."""
+        store = self._store
+        with self._lock:
+            me = self._fenced()
+            wanted: tuple[Checkpoint | Release, ...] = (*group.checkpoints, *group.releases)
+            conflicts = [one.execution_id for one in wanted if not self._may_write(one, me)]
+            if conflicts:
+                raise Conflict(conflicts)
+            for checkpoint in group.checkpoints:
+                if checkpoint.birth is not None:
+                    store.born(checkpoint.execution_id, checkpoint.birth).owner = me
+                store.write(store.rows[checkpoint.execution_id], checkpoint)
+            kept = [release.execution_id for release in group.releases if not self._release(release)]
+            return Committed(now=store.now(), kept=kept)
+
+    def _may_write(self, written: Checkpoint | Release, me: Incarnation) -> bool:
+        row = self._store.rows.get(written.execution_id)
+        if isinstance(written, Release):
+            return row is not None and row.owner is me and row.seq == written.seq
+        if written.birth is not None:
+            return row is None
+        if row is None or row.owner is not me or row.seq != written.seq - 1:
+            return False
+        if not written.tokens_closed:
+            return True
+        opened = {token for token, _ in written.tokens_opened}
+        return all(token in opened or self._store.tokens.get(token) for token in written.tokens_closed)
+
+    def _release(self, release: Release) -> bool:
+        row = self._store.open[release.execution_id]
+        if release.quarantine is None and row.mail:
+            return False
+        row.owner, row.wake_at = None, release.wake_at
+        row.missing, row.quarantine = tuple(release.missing), release.quarantine
+        return True
+
+    def written(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:
+        """See `DurableStore`."""
+        with self._lock:
+            self._fenced()
+            found = ((execution_id, self._store.rows.get(execution_id)) for execution_id in execution_ids)
+            return {execution_id: row.seq for execution_id, row in found if row is not None}
+
+    def claim(self, *, most: int) -> Claims:
+        """See `DurableStore`."""
+        with self._lock:
+            me = self._fenced()
+            now = self._store.now()
+            due = [row for row in self._store.open.values() if self._is_claimable(row, now, me)]
+            due.sort(key=lambda row: row.wake_at)
+            taken: list[Row] = []
+            for row in due:
+                if len(taken) == most:
+                    break
+                if self._may_suspect(row, me):
+                    row.owner, row.wake_at = me, 0
+                    taken.append(row)
+            return Claims(now=now, claimed=[self._claimed(row) for row in taken])
+
+    def claim_one(self, execution_id: ExecutionId) -> Claim | None:
+        """See `DurableStore`."""
+        with self._lock:
+            me = self._fenced()
+            row = self._store.open.get(execution_id)
+            if row is None or not self._is_claimable(row, self._store.now(), me) or not self._may_suspect(row, me):
+                return None
+            row.owner, row.wake_at = me, 0
+            return self._claimed(row)
+
+    def _is_claimable(self, row: Row, now: int, me: Incarnation) -> bool:
+        return _is_free(row, me) and (row.wake_at <= now or bool(row.mail))
+
+    def _may_suspect(self, row: Row, me: Incarnation) -> bool:
+        """Whether this worker may have a suspect beside those that it has."""
+        if row.suspects is None:
+            return True
+        beside = [other.suspects for other in self._store.open.values() if other.owner is me and other.suspects]
+        return len(beside) < min([row.suspects, *beside])
+
+    def _claimed(self, row: Row) -> Claim:
+        return Claim(
+            execution_id=row.execution_id,
+            seq=row.seq,
+            snapshot=row.copy_of_snapshot(through_bytes=self._store.through_bytes),
+            revision_id=row.revision_id,
+            pool=row.pool,
+            mail=list(row.mail.values()),
+            deaths=row.deaths,
+            is_orphan=row.is_orphan,
+        )
+
+    def owned(self) -> Collection[ExecutionId]:
+        """See `DurableStore`."""
+        with self._lock:
+            me = self._fenced()
+            return [row.execution_id for row in self._store.open.values() if row.owner is me]
+
+    def reload(self, execution_ids: Collection[ExecutionId]) -> Claims:
+        """See `DurableStore`."""
+        with self._lock:
+            me = self._fenced()
+            rows = [self._store.open.get(execution_id) for execution_id in execution_ids]
+            mine = [self._claimed(row) for row in rows if row is not None and row.owner is me]
+            return Claims(now=self._store.now(), claimed=mine)
+
+    def fetch_mail(self, execution_ids: Collection[ExecutionId]) -> Sequence[Mail]:
+        """See `DurableStore`."""
+        with self._lock:
+            rows = [self._store.open.get(execution_id) for execution_id in execution_ids]
+            return [mail for row in rows if row and row.owner is self._me for mail in row.mail.values()]
+
+    def next_due(self) -> int | None:
+        """See `DurableStore`."""
+        with self._lock:
+            me = self._fenced()
+            dues = (row.wake_at for row in self._store.open.values() if _is_free(row, me) and row.wake_at < NEVER_DUE)
+            return min(dues, default=None)
+
+    # ── from outside ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def now(self) -> int:
+        """See `DurableStore`."""
+        return self._store.now()
+
+    def start_named(self, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
+        """See `DurableStore`."""
+        with self._lock:
+            return self._store.start_named(execution_id, birth)
+
+    def deliver(self, mail: Sequence[Mail]) -> Collection[MailId]:
+        """See `DurableStore`."""
+        with self._lock:
+            taken = []
+            for one in mail:
+                row = self._store.open.get(one.execution_id)
+                if row is not None:
+                    row.mail.setdefault(one.id, msgspec.structs.replace(one, sent_at=self._store.now()))
+                    taken.append(one.id)
+            return taken
+
+    def take_token(self, task_token: str, event: Event) -> ExecutionId:
+        """See `DurableStore`."""
+        with self._lock:
+            row, task_id = self._store.open_token(task_token)
+            self._store.tokens[task_token] = None
+            self._store.put(row, msgspec.structs.replace(event, task_id=task_id))
+            return row.execution_id
+
+    def heartbeat_token(self, task_token: str) -> None:
+        """See `DurableStore`."""
+        with self._lock:
+            row, task_id = self._store.open_token(task_token)
+            if row.heartbeats is None:
+                row.heartbeats = {}
+            row.heartbeats[task_id] = self._store.now()
+
+    def last_heartbeat(self, execution_id: ExecutionId, task_id: Ticket) -> int | None:
+        """See `DurableStore`."""
+        with self._lock:
+            row = self._store.open.get(execution_id)
+            return None if row is None or row.heartbeats is None else row.heartbeats.get(task_id)
+
+
+def _is_free(row: Row, me: Incarnation) -> bool:
+    """Whether this worker could have the row, were it due."""
+    if row.owner is not None and row.owner.is_alive:
+        return False
+    return row.quarantine is None and row.pool in me.pools
