@@ -1,0 +1,228 @@
+"""Connections: how they are made, kept and lost, and what an error of the driver means.
+
+All statements are written with `$n` (psycopg's raw cursors). Nothing here waits without a limit: a lost peer is noticed
+by keep-alives and `tcp_user_timeout`, a statement that waits too long is ended by the server.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import psycopg
+from psycopg.raw_cursor import RawCursor
+from psycopg_pool import ConnectionPool
+
+from engine.store.postgres import arrays
+from engine.store.protocol import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+Row: TypeAlias = tuple[Any, ...]
+
+NOW_MS = "(extract(epoch from clock_timestamp()) * 1000)::bigint"
+"""The store's clock."""
+
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 2_000
+"""How long anybody waits for a row: a user's open transaction may hold the name of a start."""
+
+_PINNED_STATEMENT_TIMEOUT_MS = 10_000
+"""Two thirds of the lease: a worker whose statement takes longer must not dispatch any more anyway."""
+
+CONNECT_TIMEOUT_SECONDS = 5
+_TCP_USER_TIMEOUT_MS = 10_000
+_POOL_SIZE_MAX = 8
+
+# Planned while a table was small, a statement over sets turns into a sequential scan once a million parked rows arrive:
+# 0.7 ms become 220 to 350 ms. Every join of the hot path is a loop over a handful of keys into a primary key.
+_PINNED = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "statement_timeout": str(_PINNED_STATEMENT_TIMEOUT_MS),
+}
+
+_DOWN_STATES = frozenset({"57P02", "57P03"})
+# Of a failed connection libpq gives a text only.
+_DOWN_TEXTS = ("Connection refused", "No such file or directory", "the database system is", "terminating connection")
+
+
+def connect(url: str, *, name: str, pinned: bool) -> Connection:
+    """A connection in autocommit.
+
+    Args:
+        url: A PostgreSQL URL or connection string.
+        name: What `pg_stat_activity` shows.
+        pinned: For statements of the hot path, whose plans must not change with the sizes of tables.
+
+    Raises:
+        StoreUnavailable: It cannot be made now.
+    """
+    try:
+        connection: Connection = psycopg.connect(url, **_arguments(name))
+    except psycopg.OperationalError as error:
+        is_down = any(text in str(error) for text in _DOWN_TEXTS)
+        raise StoreUnavailable(str(error), nobody_is_connected=is_down) from error
+    try:
+        _configure(connection, _PINNED if pinned else {})
+    except psycopg.OperationalError as error:
+        connection.close()
+        raise unavailable(error) from error
+    return connection
+
+
+def _arguments(name: str) -> dict[str, Any]:
+    return {
+        "autocommit": True,
+        "application_name": name,
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": _TCP_USER_TIMEOUT_MS,
+        "cursor_factory": RawCursor,
+    }
+
+
+def _configure(connection: Connection, settings: dict[str, str]) -> None:
+    limits = {"statement_timeout": str(STATEMENT_TIMEOUT_MS), "lock_timeout": str(LOCK_TIMEOUT_MS)}
+    given = limits | settings
+    calls = ", ".join(f"set_config('{key}', '{value}', false)" for key, value in given.items())
+    connection.execute(f"select {calls}")
+    arrays.register(connection)
+    connection.prepared_max = None  # there are as many kinds of groups as are sent
+
+
+# Those of the pool are OperationalErrors. An IntegrityError is two calls that met: the next try sees the other.
+WORLDS_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.IntegrityError)
+
+
+def unavailable(error: psycopg.Error) -> StoreUnavailable:
+    """The error for a call of which nobody knows whether it took effect."""
+    return StoreUnavailable(str(error) or type(error).__name__, nobody_is_connected=error.sqlstate in _DOWN_STATES)
+
+
+class Session:
+    """A pinned connection for one duty, made when it is first needed and anew after it broke."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: Connection | None = None
+        self._lock = threading.RLock()
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Runs a prepared statement, which is its own transaction; its rows.
+
+        Raises:
+            StoreUnavailable: There is no connection.
+            psycopg.Error: Of the statement, or that the connection broke meanwhile.
+        """
+        with self._lock:
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = connect(self._url, name=self._name, pinned=True)
+            try:
+                return connection.execute(sql, parameters, prepare=True).fetchall()
+            except BaseException:
+                if connection.closed:
+                    self._connection = None
+                raise
+
+    def run(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """As `execute`, where every failure is the world's. Raises StoreUnavailable."""
+        try:
+            return self.execute(sql, parameters)
+        except WORLDS_ERRORS as error:
+            raise unavailable(error) from error
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection outlived the last statement."""
+        return self._connection is not None
+
+    def close(self) -> None:
+        """Closes the connection; the next statement makes another."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+class Pool:
+    """Connections for everything that is not the hot path; any thread."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._pool: ConnectionPool[Connection] | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection in autocommit.
+
+        Raises:
+            StoreUnavailable: In place of the errors of the driver that another try may not meet.
+        """
+        pool = self._opened()
+        connection: Connection | None = None
+        try:
+            with pool.connection() as connection:
+                yield connection
+        except WORLDS_ERRORS as error:
+            if connection is None or connection.closed:
+                self._discard(pool)
+            raise unavailable(error) from error
+
+    def _discard(self, pool: ConnectionPool[Connection]) -> None:
+        """Drops a pool of which a connection broke: the others are broken too, and it is slow to make new ones."""
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+        pool.close(timeout=0)
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Runs one statement, which is its own transaction; its rows. Raises StoreUnavailable."""
+        with self.connection() as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def _opened(self) -> ConnectionPool[Connection]:
+        with self._lock:
+            if self._pool is None:
+                # One connection by hand first: its error tells what a pool would only time out on.
+                connect(self._url, name=self._name, pinned=False).close()
+                configure: Callable[[Connection], None] = _configure_pooled
+                self._pool = ConnectionPool(
+                    self._url,
+                    kwargs=_arguments(self._name),
+                    min_size=0,
+                    max_size=_POOL_SIZE_MAX,
+                    timeout=CONNECT_TIMEOUT_SECONDS,
+                    configure=configure,
+                    open=True,
+                )
+            return self._pool
+
+    def close(self) -> None:
+        """Closes all connections."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+
+def clock(pool: Pool) -> int:
+    """The store's clock. Raises StoreUnavailable."""
+    now: int = pool.execute(f"select {NOW_MS}")[0][0]
+    return now
+
+
+def _configure_pooled(connection: Connection) -> None:
+    _configure(connection, {})

@@ -1,0 +1,319 @@
+"""Executions as they are shown: describe, list, history; and what an operator does to one: redrive, resume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
+from engine.interpreter.messages import RedriveRequested
+from engine.interpreter.snapshot import FORMAT, Redrives, UnknownFormat
+from engine.jsonvalue import decode
+from engine.store.postgres.arrays import byteas, int4s, uuids
+from engine.store.postgres.connection import NOW_MS
+from engine.store.postgres.identity import as_execution_id, machine_key, name_key
+from engine.store.postgres.snapshots import (
+    HEAD_BYTES,
+    READABLE_FORMATS,
+    decode_ending,
+    decode_execution,
+    decode_segment,
+    encode_row,
+    has_frame_rows,
+    pack,
+    read_progress,
+    unpack,
+)
+from engine.store.protocol import ExecutionId, ExecutionRecord, RevisionId
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from uuid import UUID
+
+    from engine.interpreter.history import Segment
+    from engine.interpreter.snapshot import Ending, Snapshot
+    from engine.store.postgres.connection import Connection, Pool, Row
+    from engine.store.protocol import ExecutionStatus
+
+# The row of a name, or the id that the name spells.
+_FIND = """
+select e.id, e.head from asl.execution e
+where e.id = coalesce(
+ (select n.execution_id from asl.execution_name n where n.state_machine_id = $1 and n.name = $2), $3)
+"""
+
+_SHOWN = f"""
+e.id, e.head, e.revision_id, e.pool, c.ending, c.stop_time, c.redrive_count, c.redrive_time, c.last_event_id,
+substring(o.snapshot for {HEAD_BYTES}), o.missing, o.quarantine
+"""
+
+_DESCRIBE = f"""
+select {_SHOWN} from asl.execution e left join asl.open_execution o on o.id = e.id
+left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
+"""
+
+_ENDINGS = """
+select c.execution_id, c.ending from unnest($1::uuid[]) u(id) join asl.closed_execution c on c.execution_id = u.id
+"""
+
+_WRITTEN = """
+select u.id, coalesce(o.seq, c.seq) from unnest($1::uuid[]) u(id) left join asl.open_execution o on o.id = u.id
+left join asl.closed_execution c on c.execution_id = u.id where o.id is not null or c.execution_id is not null
+"""
+
+_HISTORY = """
+select data from asl.history_segment where execution_id = $1 and first_event_id >= coalesce((
+ select max(first_event_id) from asl.history_segment where execution_id = $1 and first_event_id <= $2), 0)
+order by first_event_id limit $3
+"""
+
+_HISTORY_BACKWARDS = """
+select data from asl.history_segment where execution_id = $1 and first_event_id <= $2
+order by first_event_id desc limit $3
+"""
+
+_SNAPSHOT = """
+select e.head, coalesce(o.snapshot, c.snapshot), coalesce(o.format, c.format), c.status, c.seq
+from asl.execution e left join asl.open_execution o on o.id = e.id
+left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
+"""
+
+_FRAMES = "select data from asl.frame where execution_id = $1 order by fork, place"
+
+# What came for it after its end would come alive: it goes. A token that nobody closed, too.
+_REOPEN = f"""
+with reopened as (delete from asl.closed_execution where execution_id = $1 and seq = $7 and snapshot is not null
+  returning seq),
+ opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot)
+  select $1, {NOW_MS}, {FORMAT}, e.pool, r.seq, $2::bytea from reopened r, asl.execution e where e.id = $1 returning 1),
+ framed as (insert into asl.frame (execution_id, fork, place, data)
+  select $1, u.* from reopened, unnest($3::int[], $4::int[], $5::bytea[]) u returning 1),
+ swept as (delete from asl.mail where execution_id = $1 and id <> $1 returning 1),
+ killed as (update asl.task_token set closed_at = {NOW_MS}
+  where execution_id = $1 and closed_at is null and exists (select from reopened) returning 1),
+ mailed as (insert into asl.mail (execution_id, id, sent_at, format, event)
+  select $1, $1, {NOW_MS}, {FORMAT}, $6::bytea from reopened
+  on conflict (execution_id, id) do update set event = excluded.event, sent_at = excluded.sent_at returning 1)
+select count(*) from opened
+"""
+
+_RESUME = f"""
+update asl.open_execution set quarantine = null, wake_at = case when quarantine is null then wake_at else {NOW_MS} end
+where id = $1 returning 1
+"""
+
+LIST_MAX = 1_000
+"""AWS's largest page."""
+
+_LAST_EVENT_ID = (1 << 31) - 1
+
+
+def find(connection: Connection, execution_arn: str) -> ExecutionId:
+    """The id of an execution. Raises ExecutionDoesNotExist."""
+    machine, name = name_key(execution_arn)
+    row = connection.execute(_FIND, (machine, name, as_execution_id(name)), prepare=True).fetchone()
+    if row is None or decode_execution(row[1]).arn != execution_arn:
+        raise ExecutionDoesNotExist(execution_arn)
+    return ExecutionId(row[0])
+
+
+def execution(pool: Pool, execution_arn: str) -> ExecutionRecord:
+    """See `Library.execution`."""
+    with pool.connection() as connection:
+        row = connection.execute(_DESCRIBE, (find(connection, execution_arn),), prepare=True).fetchone()
+    if row is None:
+        raise ExecutionDoesNotExist(execution_arn)
+    return _record(row)
+
+
+def endings(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending]:
+    """Of these executions those that are over, and how they ended: for whoever waits for many of them."""
+    return {row[0]: decode_ending(row[1]) for row in pool.execute(_ENDINGS, (uuids(execution_ids),))}
+
+
+def written(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:
+    """See `DurableStore.written`."""
+    return {row[0]: row[1] for row in pool.execute(_WRITTEN, (uuids(execution_ids),))}
+
+
+def _record(row: Row) -> ExecutionRecord:
+    (execution_id, head, revision_id, pool, ending, stop_time, redrive_count, redrive_time, last_event_id,
+     progress, missing, quarantine) = row  # fmt: skip
+    redrives = Redrives(redrive_count or 0, redrive_time)
+    if progress is not None:
+        last_event_id, redrives = read_progress(progress)
+    return ExecutionRecord(
+        execution_id=ExecutionId(execution_id),
+        execution=decode_execution(head),
+        revision_id=RevisionId(revision_id),
+        pool=pool,
+        ending=None if ending is None else decode_ending(ending),
+        stop_date=stop_time,
+        redrives=redrives,
+        last_event_id=last_event_id,
+        missing=() if missing is None else tuple(_texts(missing)),
+        quarantine=None if quarantine is None else quarantine.decode(),
+    )
+
+
+def _texts(data: bytes) -> list[str]:
+    found = decode(data)
+    assert isinstance(found, list)
+    return [str(item) for item in found]
+
+
+# ── lists ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def executions(
+    pool: Pool,
+    state_machine_arn: str | None,
+    *,
+    status: ExecutionStatus | None = None,
+    name_prefix: str | None = None,
+    started_from: int | None = None,
+    started_before: int | None = None,
+    after: ExecutionId | None = None,
+    most: int = LIST_MAX,
+) -> list[ExecutionRecord]:
+    """Executions, newest first.
+
+    Args:
+        state_machine_arn: Of one state machine; None: of all.
+        status: Of this status only.
+        name_prefix: Only those that were given a name, by their starter, that begins so.
+        started_from: Milliseconds since the epoch, inclusive.
+        started_before: The same, exclusive.
+        after: The last one of the page before.
+        most: The size of a page.
+    """
+    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+    given = {"status": status, "prefix": name_prefix, "since": started_from, "before": started_before, "after": after}
+    wanted = {key: value for key, value in given.items() if value is not None}
+    statement = _listing(None if state_machine_arn is None else machine_key(state_machine_arn), most, **wanted)
+    dialect = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    compiled = statement.compile(dialect=dialect)
+    parameters = [compiled.params[key] for key in compiled.positiontup or ()]
+    return [_record(row) for row in pool.execute(str(compiled), parameters)]
+
+
+def _listing(machine: UUID | None, most: int, **wanted: Any) -> Any:
+    """The statement of a list. Each filter adds a condition that an index serves."""
+    from sqlalchemy import func, select
+
+    from engine.store.postgres import tables
+
+    e, o, c, names = (table.c for table in (
+        tables.execution, tables.open_execution, tables.closed_execution, tables.execution_name
+    ))  # fmt: skip
+    progress = func.substring(o.snapshot, 1, HEAD_BYTES)
+    columns = (e.id, e.head, e.revision_id, e.pool, c.ending, c.stop_time, c.redrive_count, c.redrive_time,
+               c.last_event_id, progress, o.missing, o.quarantine)  # fmt: skip
+    status = wanted.get("status")
+    is_over = status is not None and status != "RUNNING"
+    source = tables.execution.join(tables.open_execution, o.id == e.id, isouter=status != "RUNNING")
+    source = source.join(tables.closed_execution, c.execution_id == e.id, isouter=not is_over)
+    statement = select(*columns).select_from(source).order_by(e.id.desc()).limit(most)
+    if machine is not None:
+        statement = statement.where(e.state_machine_id == machine)
+    if is_over:
+        statement = statement.where(c.status == status)
+    if is_over and status != "SUCCEEDED" and machine is not None:
+        statement = statement.where(c.state_machine_id == machine)
+    if "prefix" in wanted:
+        named = select(names.execution_id).where(names.name.startswith(wanted["prefix"], autoescape=True))
+        if machine is not None:
+            named = named.where(names.state_machine_id == machine)
+        statement = statement.where(e.id.in_(named))
+    if "since" in wanted:
+        statement = statement.where(e.start_time >= wanted["since"])
+    if "before" in wanted:
+        statement = statement.where(e.start_time < wanted["before"])
+    if "after" in wanted:
+        statement = statement.where(e.id < wanted["after"])
+    return statement
+
+
+# ── history and snapshots ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def history(
+    pool: Pool, execution_arn: str, *, from_event_id: int = 0, segments_max: int = 1 << 30, backwards: bool = False
+) -> list[Segment]:
+    """What was committed, oldest first.
+
+    Args:
+        pool: Connections.
+        execution_arn: Whose.
+        from_event_id: The segment that has this event comes first.
+        segments_max: The size of a page.
+        backwards: The newest first, from `from_event_id` down (0: from the last).
+
+    Raises:
+        ExecutionDoesNotExist: No such one.
+    """
+    sql, start = (_HISTORY_BACKWARDS, from_event_id or _LAST_EVENT_ID) if backwards else (_HISTORY, from_event_id)
+    with pool.connection() as connection:
+        given = (find(connection, execution_arn), start, segments_max)
+        return [decode_segment(row[0]) for row in connection.execute(sql, given, prepare=True).fetchall()]
+
+
+def snapshot(pool: Pool, execution_arn: str) -> Snapshot | None:
+    """See `Library.snapshot`."""
+    with pool.connection() as connection:
+        execution_id = find(connection, execution_arn)
+        # Frames have rows of their own: without one moment for both reads they would be of two checkpoints.
+        with connection.transaction():
+            connection.execute("set transaction isolation level repeatable read")
+            row = connection.execute(_SNAPSHOT, (execution_id,)).fetchone()
+            if row is None:
+                raise ExecutionDoesNotExist(execution_arn)
+            head, packed, format_, *_ = row
+            frames: Sequence[Row] = ()
+            if packed is not None and has_frame_rows(packed):
+                frames = connection.execute(_FRAMES, (execution_id,)).fetchall()
+    if packed is None:
+        return None
+    _check_format(format_)
+    return unpack(decode_execution(head), packed, [frame[0] for frame in frames])
+
+
+def _check_format(found: int) -> None:
+    if found not in READABLE_FORMATS:
+        raise UnknownFormat(f"snapshot of format {found}; this engine reads {READABLE_FORMATS}")
+
+
+# ── what an operator does ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def reopen(pool: Pool, execution_arn: str) -> ExecutionId:
+    """See `Library.reopen`."""
+    with pool.connection() as connection:
+        execution_id = find(connection, execution_arn)
+        row = connection.execute(_SNAPSHOT, (execution_id,)).fetchone()
+        if row is None:
+            raise ExecutionDoesNotExist(execution_arn)
+        head, last, format_, status, seq = row
+        if status is not None and last is not None:
+            _check_format(format_)
+            packed = pack(unpack(decode_execution(head), last))
+            arrays = (
+                int4s([key[0] for key, _ in packed.put]),
+                int4s([key[1] for key, _ in packed.put]),
+                byteas([data for _, data in packed.put]),
+            )
+            given = (execution_id, packed.snapshot, *arrays, encode_row(RedriveRequested()), seq)
+            if connection.execute(_REOPEN, given).fetchall()[0][0] == 1:
+                return execution_id
+            status = None  # somebody else was faster
+    status = status or "RUNNING"
+    raise ExecutionNotRedrivable(f"Execution is {status} and cannot be redriven")
+
+
+def resume(pool: Pool, execution_arn: str) -> ExecutionId:
+    """See `Library.resume`."""
+    with pool.connection() as connection:
+        execution_id = find(connection, execution_arn)
+        if not connection.execute(_RESUME, (execution_id,)).fetchall():
+            raise ExecutionDoesNotExist(execution_arn)
+    return execution_id

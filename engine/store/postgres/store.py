@@ -1,0 +1,256 @@
+"""The store in PostgreSQL, put together: `PostgresStore` for a process, a `Handle` for each worker or client in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.store.postgres import claims, definitions, executions, mail, ownership, starts
+from engine.store.postgres.connection import Pool, Session, clock
+from engine.store.postgres.upgrade import require_current
+from engine.store.postgres.writer import GroupWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from engine.interpreter.history import Segment
+    from engine.interpreter.messages import Event, Ticket
+    from engine.interpreter.snapshot import Ending, Snapshot
+    from engine.store.postgres.ownership import WorkerRecord
+    from engine.store.protocol import (
+        Birth,
+        Claim,
+        Claims,
+        Committed,
+        ExecutionId,
+        ExecutionRecord,
+        ExecutionStatus,
+        Group,
+        Mail,
+        MailId,
+        RevisionId,
+        StateMachineRecord,
+        WorkerId,
+    )
+
+
+class PostgresStore:
+    """A `Store` in the database of a URL; connections are made when they are needed."""
+
+    def __init__(self, url: str, *, application_name: str = "asl") -> None:
+        """The database must have the tables of this engine.
+
+        Raises:
+            SchemaMismatch: It has not; the text names the command that upgrades it.
+            StoreUnavailable: It cannot be reached.
+        """
+        self._url = url
+        self._pool = Pool(url, application_name)
+        self._handles: list[Handle] = []
+        try:
+            require_current(self._pool)
+        except BaseException:
+            self._pool.close()
+            raise
+
+    def handle(self) -> Handle:
+        """See `Store.handle`."""
+        handle = Handle(self._url, self._pool)
+        self._handles.append(handle)
+        return handle
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        for handle in self._handles:
+            handle.close()
+        self._handles.clear()
+        self._pool.close()
+
+    # ── definitions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Library`."""
+        return definitions.create_state_machine(self._pool, machine)
+
+    def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Library`."""
+        return definitions.deploy(self._pool, machine)
+
+    def state_machine(self, arn: str) -> StateMachineRecord:
+        """See `Library`."""
+        return definitions.state_machine(self._pool, arn)
+
+    def state_machines(self, *, after: str = "", most: int = 100) -> list[StateMachineRecord]:
+        """See `definitions.state_machines`."""
+        return definitions.state_machines(self._pool, after=after, most=most)
+
+    def revision(self, revision_id: RevisionId) -> StateMachineRecord:
+        """See `Library`."""
+        return definitions.revision(self._pool, revision_id)
+
+    # ── executions as they are shown ────────────────────────────────────────────────────────────────────────────────
+
+    def execution(self, execution_arn: str) -> ExecutionRecord:
+        """See `Library`."""
+        return executions.execution(self._pool, execution_arn)
+
+    def executions(
+        self, state_machine_arn: str | None, *, status: ExecutionStatus | None = None, **filters: Any
+    ) -> list[ExecutionRecord]:
+        """See `Library`; the other filters, and paging: `executions.executions`."""
+        return executions.executions(self._pool, state_machine_arn, status=status, **filters)
+
+    def endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending]:
+        """See `executions.endings`."""
+        return executions.endings(self._pool, execution_ids)
+
+    def history(self, execution_arn: str, **page: Any) -> list[Segment]:
+        """See `Library`; pages: `executions.history`."""
+        return executions.history(self._pool, execution_arn, **page)
+
+    def snapshot(self, execution_arn: str) -> Snapshot | None:
+        """See `Library`."""
+        return executions.snapshot(self._pool, execution_arn)
+
+    def reopen(self, execution_arn: str) -> ExecutionId:
+        """See `Library`."""
+        return executions.reopen(self._pool, execution_arn)
+
+    def resume(self, execution_arn: str) -> ExecutionId:
+        """See `Library`."""
+        return executions.resume(self._pool, execution_arn)
+
+    def workers(self) -> list[WorkerRecord]:
+        """See `ownership.workers`."""
+        return ownership.workers(self._pool)
+
+    def sweep(self) -> int:
+        """See `mail.sweep`."""
+        return mail.sweep(self._pool)
+
+
+class Handle:
+    """A `DurableStore`: one worker incarnation at a time, or a client that owns nothing."""
+
+    def __init__(self, url: str, pool: Pool) -> None:
+        self._url = url
+        self._pool = pool
+        self._own: _Own | None = None
+
+    def close(self) -> None:
+        """Closes the connections of its own."""
+        if self._own is not None:
+            self._own.writing.close()
+            self._own.claiming.close()
+
+    @property
+    def _worker(self) -> _Own:
+        if self._own is None:
+            raise RuntimeError("only a worker can do this: call enlist first")
+        return self._own
+
+    # ── the worker itself ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def enlist(self, *, pools: Collection[str], host: str, pid: int) -> WorkerId:
+        """See `DurableStore`."""
+        self.close()
+        self._own = _Own(self._url, ownership.Ownership(self._pool, pools=pools, host=host, pid=pid))
+        return self._own.ownership.worker_id
+
+    def renew(self) -> int:
+        """See `DurableStore`."""
+        return self._worker.ownership.renew(self._worker.writing)
+
+    def resign(self) -> None:
+        """See `DurableStore`."""
+        self._worker.ownership.resign(self._pool)
+
+    def recover(self) -> int:
+        """See `DurableStore`."""
+        return self._worker.ownership.recover(self._worker.writing)
+
+    def others(self) -> Mapping[WorkerId, tuple[int, int]]:
+        """See `DurableStore`."""
+        return ownership.others(self._pool, None if self._own is None else self._own.ownership.worker_id)
+
+    def declare_dead(self, worker_id: WorkerId, *, epoch: int, heartbeat: int) -> bool:
+        """See `DurableStore`."""
+        return ownership.declare_dead(self._pool, worker_id, epoch=epoch, heartbeat=heartbeat)
+
+    # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def commit(self, group: Group) -> Committed:
+        """See `DurableStore`."""
+        own = self._worker
+        committed = own.writer.commit(group, own.ownership.epoch)
+        own.claims.clear([checkpoint.execution_id for checkpoint in group.checkpoints])
+        own.claims.clear([release.execution_id for release in group.releases])
+        return committed
+
+    def written(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:
+        """See `DurableStore`."""
+        found = executions.written(self._pool, execution_ids)
+        if self._own is not None:
+            self._own.claims.check_fence()
+        return found
+
+    def claim(self, *, most: int) -> Claims:
+        """See `DurableStore`."""
+        return self._worker.claims.claim(most)
+
+    def claim_one(self, execution_id: ExecutionId) -> Claim | None:
+        """See `DurableStore`."""
+        return self._worker.claims.claim_one(execution_id)
+
+    def owned(self) -> Collection[ExecutionId]:
+        """See `DurableStore`."""
+        return self._worker.claims.owned()
+
+    def reload(self, execution_ids: Collection[ExecutionId]) -> Claims:
+        """See `DurableStore`."""
+        return self._worker.claims.reload(execution_ids)
+
+    def fetch_mail(self, execution_ids: Collection[ExecutionId]) -> Sequence[Mail]:
+        """See `DurableStore`."""
+        return self._worker.claims.fetch_mail(execution_ids)
+
+    def next_due(self) -> int | None:
+        """See `DurableStore`."""
+        return self._worker.claims.next_due()
+
+    # ── from outside ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def now(self) -> int:
+        """See `DurableStore`."""
+        return clock(self._pool)
+
+    def start_named(self, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
+        """See `DurableStore`."""
+        return starts.start_named(self._pool, execution_id, birth)
+
+    def deliver(self, mail_: Sequence[Mail]) -> Collection[MailId]:
+        """See `DurableStore`."""
+        return mail.deliver(self._pool, mail_)
+
+    def take_token(self, task_token: str, event: Event) -> ExecutionId:
+        """See `DurableStore`."""
+        return mail.take_token(self._pool, task_token, event)
+
+    def heartbeat_token(self, task_token: str) -> None:
+        """See `DurableStore`."""
+        mail.heartbeat_token(self._pool, task_token)
+
+    def last_heartbeat(self, execution_id: ExecutionId, task_id: Ticket) -> int | None:
+        """See `DurableStore`."""
+        return mail.last_heartbeat(self._pool, execution_id, task_id)
+
+
+class _Own:
+    """What an enlisted worker has: its row, and two sessions, for its writer thread and for claims."""
+
+    def __init__(self, url: str, own: ownership.Ownership) -> None:
+        name = ownership.session_name(own.worker_id)
+        self.ownership = own
+        self.writing = Session(url, name)
+        self.claiming = Session(url, name)
+        self.writer = GroupWriter(self.writing, own.worker_id)
+        self.claims = claims.Claiming(self.claiming, own)

@@ -1,0 +1,230 @@
+"""The tables, all in the schema `asl`. What stands here is what the migrations have made (a test compares them).
+
+A **state machine** has immutable revisions; an execution names one of them for good. Definitions are never deleted
+while an execution names them.
+
+An **execution** has a row in `execution` from its start on, which never changes, and one in `open_execution` until its
+end: its state *and* its place in the queue. `owner` is a worker or nobody, `wake_at` says when it is due. Only the
+owner writes it; whoever wants something of the execution inserts `mail`. At its end the open row gives way to one in
+`closed_execution`, which never changes either. A redrive does the opposite. What happened is in `history_segment`, one
+row for each checkpoint, written once. So all that stays is append-only, and all that changes is small and short-lived.
+
+A **worker** is one incarnation of a process: its id is new each time. `epoch` fences it: every statement by which a
+worker writes locks its own row FOR SHARE at the epoch that it knows, and fails when that is gone. Taking a worker's
+rights means changing its row, which waits for a statement that is under way and makes every later one fail.
+
+Keys are UUIDv7 and come first, so that rows of one time stand together. No foreign key, trigger or sequence ties rows
+of two executions together. Times are milliseconds since the epoch, of the database's clock.
+
+Retention is not partitioned yet. When it is, `execution`, `closed_execution` and `history_segment` will be partitioned
+by ranges of their ids, which is by start time: a partition by finish day would have to move all rows of an execution
+when it ends. Keys need not change for that, and the tables of today can be attached as the first partition.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+SCHEMA = "asl"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+# Written by `deploy` and CreateStateMachine. Its id is the UUIDv5 of its ARN, so that a start need not look it up.
+state_machine = Table(
+    "state_machine",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("arn", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("creation_date", BigInteger, nullable=False),
+    Column("revision_id", Uuid, nullable=False),
+    UniqueConstraint("arn"),
+)
+
+# Written once for each different definition; immutable.
+revision = Table(
+    "revision",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("state_machine_id", Uuid, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("creation_date", BigInteger, nullable=False),
+    Column("definition", Text, nullable=False),
+    UniqueConstraint("state_machine_id", "digest"),
+)
+
+# Written at the start and never changed: what it is. Goes with retention.
+execution = Table(
+    "execution",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("state_machine_id", Uuid, nullable=False),
+    Column("revision_id", Uuid, nullable=False),
+    Column("start_time", BigInteger, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Index("execution_by_machine", "state_machine_id", "id"),
+)
+
+# Written at the end and never changed: how it ended. A redrive deletes it. Of every end other than SUCCEEDED it has the
+# state machine, for lists by status, and (Standard) the last snapshot with all its Frames, for a redrive.
+closed_execution = Table(
+    "closed_execution",
+    metadata,
+    Column("execution_id", Uuid, primary_key=True),
+    Column("stop_time", BigInteger, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("last_event_id", Integer, nullable=False),
+    Column("redrive_count", Integer),
+    Column("redrive_time", BigInteger),
+    Column("status", Text, nullable=False),
+    Column("ending", LargeBinary, nullable=False),
+    Column("state_machine_id", Uuid),
+    Column("format", SmallInteger),
+    Column("snapshot", LargeBinary),
+    Index(
+        "closed_execution_unsuccessful",
+        "state_machine_id",
+        "status",
+        "execution_id",
+        postgresql_where=text("state_machine_id IS NOT NULL"),
+    ),
+)
+
+# Written by a start with a name of the caller's; the name is taken as long as the row is there. An execution without a
+# row here has an ARN that ends in its own id.
+execution_name = Table(
+    "execution_name",
+    metadata,
+    Column("state_machine_id", Uuid, primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("execution_id", Uuid, nullable=False),
+    Column("input_digest", LargeBinary, nullable=False),
+)
+
+# The hot row of an execution that is not over: inserted at its start, changed by its owner's checkpoints, deleted at
+# its end. No index holds what a checkpoint changes.
+open_execution = Table(
+    "open_execution",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("wake_at", BigInteger, nullable=False),
+    Column("format", SmallInteger, nullable=False),
+    # How often it was taken over from a dead worker, and how many of them owned nothing else; no checkpoint since.
+    Column("suspect", SmallInteger, nullable=False, server_default=text("0")),
+    Column("deaths", SmallInteger, nullable=False, server_default=text("0")),
+    Column("orphan", Boolean, nullable=False, server_default=text("false")),
+    Column("owner", Uuid),
+    Column("pool", Text, nullable=False),
+    # JSON array of Resources; text of a traceback.
+    Column("missing", LargeBinary),
+    Column("quarantine", LargeBinary),
+    Column("seq", Integer, nullable=False),
+    Column("snapshot", LargeBinary, nullable=False),
+    Index("open_execution_due", "pool", "wake_at", postgresql_where=text("(owner IS NULL) AND (quarantine IS NULL)")),
+    Index("open_execution_owned", "owner", postgresql_where=text("owner IS NOT NULL")),
+    postgresql_with={
+        "fillfactor": 60,
+        "autovacuum_vacuum_scale_factor": 0.02,
+        "autovacuum_vacuum_cost_delay": 0,
+        "autovacuum_analyze_scale_factor": 0.2,
+    },
+)
+
+# The Frames of a snapshot that outgrew its row: written by the checkpoints that change them, deleted by those that end
+# them and at the end.
+frame = Table(
+    "frame",
+    metadata,
+    Column("execution_id", Uuid, primary_key=True),
+    Column("fork", Integer, primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    postgresql_with={"fillfactor": 80, "autovacuum_vacuum_scale_factor": 0.05},
+)
+
+# One row for each checkpoint that has events ; goes with its execution.
+history_segment = Table(
+    "history_segment",
+    metadata,
+    Column("execution_id", Uuid, primary_key=True),
+    Column("first_event_id", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# Inserted by anybody on condition that the open row is there, deleted by the checkpoint that folded it. Mail that came
+# in the moment of the end stays until `sweep` or a redrive removes it.
+mail = Table(
+    "mail",
+    metadata,
+    Column("execution_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("sent_at", BigInteger, nullable=False),
+    Column("format", SmallInteger, nullable=False),
+    # [fork, place, number]: put in place of the event's task_id, where a task token named it.
+    Column("task_id", ARRAY(Integer)),
+    Column("event", LargeBinary, nullable=False),
+    postgresql_with={"autovacuum_vacuum_scale_factor": 0.05, "autovacuum_vacuum_cost_delay": 0},
+)
+
+# The right to end a Task: inserted by the checkpoint that minted the token, closed once: by SendTaskSuccess or
+# SendTaskFailure together with the mail, or by a checkpoint that ends the wait otherwise. A closed one stays with its
+# execution, to tell a caller that he is late.
+task_token = Table(
+    "task_token",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("execution_id", Uuid, nullable=False),
+    Column("fork", Integer, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("heartbeat_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Index("task_token_by_execution", "execution_id"),
+)
+
+# Inserted by a worker that begins, its heartbeat counted up by itself, its rights taken by whoever declares it dead.
+# One that is not alive stays until nothing is left of what it owned.
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("pools", ARRAY(Text), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    # The one execution that it owned, or the one suspect among them, when it was declared dead.
+    Column("blamed", Uuid),
+    Column("state", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("heartbeat", BigInteger, nullable=False),
+    Column("renewed_at", BigInteger, nullable=False),
+    CheckConstraint("state IN ('alive', 'dead', 'resigned')", name="state"),
+    postgresql_with={"fillfactor": 50},
+)

@@ -1,0 +1,79 @@
+"""Claims of several workers at once, on a real server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.store.postgres.claims import SUSPECT_BATCHES
+from engine.store.protocol import NEVER_DUE
+from tests.store.durable_suite import at_once, born, parked, stop
+from tests.store.postgres.test_writer import enlisted
+
+if TYPE_CHECKING:
+    from engine.store.postgres.store import PostgresStore
+    from engine.store.protocol import ExecutionId
+
+
+def test_workers_that_claim_at_once_share_what_is_due(store: PostgresStore):
+    first = enlisted(store)
+    due = {parked(first, number).id for number in range(200)}
+    claimed: list[ExecutionId] = []
+
+    def claim_all() -> None:
+        worker = enlisted(store)
+        while found := worker.claim(most=7).claimed:
+            claimed.extend(claim.execution_id for claim in found)
+
+    at_once(claim_all, 4)
+    assert len(claimed) == len(due)
+    assert set(claimed) == due
+
+
+def test_workers_that_claim_at_once_share_what_a_dead_one_left(store: PostgresStore):
+    dead, observer = enlisted(store), store.handle()
+    left = {born(dead).id for _ in range(100)}
+    for worker_id, (epoch, heartbeat) in observer.others().items():
+        assert observer.declare_dead(worker_id, epoch=epoch, heartbeat=heartbeat)
+    claimed: list[ExecutionId] = []
+
+    def claim_all() -> None:
+        worker = enlisted(store)
+        while found := worker.claim(most=3).claimed:
+            claimed.extend(claim.execution_id for claim in found)
+
+    at_once(claim_all, 4)
+    assert len(claimed) == len(left)
+    assert set(claimed) == left
+
+
+def test_no_mail_is_lost_to_parking(store: PostgresStore):
+    """Mail and the checkpoint that parks go at the same moment; each letter is found by the next claim."""
+    worker, client = enlisted(store), store.handle()
+    for _ in range(40):
+        run = born(worker)
+        letter = stop(run.id)
+        calls = iter((lambda run=run: run.write(worker, release=NEVER_DUE), lambda m=letter: client.deliver([m])))
+        at_once(lambda calls=calls: next(calls)(), 2)
+        (claim,) = worker.claim(most=9).claimed
+        assert [found.id for found in claim.mail] == [letter.id]
+        run.write(worker, mail=[letter.id], release=NEVER_DUE)
+
+
+def test_a_worker_takes_the_next_suspects_when_the_last_are_behind(store: PostgresStore):
+    owner, observer = enlisted(store), store.handle()
+    runs = {(run := born(owner)).id: run for _ in range(SUSPECT_BATCHES[0] + 5)}
+
+    def bury() -> None:
+        for worker_id, (epoch, heartbeat) in observer.others().items():
+            assert observer.declare_dead(worker_id, epoch=epoch, heartbeat=heartbeat)
+
+    bury()
+    assert len(enlisted(store).claim(most=99).claimed) == len(runs)
+    bury()
+    worker = enlisted(store)
+    batch = worker.claim(most=99).claimed
+    assert len(batch) == SUSPECT_BATCHES[0]
+    assert worker.claim(most=99).claimed == []
+    for claim in batch:
+        runs[claim.execution_id].write(worker)
+    assert len(worker.claim(most=3).claimed) == 3

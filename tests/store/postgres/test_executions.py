@@ -1,0 +1,93 @@
+"""Lists and pages beyond what every store has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.interpreter.messages import RedriveRequested, StopRequested
+from engine.store.postgres.snapshots import encode_row
+from engine.store.protocol import Birth
+from tests.store.durable_suite import FAILED, MACHINE, REVISION, SUCCEEDED, Run, born, execution, new_id
+from tests.store.postgres.test_writer import enlisted
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from engine.store.postgres.store import PostgresStore
+
+
+def test_lists_are_filtered_and_paged(store: PostgresStore):
+    worker = enlisted(store)
+    runs = [born(worker, start_time=1_000 + number) for number in range(5)]
+    for name in ("order_1", "order-2", "other"):
+        store.handle().start_named(new_id(), Birth(execution=execution(name), revision_id=REVISION))
+    elsewhere = born(worker, machine=MACHINE + "2", start_time=9_000)
+
+    def names(**filters: object) -> list[str]:
+        return [record.execution.name for record in store.executions(MACHINE, **filters)]  # type: ignore[arg-type]
+
+    first = store.executions(MACHINE, most=3)
+    rest = store.executions(MACHINE, after=first[-1].execution_id)
+    assert len(first) == 3
+    assert [record.execution_id for record in [*first, *rest]] == [
+        record.execution_id for record in store.executions(MACHINE)
+    ]
+    assert sorted(names(name_prefix="order")) == ["order-2", "order_1"]
+    assert names(name_prefix="order_") == ["order_1"]
+    assert names(started_from=1_001, started_before=1_003) == [str(runs[2].id), str(runs[1].id)]
+    assert len(store.executions(None)) == 9
+    assert store.executions(None)[0].execution_id == elsewhere.id
+
+
+def test_history_is_read_in_pages(store: PostgresStore):
+    worker, run = enlisted(store), Run()
+    for events in (2, 1, 3, 2):
+        run.write(worker, events=events)
+
+    def firsts(**page: object) -> list[int]:
+        return [segment.first_event_id for segment in store.history(run.arn, **page)]
+
+    assert firsts() == [1, 3, 4, 7]
+    assert firsts(segments_max=2) == [1, 3]
+    assert firsts(from_event_id=5) == [4, 7]
+    assert firsts(from_event_id=4, segments_max=1) == [4]
+    assert firsts(backwards=True, segments_max=2) == [7, 4]
+    assert firsts(backwards=True, from_event_id=5) == [4, 3, 1]
+
+
+def test_endings_of_many_are_asked_at_once(store: PostgresStore):
+    worker = enlisted(store)
+    good, bad, running = (born(worker) for _ in range(3))
+    good.write(worker, ending=SUCCEEDED)
+    bad.write(worker, ending=FAILED)
+    assert store.endings([good.id, bad.id, running.id, new_id()]) == {good.id: SUCCEEDED, bad.id: FAILED}
+
+
+def test_a_redrive_does_not_meet_mail_that_came_in_the_moment_of_the_end(
+    store: PostgresStore, database: psycopg.Connection[tuple[object, ...]]
+):
+    worker = enlisted(store)
+    run = born(worker)
+    run.write(worker, ending=FAILED)
+    database.execute(
+        "insert into asl.mail (execution_id, id, sent_at, format, event) values (%s, gen_random_uuid(), 1, 1, %s)",
+        (run.id, encode_row(StopRequested(None, None))),
+    )
+    store.reopen(run.arn)
+    (claim,) = worker.claim(most=9).claimed
+    assert [letter.event for letter in claim.mail] == [RedriveRequested()]
+
+
+def test_a_sweep_removes_what_nobody_will_read(store: PostgresStore, database: psycopg.Connection[tuple[object, ...]]):
+    worker, resigned = enlisted(store), enlisted(store)
+    kept, left = born(worker), born(resigned)
+    resigned.resign()
+    for run_id in (kept.id, new_id()):
+        database.execute(
+            "insert into asl.mail (execution_id, id, sent_at, format, event) values (%s, gen_random_uuid(), 1, 1, %s)",
+            (run_id, b""),
+        )
+    assert store.sweep() == 1
+    assert [claim.execution_id for claim in worker.claim(most=9).claimed] == [left.id]
+    assert store.sweep() == 1  # nothing is left of the one that resigned
+    assert database.execute("select execution_id from asl.mail").fetchall() == [(kept.id,)]

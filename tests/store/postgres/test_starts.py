@@ -1,0 +1,33 @@
+"""Named starts beside other people's transactions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from engine.store.postgres.identity import machine_key
+from engine.store.protocol import Birth, StoreUnavailable
+from tests.store.durable_suite import MACHINE, REVISION, born, execution, new_id
+from tests.store.postgres.test_writer import enlisted
+
+if TYPE_CHECKING:
+    from engine.store.postgres.store import PostgresStore
+
+
+def test_a_name_in_somebodys_open_transaction_holds_nobody_else_up(store: PostgresStore, url: str):
+    worker = enlisted(store)
+    birth = Birth(execution=execution("n"), revision_id=REVISION)
+    with psycopg.connect(url) as user:
+        user.execute(
+            "insert into asl.execution_name (state_machine_id, name, execution_id, input_digest) "
+            "values (%s, 'n', %s, '')",
+            (machine_key(MACHINE), new_id()),
+        )
+        with pytest.raises(StoreUnavailable):
+            store.handle().start_named(new_id(), birth)
+        born(worker).write(worker)
+        user.rollback()
+    given = new_id()
+    assert store.handle().start_named(given, birth) == (given, True)
