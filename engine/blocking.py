@@ -16,21 +16,24 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 
 from engine import library
+from engine.runtime.lease import LEASE_SECONDS
+from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
 
     from anyio.from_thread import BlockingPortal
 
+    from engine.arguments import ClockLike, Definition, Limits, StoreLike
     from engine.integrations.registry import HandlersLike
     from engine.jsonvalue import Json
-    from engine.library import ActivityTask, ClockLike, Definition, Limits, StateMachineHandle
+    from engine.library import ActivityTask, StateMachineHandle
     from engine.outcome import ExecutionDescription
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer
@@ -83,14 +86,24 @@ class ExecutionHandle:
         """See `engine.ExecutionHandle.redrive`."""
         self._engine._wait(self._handle.redrive)  # noqa: SLF001  of the same module
 
+    def resume(self) -> None:
+        """See `engine.ExecutionHandle.resume`."""
+        self._engine._wait(self._handle.resume)  # noqa: SLF001  of the same module
+
 
 class Engine:
     """See `engine.Engine`; a context manager."""
 
     def __init__(
         self,
-        handlers: HandlersLike = None,
+        store_or_handlers: StoreLike | HandlersLike = None,
+        /,
         *,
+        url: StoreLike | None = None,
+        handlers: HandlersLike = None,
+        pools: Sequence[str] = (DEFAULT_POOL,),
+        claims: Literal["pools", "own"] = "pools",
+        lease_seconds: float = LEASE_SECONDS,
         clock: ClockLike = "real",
         limits: Limits | None = None,
         region: str | None = None,
@@ -103,7 +116,12 @@ class Engine:
         seed: int | None = None,
     ) -> None:
         self._engine = library.Engine(
-            handlers,
+            store_or_handlers,
+            url=url,
+            handlers=handlers,
+            pools=pools,
+            claims=claims,
+            lease_seconds=lease_seconds,
             clock=clock,
             limits=limits,
             region=region,
@@ -162,11 +180,21 @@ class Engine:
         """Handlers in threads that were given up while they ran. They cannot be killed, so they may still act."""
         return self._engine.abandoned
 
+    def drain(self, seconds: float) -> bool:
+        """See `engine.Engine.drain`."""
+        return self._wait(self._engine.drain, seconds)
+
     def create_state_machine(
         self, definition: Definition, name: str, *, type: MachineType = "STANDARD"
     ) -> StateMachineHandle:
         """See `engine.Engine.create_state_machine`."""
         return self._wait(self._engine.create_state_machine, definition, name, type=type)
+
+    def deploy(
+        self, definition: Definition, name: str, *, type: MachineType = "STANDARD", pool: str = DEFAULT_POOL
+    ) -> StateMachineHandle:
+        """See `engine.Engine.deploy`."""
+        return self._wait(self._engine.deploy, definition, name, type=type, pool=pool)
 
     def start_execution(
         self,
@@ -174,9 +202,10 @@ class Engine:
         input: Json | bytes = library.NO_INPUT,
         *,
         name: str | None = None,
+        pool: str | None = None,
     ) -> ExecutionHandle:
         """See `engine.Engine.start_execution`."""
-        handle = self._wait(self._engine.start_execution, machine, input, name=name)
+        handle = self._wait(self._engine.start_execution, machine, input, name=name, pool=pool)
         return ExecutionHandle(self, handle)
 
     def run(

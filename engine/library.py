@@ -5,55 +5,49 @@ What a program sees is here; the work is done in `engine.runtime`.
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine import arns
+from engine.arguments import Definition, clock_of, opener_of, text_of
+from engine.arguments import Limits as Limits
 from engine.asl.parser import load
-from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, InvalidExecutionInput, InvalidName
-from engine.integrations.invocation import json_text, json_value, unshared
+from engine.errors import InvalidExecutionInput, InvalidName
+from engine.handles import ActivityTask as ActivityTask
+from engine.handles import ExecutionHandle as ExecutionHandle
+from engine.handles import StateMachineHandle as StateMachineHandle
+from engine.integrations.invocation import json_value, unshared
 from engine.integrations.registry import Handlers
-from engine.integrations.required import check_handlers
 from engine.integrations.threads import THREADS_MAX as THREADS_MAX
 from engine.integrations.workplace import COMMANDS_MAX as COMMANDS_MAX
-from engine.interpreter.history import as_aws
-from engine.interpreter.plan import compile_plan
 from engine.interpreter.snapshot import Execution
-from engine.jsonvalue import PAYLOAD_BYTES_MAX, decode
-from engine.outcome import ExecutionFailed, described
-from engine.runtime.clock import SystemClock, VirtualClock
-from engine.runtime.worker import Worker, not_redrivable_now
+from engine.jsonvalue import decode
+from engine.runtime.lease import LEASE_SECONDS
+from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
-from engine.store.memory import MemoryStore
-from engine.store.protocol import StateMachineRecord
+from engine.store.protocol import DEFAULT_POOL, UUID7_BITS, Birth, ExecutionId, RevisionId, StateMachineRecord, uuid7
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
-    from engine.asl.program import StateMachine
+    from engine.arguments import ClockLike, StoreLike
     from engine.asl.source import Syntax
     from engine.integrations.registry import HandlersLike
     from engine.interpreter.plan import Plan
     from engine.jsonvalue import Json
-    from engine.outcome import ExecutionDescription
     from engine.query.evaluation import Chance
+    from engine.runtime.backend import Backend, Tracked
     from engine.runtime.clock import Clock
-    from engine.runtime.executions import LiveExecution, Observer
-    from engine.store.protocol import ExecutionStatus, MachineType
-
-HISTORY_EVENTS_MAX = 25_000
-"""AWS: of one Standard execution (execution.md 5)."""
+    from engine.runtime.executions import Observer
+    from engine.store.protocol import ExecutionRecord, MachineType
 
 POLL_SECONDS = 60
 """How long GetActivityTask waits (execution.md 12)."""
 
 DEFAULT_NAME = "StateMachine"
-
-Definition: TypeAlias = "str | bytes | dict[str, Json] | Path"
-"""JSON or YAML text, the value it stands for, or a file that holds it."""
 
 NO_INPUT: Json = {}
 """What StartExecution takes when no input is given (execution.md 6.1)."""
@@ -61,119 +55,32 @@ NO_INPUT: Json = {}
 _RECENT_MAX = 64
 """Compiled definitions that are kept because they may be run again."""
 
-ClockLike: TypeAlias = "Literal['real', 'virtual'] | Clock"
+
+class NotDeployed(ValueError):
+    """A definition as it is was to be started on a store, where executions outlive the program that knows it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """AWS's limits, others, or none.
+class UsedAfterFork(RuntimeError):
+    """An engine that was made by the parent process is used in the child."""
 
-    Attributes:
-        payload_bytes: Of the input and output of a state, in bytes of JSON; `aws` is 262,144.
-        history_events: Of one Standard execution; `aws` is 25,000.
-    """
-
-    payload_bytes: int | Literal["aws", "off"] = "aws"
-    history_events: int | Literal["aws", "off"] = "aws"
-
-    def number(self, field: Literal["payload_bytes", "history_events"]) -> int:
-        """The limit as a number; 0 when it is off."""
-        value = self.payload_bytes if field == "payload_bytes" else self.history_events
-        if value == "aws":
-            return PAYLOAD_BYTES_MAX if field == "payload_bytes" else HISTORY_EVENTS_MAX
-        if value == "off":
-            return 0
-        if value < 1:
-            raise ValueError(f'Limits.{field}: expected "aws", "off" or a number of 1 or more, got {value!r}')
-        return value
-
-
-class ActivityTask(NamedTuple):
-    """What GetActivityTask gives."""
-
-    task_token: str
-    input: Json
-
-
-class StateMachineHandle:
-    """A state machine, ready to run."""
-
-    __slots__ = ("arn", "is_checked", "name", "plan", "program", "type")
-
-    def __init__(self, arn: str, name: str, type_: MachineType, program: StateMachine) -> None:
-        self.arn = arn
-        self.name = name
-        self.type: MachineType = type_
-        self.program = program
-        self.plan: Plan = compile_plan(program)
-        self.is_checked = False
-
-
-class ExecutionHandle:
-    """An execution that was started here. Handles of one execution all show the same."""
-
-    __slots__ = ("_engine", "_live")
-
-    def __init__(self, engine: Engine, live: LiveExecution) -> None:
-        self._engine = engine
-        self._live = live
-
-    @property
-    def arn(self) -> str:
-        """Its ARN."""
-        return self._live.arn
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._live.snapshot.execution.name
-
-    @property
-    def status(self) -> ExecutionStatus:
-        """AWS's word for how it stands."""
-        return "RUNNING" if self._live.ending is None else self._live.ending.status
-
-    async def result(self) -> Json:
-        """Waits for the end and gives the output.
-
-        Raises:
-            ExecutionFailed: It did not succeed.
-            MissingHandler, UnsupportedTask: It was stopped, because a Task cannot be done here.
-            ExecutionQuarantined: The engine itself failed.
-        """
-        return await self._engine._result(self._live)  # noqa: SLF001  of the same module
-
-    async def describe(self) -> ExecutionDescription:
-        """How it stands. Raises ExecutionDoesNotExist when it is no longer kept."""
-        return self._engine._describe(self.arn)  # noqa: SLF001  of the same module
-
-    async def history(self) -> list[dict[str, Any]]:
-        """All events so far, in the shape of boto3's GetExecutionHistory. Raises ExecutionDoesNotExist."""
-        return list(as_aws(self._engine._store.history(self.arn)))  # noqa: SLF001  of the same module
-
-    async def stop(self, error: str | None = None, cause: str | None = None) -> None:
-        """Has it end as ABORTED: `result` tells when it has. Nothing changes when it is over already (execution.md 8).
-
-        Raises:
-            ValueError: `error` or `cause` is no text.
-        """
-        self._engine._at_work.stop(self._live, error, cause)  # noqa: SLF001  of the same module
-
-    async def redrive(self) -> None:
-        """Goes on where it failed (execution.md 9); then `result` waits for the new end.
-
-        Raises:
-            ExecutionNotRedrivable: It is open, succeeded, too old or too long.
-            ExecutionDoesNotExist: It is no longer kept.
-        """
-        self._engine._redrive(self._live)  # noqa: SLF001  of the same module
+    def __init__(self) -> None:
+        super().__init__(
+            "this engine belongs to the process that forked this one, as do its event loop, threads and connections. "
+            "Make an Engine in the child (gunicorn: in post_fork; Celery: in worker_process_init; multiprocessing: in "
+            "the function that runs there)"
+        )
 
 
 class Engine:
-    """Runs executions in memory, as many at once as there are; an asynchronous context manager.
+    """Runs executions, as many at once as there are; an asynchronous context manager.
 
-    It is entered and left in one task. Leaving it ends the open executions as ABORTED, cancels asynchronous handlers,
-    kills processes and commands, and leaves threads that still run a handler alone.
+        Engine(handlers)                     in memory
+        Engine(url)                          a client of the executions in a database
+        Engine(url, handlers=handlers)       a client, and a worker of the fleet that runs them
+
+    Leaving one in memory ends the open executions as ABORTED. Leaving a worker ends none: others go on with them, and
+    what was in flight here runs there again (`drain` first, to wait for it). Either way asynchronous handlers are
+    cancelled, processes and commands are killed, and threads that still run a handler are left alone.
 
     Attributes:
         clock: Where its time comes from.
@@ -181,8 +88,14 @@ class Engine:
 
     def __init__(
         self,
-        handlers: HandlersLike = None,
+        store_or_handlers: StoreLike | HandlersLike = None,
+        /,
         *,
+        url: StoreLike | None = None,
+        handlers: HandlersLike = None,
+        pools: Sequence[str] = (DEFAULT_POOL,),
+        claims: Literal["pools", "own"] = "pools",
+        lease_seconds: float = LEASE_SECONDS,
         clock: ClockLike = "real",
         limits: Limits | None = None,
         region: str | None = None,
@@ -197,22 +110,28 @@ class Engine:
         """Nothing runs before the engine is entered.
 
         Args:
+            store_or_handlers: A text is `url`, everything else `handlers`.
+            url: Of the database that holds the executions; memory when not given.
             handlers: Who does which Task; see `Handlers`.
-            clock: `real`, or `virtual`: waiting is skipped.
+            pools: Whose executions a worker claims.
+            claims: `own`: this worker carries only what it started itself.
+            lease_seconds: Without a sign of life for so long, others take over what a worker has; equal for all
+                workers.
+            clock: `real`, or `virtual`: waiting is skipped. A database means real time.
             limits: AWS's, when not given.
             region: In ARNs; else from the environment.
             account_id: In ARNs; else from the environment.
-            max_concurrency: Handlers that run at once; the rest of the Tasks wait their turn. No limit when not given.
+            max_concurrency: Handlers that run at once; the rest of the Tasks wait their turn, and a worker claims
+                nothing more. No limit in memory when not given, 256 of a worker.
             threads_max: Handlers that run in threads at once.
             commands_max: `cmd:` handlers that run at once.
             processes_max: Child processes of `process=True`; as many as there are processors when not given.
-            observer: Called with (execution ARN, transition) whenever something happened; must not wait. When it
-                raises, the execution is stopped, and whoever waits for it gets the observer's error.
+            observer: Called with (execution ARN, transition) whenever something happened here; must not wait. When it
+                raises, the execution is stopped, and whoever waits for it here gets the observer's error.
             seed: Makes what is drawn (jitter, tokens, random functions) the same in every run.
 
         Raises:
-            InvalidHandler: A handler cannot be made.
-            ValueError: A number is not what it can be.
+            InvalidHandler, ValueError: An argument means nothing.
         """
         for what, number in {
             "max_concurrency": max_concurrency,
@@ -222,39 +141,74 @@ class Engine:
         }.items():
             if number is not None and number < 1:
                 raise ValueError(f"{what}: expected a number of 1 or more, got {number!r}")
+        if isinstance(store_or_handlers, str):
+            url = store_or_handlers
+        elif store_or_handlers is not None:
+            handlers = store_or_handlers
         settings = Settings.from_environment()
         limits = limits or Limits()
-        self.clock: Clock = _clock(clock)
-        self._handlers = Handlers(handlers)
         self._region = region or settings.region
         self._account_id = account_id or settings.account_id
         self._payload_bytes_max = limits.number("payload_bytes")
         self._history_events_max = limits.number("history_events")
         self._chance: Chance = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311  asked for
-        self._store = MemoryStore()
+        # Ids need not be unguessable, and asking the system for each costs more than all else in a start.
+        self._ids = random.Random(self._chance.getrandbits(128))  # noqa: S311
         self._machines: dict[str, StateMachineHandle] = {}
         self._recent: dict[tuple[str, str, MachineType], StateMachineHandle] = {}
         self._role_arn = f"arn:aws:iam::{self._account_id}:role/asl-engine"
-        self._worker = Worker(
-            store=self._store,
-            handlers=self._handlers,
-            clock=self.clock,
-            chance=self._chance,
-            observer=observer,
-            in_flight_max=max_concurrency,
-            threads_max=threads_max,
-            commands_max=commands_max,
-            processes_max=processes_max,
-        )
+        self._pid = os.getpid()
+        self._is_on_store = url is not None
+        self._backend: Backend[Any]
+        if url is None:
+            self._backend = MemoryBackend(
+                handlers=Handlers(handlers),
+                clock=clock_of(clock),
+                chance=self._chance,
+                observer=observer,
+                in_flight_max=max_concurrency,
+                threads_max=threads_max,
+                commands_max=commands_max,
+                processes_max=processes_max,
+            )
+        else:
+            from engine.runtime.durable_backend import DurableBackend
+            from engine.runtime.fleet_worker import CONCURRENCY, FleetOptions
+
+            if clock != "real":
+                raise ValueError("clock: a database means real time")
+            self._backend = DurableBackend(
+                opener_of(url),
+                handlers=None if handlers is None else Handlers(handlers),
+                chance=self._chance,
+                observer=observer,
+                options=FleetOptions(
+                    pools=tuple(pools),
+                    claims=claims,
+                    lease_seconds=lease_seconds,
+                    concurrency=CONCURRENCY if max_concurrency is None else max_concurrency,
+                    threads_max=threads_max,
+                    commands_max=commands_max,
+                    processes_max=processes_max,
+                ),
+            )
+        self.clock: Clock = self._backend.clock
 
     async def __aenter__(self) -> Self:
-        await self._worker.__aenter__()
+        await self._own.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._worker.__aexit__(kind, error, trace)
+        await self._own.__aexit__(kind, error, trace)
+
+    @property
+    def _own(self) -> Backend[Any]:
+        """The backend, for the process that made it."""
+        if os.getpid() != self._pid:
+            raise UsedAfterFork
+        return self._backend
 
     @property
     def skipped_seconds(self) -> float:
@@ -264,14 +218,21 @@ class Engine:
     @property
     def abandoned(self) -> int:
         """Handlers in threads that were given up while they ran. They cannot be killed, so they may still act."""
-        workplace = self._worker.workplace
-        return 0 if workplace is None else workplace.threads.abandoned
+        return self._backend.abandoned
 
-    @property
-    def _at_work(self) -> Worker:
-        if not self._worker.is_open:
-            raise RuntimeError("the engine is not open: it works inside `async with engine.Engine(...) as name:`")
-        return self._worker
+    async def drain(self, seconds: float) -> bool:
+        """Gets ready to be left: claims and starts no more Tasks, gives up what is idle, waits for the Tasks in flight.
+
+        Cancelling this call is losing patience. In memory there is nobody to leave anything to, and nothing is waited
+        for.
+
+        Args:
+            seconds: How long to wait at most.
+
+        Returns:
+            Whether no Task is in flight any more.
+        """
+        return await self._own.drain(seconds)
 
     # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -289,15 +250,64 @@ class Engine:
             InvalidName: AWS would not take the name.
             StateMachineAlreadyExists: The name has another definition or type.
         """
+        machine, record = self._prepared(definition, name, type, DEFAULT_POOL)
+        return self._kept(machine, await self._own.create_state_machine(record))
+
+    async def deploy(
+        self,
+        definition: Definition,
+        name: str,
+        *,
+        type: MachineType = "STANDARD",
+        pool: str = DEFAULT_POOL,
+    ) -> StateMachineHandle:
+        """Creates a state machine, or gives it a new revision: executions that run keep theirs.
+
+        Args:
+            pool: Whose workers run its executions, unless their start says otherwise.
+
+        Raises:
+            InvalidDefinition, InvalidName: As `create_state_machine`.
+            StateMachineAlreadyExists: The name has another type.
+        """
+        machine, record = self._prepared(definition, name, type, pool)
+        return self._kept(machine, await self._own.deploy(record))
+
+    def _prepared(
+        self, definition: Definition, name: str, type_: MachineType, pool: str
+    ) -> tuple[StateMachineHandle, StateMachineRecord]:
         if not arns.is_valid_name(name):
             raise InvalidName(name)
-        text, syntax = _text_of(definition)
-        machine = self._compiled(text, syntax, name, type)
+        text, syntax = text_of(definition)
+        machine = self._compiled(text, syntax, name, type_)
         record = StateMachineRecord(
-            arn=machine.arn, name=name, type=type, definition=text, creation_date=self.clock.now()
+            arn=machine.arn,
+            name=name,
+            type=type_,
+            definition=text,
+            creation_date=self.clock.now(),
+            revision_id=machine.revision_id,
+            pool=pool,
         )
-        self._store.create_state_machine(record)
-        return self._machines.setdefault(machine.arn, machine)
+        return machine, record
+
+    def _kept(self, machine: StateMachineHandle, record: StateMachineRecord) -> StateMachineHandle:
+        """The handle of a definition as the store has it: its id may be of an earlier time."""
+        known = self._machines.get(record.arn)
+        if known is not None and known.revision_id == record.revision_id:
+            machine = known
+        machine.revision_id, machine.pool = record.revision_id, record.pool
+        self._machines[record.arn] = machine
+        return machine
+
+    async def _deployed(self, name: str) -> StateMachineHandle:
+        """The newest revision of a state machine, by name or ARN. Raises StateMachineDoesNotExist."""
+        arn = name if name.startswith("arn:") else arns.state_machine_arn(self._region, self._account_id, name)
+        record = await self._own.state_machine(arn)
+        machine = self._machines.get(arn)
+        if machine is None or machine.revision_id != record.revision_id:
+            machine = self._compiled(*text_of(record.definition), record.name, record.type)
+        return self._kept(machine, record)
 
     def _compiled(self, text: str, syntax: Syntax, name: str, type_: MachineType) -> StateMachineHandle:
         key = (text, name, type_)
@@ -305,7 +315,8 @@ class Engine:
         if machine is None:
             program = load(text, type=type_, name=name, syntax=syntax)
             arn = arns.state_machine_arn(self._region, self._account_id, name)
-            machine = StateMachineHandle(arn, name, type_, program)
+            revision_id = RevisionId(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+            machine = StateMachineHandle(arn, name, type_, program, revision_id)
         self._recent[key] = machine
         if len(self._recent) > _RECENT_MAX:
             del self._recent[next(iter(self._recent))]
@@ -319,21 +330,34 @@ class Engine:
         input: Json | bytes = NO_INPUT,
         *,
         name: str | None = None,
+        pool: str | None = None,
     ) -> ExecutionHandle:
-        """Starts an execution of a state machine, or of a definition as it is (execution.md 7).
+        """Starts an execution of a state machine, or in memory of a definition as it is (execution.md 7).
 
         Args:
-            machine: Made by this engine's `create_state_machine`; or a definition, which runs as STANDARD.
+            machine: A handle; the name or ARN of a state machine; or a definition, which runs as STANDARD.
             input: Any JSON value; `{}` when not given. Bytes are JSON text, which the history then shows as it is.
-            name: Of the execution; a UUID when not given. While it runs, the same name and input give the same one.
+            name: Of the execution; an id when not given. While it runs, the same name and input give the same one.
+            pool: Whose workers run it; the state machine's when not given.
 
         Raises:
-            InvalidDefinition, InvalidName, InvalidExecutionInput, ExecutionAlreadyExists: As AWS does.
-            MissingHandler: A Task state has no handler.
+            InvalidDefinition, InvalidName, InvalidExecutionInput, ExecutionAlreadyExists, StateMachineDoesNotExist: As
+                AWS does.
+            MissingHandler: In memory: a Task state has no handler.
+            NotDeployed: A definition as it is, on a store.
         """
         if not isinstance(machine, StateMachineHandle):
-            machine = self._compiled(*_text_of(machine), DEFAULT_NAME, "STANDARD")
-        return ExecutionHandle(self, self._start(machine, input, name))
+            machine = await self._machine(machine)
+        return self._handle(await self._start(machine, input, name, pool))
+
+    async def _machine(self, named: Definition) -> StateMachineHandle:
+        if isinstance(named, str) and (named.startswith("arn:") or arns.is_valid_name(named)):
+            return await self._deployed(named)
+        if self._is_on_store:
+            raise NotDeployed(
+                "on a store a definition is deployed before it is started: engine.deploy(definition, name)"
+            )
+        return self._compiled(*text_of(named), DEFAULT_NAME, "STANDARD")
 
     async def run(
         self,
@@ -341,27 +365,24 @@ class Engine:
         input: Json | bytes = NO_INPUT,
         *,
         name: str | None = None,
+        pool: str | None = None,
     ) -> Json:
         """Starts an execution and waits for its output. Raises what `start_execution` and `result` raise.
 
         Cancelled, it waits no more, but the execution goes on; `start_execution` gives a handle that can be stopped.
         """
-        return await (await self.start_execution(machine, input, name=name)).result()
+        return await (await self.start_execution(machine, input, name=name, pool=pool)).result()
 
     async def execution(self, execution_arn: str) -> ExecutionHandle:
-        """The handle of an execution that was started here. Raises ExecutionDoesNotExist."""
-        return ExecutionHandle(self, self._worker.find(execution_arn))
+        """The handle of an execution, whoever started it. Raises ExecutionDoesNotExist."""
+        return self._handle(await self._own.find(execution_arn))
 
-    def _start(self, machine: StateMachineHandle, given: Json | bytes, name: str | None) -> LiveExecution:
-        worker = self._at_work
+    async def _start(
+        self, machine: StateMachineHandle, given: Json | bytes, name: str | None, pool: str | None
+    ) -> Tracked:
+        backend = self._own
         if not machine.is_checked:
-            check_handlers(
-                self._handlers,
-                machine.program,
-                region=self._region,
-                account=self._account_id,
-                activities=worker.tasks.activities,
-            )
+            backend.check(machine.program, self._region, self._account_id)
             machine.is_checked = True
         input_text = None
         try:
@@ -372,59 +393,46 @@ class Engine:
             raise InvalidExecutionInput(str(error)) from None
         if 0 < self._payload_bytes_max < size:
             raise InvalidExecutionInput(f"{size} bytes, at most {self._payload_bytes_max} are allowed")
-        if name is None:
-            name = self._new_uuid()
-        elif not arns.is_valid_name(name):
+        if name is not None and not arns.is_valid_name(name):
             raise InvalidName(name)
+        now = self.clock.now()
+        execution_id = ExecutionId(uuid7(now, self._ids.getrandbits(UUID7_BITS)))
+        own_name = str(execution_id) if name is None else name
         if machine.type == "STANDARD":
-            arn = arns.execution_arn(self._region, self._account_id, machine.name, name)
+            arn = arns.execution_arn(self._region, self._account_id, machine.name, own_name)
         else:
-            run_id = self._new_uuid()
-            arn = arns.express_execution_arn(self._region, self._account_id, machine.name, name, run_id)
+            run_id = str(execution_id)
+            arn = arns.express_execution_arn(self._region, self._account_id, machine.name, own_name, run_id)
         execution = Execution(
             arn=arn,
-            name=name,
+            name=own_name,
             type=machine.type,
             role_arn=self._role_arn,
             state_machine_arn=machine.arn,
             state_machine_name=machine.name,
             input=value,
             input_bytes=size,
-            start_time=self.clock.now(),
+            start_time=now,
             payload_bytes_max=self._payload_bytes_max,
             history_events_max=self._history_events_max,
             region=self._region,
         )
-        return worker.start(machine.plan, execution, input_text)
+        birth = Birth(
+            execution=execution,
+            revision_id=machine.revision_id,
+            pool=machine.pool if pool is None else pool,
+            input_text=input_text,
+        )
+        is_named = name is not None and machine.type == "STANDARD"
+        tracked: Tracked = await backend.start(execution_id, birth, machine.plan, is_named=is_named)
+        return tracked
 
-    def _describe(self, execution_arn: str) -> ExecutionDescription:
-        record = self._store.execution(execution_arn)
-        return described(record, not_redrivable_now(record, self.clock.now()))
+    def _handle(self, tracked: Tracked) -> ExecutionHandle:
+        return ExecutionHandle(tracked, lambda: self._own, self._plan_of)
 
-    def _redrive(self, live: LiveExecution) -> None:
-        machine = self._machines.get(live.snapshot.execution.state_machine_arn)
-        plan = live.plan or (None if machine is None else machine.plan)
-        if plan is None:
-            raise ExecutionNotRedrivable("The definition of the execution is no longer kept")
-        self._at_work.redrive(live, plan)
-
-    def _new_uuid(self) -> str:
-        return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
-
-    async def _result(self, live: LiveExecution) -> Json:
-        await self._worker.wait(live)
-        if live.fault is not None:
-            raise live.fault
-        ending = live.ending
-        assert ending is not None
-        if ending.status == "SUCCEEDED":
-            return unshared(ending.output)
-        try:
-            segments = self._store.history(live.arn)
-        except ExecutionDoesNotExist:
-            segments = []
-        failed_input = unshared(live.failed_input)
-        raise ExecutionFailed(ending, execution_arn=live.arn, input_of_state=failed_input, segments=segments)
+    def _plan_of(self, record: ExecutionRecord) -> Plan | None:
+        machine = self._machines.get(record.execution.state_machine_arn)
+        return machine.plan if machine is not None and machine.revision_id == record.revision_id else None
 
     # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
 
@@ -435,23 +443,24 @@ class Engine:
             InvalidToken: Nobody minted it here.
             TaskTimedOut: Its Task is over.
             InvalidOutput: `output` is not JSON.
+            StoreUnavailable: Whether the answer counted is not known. Asked again, TaskTimedOut may mean that it did.
         """
-        self._at_work.tasks.send_task_success(task_token, output)
+        await self._own.send_task_success(task_token, output)
 
     async def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> None:
-        """Fails the Task of a token. Raises InvalidToken, TaskTimedOut, ValueError."""
-        self._at_work.tasks.send_task_failure(task_token, error, cause)
+        """Fails the Task of a token. Raises InvalidToken, TaskTimedOut, StoreUnavailable, ValueError."""
+        await self._own.send_task_failure(task_token, error, cause)
 
     async def send_task_heartbeat(self, task_token: str) -> None:
         """Starts HeartbeatSeconds of the Task of a token anew. Raises InvalidToken, TaskTimedOut."""
-        self._at_work.tasks.send_task_heartbeat(task_token)
+        await self._own.send_task_heartbeat(task_token)
 
     async def create_activity(self, name: str) -> str:
-        """The ARN of an activity whose Tasks wait for `get_activity_task`. Raises InvalidName."""
+        """The ARN of an activity whose Tasks wait for `get_activity_task`; in memory. Raises InvalidName."""
         if not arns.is_valid_name(name):
             raise InvalidName(name)
         arn = arns.activity_arn(self._region, self._account_id, name)
-        self._at_work.tasks.add_activity(arn)
+        await self._own.create_activity(arn)
         return arn
 
     async def get_activity_task(
@@ -462,7 +471,7 @@ class Engine:
         Raises:
             ActivityDoesNotExist: No such activity.
         """
-        found = await self._at_work.tasks.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
+        found = await self._own.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
         return None if found is None else ActivityTask(found[0], unshared(found[1]))
 
 
@@ -494,35 +503,6 @@ async def run(
         MissingHandler: A Task state has no handler.
         InvalidHandler, InvalidName, InvalidExecutionInput: An argument is wrong.
     """
-    async with Engine(handlers, clock=clock, limits=limits, observer=observer, seed=seed) as engine:
+    async with Engine(handlers=handlers, clock=clock, limits=limits, observer=observer, seed=seed) as engine:
         machine = await engine.create_state_machine(definition, DEFAULT_NAME, type=type)
         return await engine.run(machine, input, name=name)
-
-
-def _clock(clock: ClockLike) -> Clock:
-    if clock == "real":
-        return SystemClock()
-    if clock == "virtual":
-        return VirtualClock()
-    if isinstance(clock, str):
-        raise ValueError(f'clock: expected "real", "virtual" or a Clock, got {clock!r}')
-    return clock
-
-
-def _text_of(definition: Definition) -> tuple[str, Syntax]:
-    """The definition's text; what does not begin as JSON is YAML.
-
-    Raises:
-        ValueError: It is no JSON value, or a file's name where its text, or a Path, was expected.
-    """
-    if isinstance(definition, Path):
-        text = definition.read_text(encoding="utf-8-sig")
-    elif isinstance(definition, bytes):
-        text = definition.decode("utf-8-sig")
-    elif isinstance(definition, str):
-        text = definition
-        if text.endswith((".json", ".yaml", ".yml")) and not text.lstrip().startswith("{") and "\n" not in text:
-            raise ValueError(f"definition: expected its text, got the name of a file; give Path({text!r})")
-    else:
-        text = json_text(definition).decode()
-    return text, "JSON" if text.lstrip()[:1] in ("{", "") else "YAML"

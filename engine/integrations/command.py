@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 
-    from engine.integrations.request import Answer, Channel, TaskRequest, Workplace
+    from engine.integrations.request import Answer, Channel, TaskRequest, WorkerLoss, Workplace
 
 CAUSE_CHARACTERS_MAX = 32_768
 """AWS's limit for a cause (execution.md 2.2); of a long stderr the end says what went wrong."""
@@ -43,13 +43,17 @@ class Command:
 
     Attributes:
         seconds: Its time limit for one invocation: `Sandbox.Timedout` when it is reached.
+        on_worker_loss: See `WorkerLoss`.
     """
 
     fixed_answer = None
 
-    def __init__(self, spec: str, *, timeout_seconds: float = SECONDS_MAX) -> None:
+    def __init__(
+        self, spec: str, *, timeout_seconds: float = SECONDS_MAX, on_worker_loss: WorkerLoss = "rerun"
+    ) -> None:
         """Raises ValueError: a time limit beyond Lambda's, no words, an open quote, or no such command."""
         self.name = spec
+        self.on_worker_loss: WorkerLoss = on_worker_loss
         self.seconds = checked_seconds(timeout_seconds)
         self._words = shlex.split(spec.removeprefix("cmd:"))
         if not self._words:

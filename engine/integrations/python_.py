@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from engine.integrations.process_child import Reference
-    from engine.integrations.request import Answer, Channel, TaskRequest, Workplace
+    from engine.integrations.request import Answer, Channel, TaskRequest, WorkerLoss, Workplace
     from engine.jsonvalue import Json
 
 Way: TypeAlias = Literal["async", "thread", "process"]
@@ -39,15 +39,22 @@ class PythonCallable:
     Attributes:
         way: Where it runs.
         seconds: Its time limit for one invocation: `Sandbox.Timedout` when it is reached.
+        on_worker_loss: See `WorkerLoss`.
     """
 
     fixed_answer = None
 
     def __init__(
-        self, function: Callable[..., Any], *, process: bool = False, timeout_seconds: float = SECONDS_MAX
+        self,
+        function: Callable[..., Any],
+        *,
+        process: bool = False,
+        timeout_seconds: float = SECONDS_MAX,
+        on_worker_loss: WorkerLoss = "rerun",
     ) -> None:
         """Raises ValueError: a time limit beyond Lambda's, or a function that no other process can import."""
         self.function = function
+        self.on_worker_loss: WorkerLoss = on_worker_loss
         self.seconds = checked_seconds(timeout_seconds)
         self.name: str = getattr(function, "__qualname__", None) or type(function).__name__
         self.way: Way = "process" if process else "async" if _is_async(function) else "thread"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from engine.asl.resource import Resource
-    from engine.integrations.request import Handler
+    from engine.integrations.request import Handler, WorkerLoss
 
 Spec: TypeAlias = "Callable[..., Any] | str | Handler"
 """A callable; `cmd:...`, `mock:...`, `fail:...` or `module:function`; or a Handler."""
@@ -91,7 +91,15 @@ class Handlers:
         elif rules is not None:
             self._named = _public_functions(rules)
 
-    def add(self, pattern: str, spec: Spec, *, process: bool = False, timeout_seconds: float | None = None) -> None:
+    def add(
+        self,
+        pattern: str,
+        spec: Spec,
+        *,
+        process: bool = False,
+        timeout_seconds: float | None = None,
+        on_worker_loss: WorkerLoss | None = None,
+    ) -> None:
         """Adds a rule, or replaces the one with the same pattern.
 
         Args:
@@ -99,18 +107,27 @@ class Handlers:
             spec: What does the Tasks.
             process: Run the callable in a process of its own, which a time-out kills.
             timeout_seconds: Limit for one invocation of a callable or command; Lambda's 900 when not given.
+            on_worker_loss: `rerun`, when not given: a Task that was in flight when its worker was lost runs again.
+                `fail`: it fails as `Engine.WorkerLost`, for Retry and Catch to treat.
 
         Raises:
             InvalidHandler: `spec` cannot be made a Handler.
         """
         try:
-            handler = make_handler(spec, process=process, timeout_seconds=timeout_seconds)
+            handler = make_handler(
+                spec, process=process, timeout_seconds=timeout_seconds, on_worker_loss=on_worker_loss
+            )
         except (ValueError, ImportError, AttributeError, TypeError) as error:
             raise InvalidHandler(f"handler for {pattern!r}: {error}") from error
         (self._globs if _GLOB.search(pattern) else self._exact)[pattern] = handler
 
     def task(
-        self, pattern: str | None = None, *, process: bool = False, timeout_seconds: float | None = None
+        self,
+        pattern: str | None = None,
+        *,
+        process: bool = False,
+        timeout_seconds: float | None = None,
+        on_worker_loss: WorkerLoss | None = None,
     ) -> Callable[[F], F]:
         """Decorates a function with a rule; without a pattern its own name is the state's or function's.
 
@@ -125,10 +142,26 @@ class Handlers:
                 function,
                 process=process,
                 timeout_seconds=timeout_seconds,
+                on_worker_loss=on_worker_loss,
             )
             return function
 
         return register
+
+    def include(self, rules: HandlersLike) -> None:
+        """Adds the rules of another; those that are there already go before. Raises InvalidHandler."""
+        other = Handlers(rules)
+        self._exact = {**other._exact, **self._exact}
+        self._globs = {**self._globs, **{key: one for key, one in other._globs.items() if key not in self._globs}}
+        self._named = {**other._named, **self._named}
+
+    def wrapped(self, wrap: Callable[[Handler], Handler]) -> Handlers:
+        """The same rules, each with what `wrap` makes of its handler."""
+        rules = Handlers()
+        rules._exact = {key: wrap(one) for key, one in self._exact.items()}
+        rules._globs = {key: wrap(one) for key, one in self._globs.items()}
+        rules._named = {key: wrap(one) for key, one in self._named.items()}
+        return rules
 
     def find(
         self, state: str, resource: Resource, function: str | None, *, region: str, account: str
@@ -176,7 +209,13 @@ def _names(state: str, resource: Resource, function: str | None, region: str, ac
     yield resource.arn
 
 
-def make_handler(spec: Spec, *, process: bool = False, timeout_seconds: float | None = None) -> Handler:
+def make_handler(
+    spec: Spec,
+    *,
+    process: bool = False,
+    timeout_seconds: float | None = None,
+    on_worker_loss: WorkerLoss | None = None,
+) -> Handler:
     """The Handler for a callable, a text or a Handler.
 
     Raises:
@@ -184,7 +223,10 @@ def make_handler(spec: Spec, *, process: bool = False, timeout_seconds: float | 
         ImportError, AttributeError: `module:function` names nothing.
         TypeError: It is neither of the three.
     """
-    limit = {} if timeout_seconds is None else {"timeout_seconds": timeout_seconds}
+    if on_worker_loss not in (None, "rerun", "fail"):
+        raise ValueError(f'on_worker_loss: expected "rerun" or "fail", got {on_worker_loss!r}')
+    given = {"timeout_seconds": timeout_seconds, "on_worker_loss": on_worker_loss}
+    options: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
     if isinstance(spec, str):
         if process and spec.startswith(("cmd:", "mock:", "fail:")):
             raise ValueError(f"process=True is for Python callables, not for {spec!r}")
@@ -194,22 +236,22 @@ def make_handler(spec: Spec, *, process: bool = False, timeout_seconds: float | 
         if kind == "cmd":
             from engine.integrations.command import Command
 
-            return Command(spec, **limit)
+            return Command(spec, **options)
         if kind in ("mock", "fail"):
             from engine.integrations import mock
 
-            if limit:
-                raise ValueError(f"timeout_seconds is for what runs, not for {spec!r}")
+            if options:
+                raise ValueError(f"{next(iter(options))} is for what runs, not for {spec!r}")
             return mock.mock(spec) if kind == "mock" else mock.fail(spec)
         spec = _imported(kind, rest)
     if callable(spec) and not inspect.isclass(spec):
         from engine.integrations.python_ import PythonCallable
 
-        return PythonCallable(spec, process=process, **limit)
+        return PythonCallable(spec, process=process, **options)
     if not callable(getattr(spec, "run", None)) or not hasattr(spec, "fixed_answer"):
         raise TypeError(f"expected a callable, a text or a Handler, got {spec!r}")
-    if process or limit:
-        raise ValueError(f"process= and timeout_seconds= are for callables and texts, not for {spec!r}")
+    if process or options:
+        raise ValueError(f"process=, timeout_seconds= and on_worker_loss= are not for a Handler: {spec!r}")
     return cast("Handler", spec)
 
 

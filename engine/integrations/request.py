@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -104,8 +104,12 @@ class Workplace(Protocol):
         ...
 
 
+WorkerLoss: TypeAlias = Literal["rerun", "fail"]
+"""What becomes of a Task that may have run when its worker was lost: run again, or failed as `Engine.WorkerLost`."""
+
+
 class Handler(Protocol):
-    """What does a Task."""
+    """What does a Task. Its attribute `on_worker_loss`, if it has one, is a `WorkerLoss`."""
 
     @property
     def name(self) -> str:

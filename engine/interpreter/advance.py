@@ -103,7 +103,7 @@ def pending_commands(plan: Plan, snapshot: Snapshot) -> list[Command]:
 
     The Tasks in flight run again, with what is left of their time.
     """
-    if snapshot.ending is not None:
+    if snapshot.ending is not None or not snapshot.last_event_id:
         return []
     commands: list[Command] = list(_execution_timer(plan, snapshot.execution, snapshot.redrives))
     for frame in snapshot.frames.values():
@@ -205,7 +205,8 @@ class _Advance(Workspace):
     def _take(self, event: Event) -> None:
         match event:
             case StartRequested(input_text):
-                self._begin(input_text)
+                if not self.snapshot.last_event_id:  # mail may come twice
+                    self._begin(input_text)
             case Continue():
                 for key, frame in self.snapshot.frames.items():
                     if isinstance(frame.waiting, OnContinue):
@@ -291,6 +292,7 @@ class _Advance(Workspace):
                 frame.waiting = msgspec.structs.replace(waiting, started=True)
             case TaskSubmitted(_, output) if (submitted := task.submitted(state, output)) is not None:
                 frame.cursor = self.record_coded(submitted, frame.cursor)
+                frame.waiting = msgspec.structs.replace(waiting, submitted=True)
             case _:
                 pass
 

@@ -17,6 +17,9 @@ from engine.jsonvalue import Json
 Ticket: TypeAlias = tuple[int, int, int]
 """(fork, index, number): the Frame that waits, and a number that no other wait of this execution has."""
 
+NO_TICKET: Ticket = (0, 0, 0)
+"""In the answer of somebody who knows a Task by its token alone; the store fills in whose it is."""
+
 EXECUTION_TIMER = -1
 """In place of a fork: the timer of the state machine's own TimeoutSeconds. Its index counts the redrives."""
 
@@ -124,6 +127,7 @@ class ScheduleTask(Value, frozen=True, tag=True):
         heartbeat_seconds: How long the Task may go without a heartbeat.
         role_arn: The role of `Credentials`.
         redrive: How often the execution was redriven before; it belongs to the idempotency key as well.
+        submitted: Its request was accepted before this worker had it, and its task token ends it: nothing is to be run.
     """
 
     task_id: Ticket
@@ -137,6 +141,7 @@ class ScheduleTask(Value, frozen=True, tag=True):
     heartbeat_seconds: int | None = None
     role_arn: str | None = None
     redrive: int = 0
+    submitted: bool = False
 
 
 class StartTimer(Value, frozen=True, tag=True):

@@ -45,6 +45,7 @@ class OnTask(Value, frozen=True, tag=True):
         arguments: What the Task was scheduled with; null when they are the Frame's input (`arguments_are_input`).
         deadline: Of TimeoutSeconds, in ms since the epoch.
         started: Whether an activity worker has taken it.
+        submitted: Whether the request of a `.sync` or `.waitForTaskToken` Task was accepted.
     """
 
     task_id: Ticket
@@ -56,6 +57,7 @@ class OnTask(Value, frozen=True, tag=True):
     heartbeat_seconds: int | None = None
     role_arn: str | None = None
     started: bool = True
+    submitted: bool = False
 
 
 class OnTimer(Value, frozen=True, tag=True):

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _NS_PER_MS = 1_000_000
+_MS_PER_SECOND = 1_000
+
+# One slow reply must not set the clock back, a store that was set back must not stay ahead for hours.
+_FOLLOWED_BACK = 0.05
 
 
 class Clock(Protocol):
@@ -83,6 +87,33 @@ class SystemClock:
 
     def detach(self) -> None:
         """See `Clock`."""
+
+
+class StoreClock(SystemClock):
+    """The clock of a store that others use as well, as far as its replies tell; between them real time goes on.
+
+    Args:
+        monotonic: Real time in seconds; only differences are used.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._ahead: float | None = None
+
+    def observe(self, now: int) -> None:
+        """A reply that has just come says that it is `now`; from any thread.
+
+        Replies take their time, so each gives a lower bound, and the highest one is nearest. A store whose clock was
+        set back is followed slowly.
+        """
+        ahead = now - self._monotonic() * _MS_PER_SECOND
+        known = self._ahead
+        self._ahead = ahead if known is None or ahead > known else known + (ahead - known) * _FOLLOWED_BACK
+
+    def now(self) -> int:
+        """See `Clock`. Nothing may ask before the store has answered once."""
+        assert self._ahead is not None, "nothing is known of the store's clock yet"
+        return int(self._monotonic() * _MS_PER_SECOND + self._ahead)
 
 
 class VirtualClock:

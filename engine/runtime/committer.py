@@ -6,24 +6,37 @@ answers at once, so its committer hands over each checkpoint as it comes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from engine.runtime.calls import outcome_of, poster
+from engine.runtime.writer import Closing, Item, in_groups
+from engine.store.protocol import Checkpoint, Conflict, Group, OwnershipLost, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.store.protocol import Checkpoint, ExecutionStore
+    from engine.runtime.calls import Outcome
+    from engine.runtime.lease import Lease
+    from engine.runtime.writer import Answered, Fate, Writer
+    from engine.store.protocol import DurableStore, Release
+
+FateAnswer: TypeAlias = "Callable[[Fate, str], None]"
+
+RENEWAL_RETRY_SECONDS = 0.2
 
 
 class Committer(Protocol):
-    """Takes checkpoints, at most one of each execution at a time."""
+    """Takes checkpoints and releases, at most one of each execution at a time."""
 
     @property
     def pending(self) -> int:
-        """Checkpoints that are not written yet; time must not jump while there are any."""
+        """Those that are not answered yet; time must not jump while there are any."""
         ...
 
-    def submit(self, checkpoint: Checkpoint, committed: Callable[[], None]) -> None:
-        """Has the checkpoint written, then calls `committed` in the event loop."""
+    def submit(self, written: Checkpoint | Release, answer: FateAnswer) -> None:
+        """Has it written, then calls `answer` in the event loop with what became of it, and why it was refused."""
         ...
 
 
@@ -32,10 +45,124 @@ class DirectCommitter:
 
     pending = 0
 
-    def __init__(self, store: ExecutionStore) -> None:
+    def __init__(self, store: DurableStore) -> None:
         self._store = store
 
-    def submit(self, checkpoint: Checkpoint, committed: Callable[[], None]) -> None:
+    def submit(self, written: Checkpoint | Release, answer: FateAnswer) -> None:
         """See `Committer`."""
-        self._store.commit((checkpoint,))
-        committed()
+        group = Group(checkpoints=(written,)) if isinstance(written, Checkpoint) else Group(releases=(written,))
+        try:
+            kept = self._store.commit(group).kept
+        except Conflict:
+            answer("CONFLICT", "")
+            return
+        answer("KEPT" if kept else "WRITTEN", "")
+
+
+class GroupCommitter:
+    """Writes in a thread of its own.
+
+    A group begins as soon as the one before has returned, with all that waits by then. The same
+    thread renews the lease, so that a worker whose writes hang is not taken for alive.
+    """
+
+    def __init__(self, writer: Writer, lease: Lease, *, on_lost: Callable[[], None], after: Callable[[], None]) -> None:
+        """To be made in the event loop that gets the answers.
+
+        Args:
+            on_lost: Called when this worker turns out to have been declared dead.
+            after: Called after each answer.
+        """
+        self.pending = 0
+        self._writer = writer
+        self._lease = lease
+        self._on_lost = on_lost
+        self._after = after
+        self._post = poster()
+        self._queue: SimpleQueue[Item | Callable[[], None] | None] = SimpleQueue()
+        self._renew_at = lease.monotonic() + lease.renew_seconds
+        self._thread = threading.Thread(target=self._run, name="asl writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, written: Checkpoint | Release, answer: FateAnswer) -> None:
+        """See `Committer`."""
+        self.pending += 1
+        self._queue.put(Item(written, self._writer.incarnation, answer))
+
+    def enlist(self, answered: Callable[[Outcome[None]], None]) -> None:
+        """Makes this worker a new one, after all that waits; then calls `answered`."""
+        self._queue.put(lambda: self._post(self._tell, answered, outcome_of(self._writer.enlist)))
+
+    def recover(self, answered: Callable[[Outcome[None]], None]) -> None:
+        """`Writer.recover`, for a call that was made in another thread; then calls `answered`."""
+        self._queue.put(lambda: self._post(self._tell, answered, outcome_of(self._writer.recover)))
+
+    def close(self) -> None:
+        """Ends the thread after all that waits, or now when the store cannot be reached."""
+        self._writer.closing.set()
+        self._queue.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Waits for the thread's end, but no longer than this."""
+        self._thread.join(seconds)
+
+    # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except Closing:
+            return
+
+    def _turn(self) -> bool:
+        """Waits for something to write, or until a renewal is due; False: it is over."""
+        items: list[Item] = []
+        others: list[Callable[[], None] | None] = []
+        try:
+            waited = self._queue.get(timeout=max(0.0, self._renew_at - self._lease.monotonic()))
+            while True:
+                if isinstance(waited, Item):
+                    items.append(waited)
+                else:
+                    others.append(waited)
+                waited = self._queue.get_nowait()
+        except Empty:
+            pass
+        for group in in_groups(items):
+            self._post(self._answer, self._writer.write(group))
+        if self._lease.monotonic() >= self._renew_at:
+            self._renew()
+        for other in others:
+            if other is None:
+                return False
+            other()
+        return True
+
+    def _renew(self) -> None:
+        delay = self._lease.renew_seconds
+        if self._writer.incarnation and self._lease.is_deserved:
+            try:
+                self._writer.renew()
+            except OwnershipLost:
+                self._lease.lose()
+                self._post(self._on_lost)
+            except StoreUnavailable:
+                delay = min(delay, RENEWAL_RETRY_SECONDS)
+        self._renew_at = self._lease.monotonic() + delay
+
+    # ── the event loop ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _answer(self, answered: list[Answered]) -> None:
+        self.pending -= len(answered)
+        is_lost = False
+        for item, fate, reason in answered:
+            is_lost |= fate == "LOST" and item.incarnation == self._writer.incarnation
+            item.answer(fate, reason)
+        if is_lost:
+            self._on_lost()
+        self._after()
+
+    def _tell(self, answered: Callable[[Outcome[None]], None], outcome: Outcome[None]) -> None:
+        answered(outcome)
+        self._after()

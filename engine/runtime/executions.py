@@ -1,15 +1,18 @@
 """Live executions: each one an actor with a mailbox, whose mail is folded through `advance` one event at a time.
 
 Nothing here waits. Mail makes an execution ready; `fold` lets each ready one fold one event and hands the checkpoint to
-the committer; once it is written the snapshot moves on and the commands are carried out (the rule of effects).
+the committer; once it is written the snapshot moves on and the commands are carried out (the rule of effects). Until
+then
+the fold is speculative: when the checkpoint is not written nothing has happened, and the event is still there.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 from engine.integrations.invocation import message_of
@@ -25,7 +28,7 @@ from engine.interpreter.messages import (
     TaskError,
     TimerDue,
 )
-from engine.store.protocol import Checkpoint
+from engine.store.protocol import Checkpoint, Mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +44,18 @@ if TYPE_CHECKING:
     from engine.runtime.committer import Committer
     from engine.runtime.tasks import OpenTask
     from engine.runtime.timers import Key, Timer, Timers
+    from engine.runtime.writer import Fate
+    from engine.store.protocol import Birth, Claim, ExecutionId, MailId
 
 _MS_PER_SECOND = 1_000
+
+_CONFLICTS_MAX = 50
+"""In a row, of one execution. Each has a cause that loading it again takes away; more must be an error of ours."""
+
+_TRACE_CHARACTERS_MAX = 4_000
+
+Post: TypeAlias = "Event | Mail"
+"""What a mailbox holds: mail of the store, which a checkpoint consumes, or an event of this process."""
 
 
 class ExecutionQuarantined(Exception):
@@ -54,38 +67,73 @@ class LiveExecution:
 
     Attributes:
         snapshot: Where it stands; of one that ended only what it never changes.
-        seq: Of its last checkpoint.
+        seq: Of its last checkpoint that is written.
+        birth: Set until its first checkpoint is written, when it is born with that.
+        is_busy: It is ready, or a checkpoint or release of it is being written: mail waits.
+        is_writing: A checkpoint of it is being written.
+        is_releasing: It is being given up, with a checkpoint or without.
+        conflicts: Times that the checkpoint which is wanted now was refused.
+        in_hand: Mail of the store that is in the mailbox or being folded.
+        consumed: Mail of the store that was consumed since mail was last asked for: the answer may bring it again.
+        reclaimed: A claim of this very execution that came before its release was answered.
         ending: Set once it is over.
         failed_input: The input of the state whose error ended it.
         fault: Why it cannot go on or was stopped, where the definition is not to blame.
-        tasks: Tasks in flight.
+        quarantine: Set when it is to be left as it is: why.
+        is_gone: It is not this worker's any more; whatever is still answered is of no interest.
+        tasks: Tasks that it waits for.
         timers: Timers that are set.
         ended: Set when `ending` or `fault` is; made when somebody waits for it.
+        on_birth: Called once with what became of its first checkpoint.
     """
 
     __slots__ = (
-        "__weakref__", "ended", "ending", "failed_input", "fault", "is_busy", "mailbox", "plan", "seq", "snapshot",
-        "tasks", "timers", "waiters",
+        "__weakref__", "birth", "conflicts", "consumed", "ended", "ending", "execution_id", "failed_input", "fault",
+        "in_hand", "is_busy", "is_gone", "is_releasing", "is_writing", "mailbox", "on_birth", "plan", "quarantine",
+        "reclaimed", "seq", "snapshot", "tasks", "timers", "waiters",
     )  # fmt: skip
 
-    def __init__(self, plan: Plan | None, snapshot: Snapshot, seq: int = 0) -> None:
+    def __init__(
+        self,
+        execution_id: ExecutionId,
+        plan: Plan | None,
+        snapshot: Snapshot,
+        seq: int = 0,
+        birth: Birth | None = None,
+    ) -> None:
+        self.execution_id = execution_id
         self.plan = plan
         self.snapshot = snapshot
         self.seq = seq
-        self.mailbox: deque[Event] = deque()
+        self.birth = birth
+        self.mailbox: deque[Post] = deque()
         self.is_busy = False
+        self.is_writing = False
+        self.is_releasing = False
+        self.conflicts = 0
+        self.in_hand: set[MailId] = set()
+        self.consumed: set[MailId] = set()
+        self.reclaimed: Claim | None = None
         self.tasks: dict[Ticket, OpenTask] = {}
         self.timers: dict[Key, Timer[LiveExecution]] = {}
         self.ending: Ending | None = snapshot.ending
         self.failed_input: Json = None
         self.fault: BaseException | None = None
+        self.quarantine: str | None = None
+        self.is_gone = False
         self.ended: anyio.Event | None = None
+        self.on_birth: Callable[[Fate, str], None] | None = None
         self.waiters = 0
 
     @property
     def arn(self) -> str:
         """Its ARN."""
         return self.snapshot.execution.arn
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.snapshot.execution.name
 
     @property
     def is_over(self) -> bool:
@@ -100,8 +148,40 @@ class TaskStarter(Protocol):
         """Starts a Task; its answer comes as mail."""
         ...
 
+    def start_held(self, execution: LiveExecution) -> None:
+        """Starts those Tasks that could not be started when they were scheduled, if they can be now."""
+        ...
+
     def cancel(self, task: OpenTask) -> None:
         """Stops a Task, as far as it can be stopped."""
+        ...
+
+
+class Keeper(Protocol):
+    """Who knows how an execution came here, and gives it back."""
+
+    def rest(self, execution: LiveExecution, transition: Transition, event: Event) -> int | None:
+        """Whether the execution, once this is written, only waits: until when, to be released with the checkpoint."""
+        ...
+
+    def idle(self, execution: LiveExecution) -> None:
+        """It has nothing to fold."""
+        ...
+
+    def released(self, execution: LiveExecution) -> None:
+        """It was given up with its checkpoint."""
+        ...
+
+    def reconcile(self, execution: LiveExecution) -> None:
+        """Its checkpoint could not be written because the world moved on; the event is back in the mailbox."""
+        ...
+
+    def heartbeat_due(self, execution: LiveExecution, task: OpenTask) -> None:
+        """The time of a heartbeat of a task token has come; the store knows whether it did."""
+        ...
+
+    def quarantine(self, execution: LiveExecution) -> None:
+        """It cannot go on: to be left as it is, with the reason for people to see."""
         ...
 
 
@@ -120,8 +200,8 @@ class Executions:
     """All live executions of one engine.
 
     Attributes:
-        live: Those that are not over, by ARN.
-        known: Those, the quarantined ones, and the ended ones that somebody holds.
+        live: Those that are not over, by id.
+        known: Those and the ended ones that somebody holds, by ARN.
     """
 
     def __init__(
@@ -136,10 +216,10 @@ class Executions:
         observer: Observer | None,
     ) -> None:
         """`wake` is called when there is something to fold, `on_ending` when an execution is over."""
-        self.live: dict[str, LiveExecution] = {}
+        self.live: dict[ExecutionId, LiveExecution] = {}
         self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
         self.tasks: TaskStarter
-        self._quarantined: list[LiveExecution] = []  # in the store they still run; who asks must be told why not
+        self.keeper: Keeper
         self._clock = clock
         self._chance = chance
         self._committer = committer
@@ -155,13 +235,23 @@ class Executions:
         return bool(self._ready)
 
     def add(self, execution: LiveExecution) -> None:
-        """Takes an execution that was started, or opened again."""
-        self.live[execution.arn] = execution
+        """Takes an execution that was started, or claimed."""
+        self.live[execution.execution_id] = execution
         self.known[execution.arn] = execution
 
     def mail(self, execution: LiveExecution, event: Event) -> None:
-        """Puts an event into the execution's mailbox."""
+        """Puts an event of this process into the execution's mailbox."""
         execution.mailbox.append(event)
+        self._make_ready(execution)
+
+    def deliver(self, execution: LiveExecution, mail: Mail) -> None:
+        """Puts mail of the store into the mailbox, unless it is there or was."""
+        if mail.id not in execution.in_hand and mail.id not in execution.consumed:
+            execution.in_hand.add(mail.id)
+            execution.mailbox.append(mail)
+            self._make_ready(execution)
+
+    def _make_ready(self, execution: LiveExecution) -> None:
         if not execution.is_busy:
             execution.is_busy = True
             self._ready.append(execution)
@@ -172,16 +262,13 @@ class Executions:
         due = self._timers.take_due(now)
         for execution, key in due:
             del execution.timers[key]
-            self.mail(execution, TimerDue(*key))
+            task_id, is_heartbeat = key
+            task = execution.tasks.get(task_id) if is_heartbeat else None
+            if task is not None and task.task_token is not None:
+                self.keeper.heartbeat_due(execution, task)
+            else:
+                self.mail(execution, TimerDue(*key))
         return bool(due)
-
-    def retract_due(self, execution: LiveExecution, task_id: Ticket) -> None:
-        """Takes a Task's TimerDue back that is not folded yet: an answer that was accepted counts. Mail must follow."""
-        if execution.mailbox:
-            kept = [
-                event for event in execution.mailbox if not (isinstance(event, TimerDue) and event.timer_id == task_id)
-            ]
-            execution.mailbox = deque(kept)
 
     def fold(self, seconds: float) -> None:
         """Folds, one event of each execution in turn, until nobody is ready or the time is up."""
@@ -191,12 +278,23 @@ class Executions:
             if perf_counter() > until:
                 return
 
+    def fold_one(self) -> None:
+        """Folds one event of the execution that is ready longest."""
+        self._fold_next(self._ready.popleft())
+
     def heartbeat(self, execution: LiveExecution, task: OpenTask) -> None:
         """Starts a Task's HeartbeatSeconds anew."""
         timer = execution.timers.get((task.task_id, True))
         if timer is not None:
             assert task.heartbeat_seconds is not None
             self._timers.postpone(timer, self._clock.now() + task.heartbeat_seconds * _MS_PER_SECOND)
+
+    def start_timer(self, execution: LiveExecution, key: Key, due: int) -> None:
+        """Sets a timer, in place of the one with this key."""
+        before = execution.timers.get(key)
+        if before is not None:
+            self._timers.cancel(before)
+        execution.timers[key] = self._timers.start(execution, key, due)
 
     def halt(self, execution: LiveExecution, fault: BaseException, error: str) -> None:
         """Ends an execution that cannot go on here as ABORTED; whoever waits for it gets `fault`."""
@@ -208,35 +306,59 @@ class Executions:
         """Leaves an execution alone that the engine itself failed on, as it last was."""
         import structlog
 
-        execution.fault = ExecutionQuarantined(f"{execution.arn}: the engine failed: {error!r}")
-        execution.fault.__cause__ = error
         structlog.get_logger().error("execution quarantined", execution=execution.arn, exc_info=error)
-        self._quarantined.append(execution)
-        self._retire(execution)
+        trace = "".join(traceback.format_exception(error))
+        self._quarantine(execution, f"the engine failed: {error!r}\n{trace[-_TRACE_CHARACTERS_MAX:]}", error)
+
+    def suspend(self, execution: LiveExecution, reason: str) -> None:
+        """Leaves an execution alone that is not to go on, whoever is to blame."""
+        self._quarantine(execution, reason, None)
+
+    def _quarantine(self, execution: LiveExecution, reason: str, cause: Exception | None) -> None:
+        if execution.is_gone:
+            return
+        execution.fault = ExecutionQuarantined(f"{execution.arn}: {reason}")
+        execution.fault.__cause__ = cause
+        execution.quarantine = reason
+        execution.is_busy = True
+        execution.mailbox.clear()
+        for task in list(execution.tasks.values()):
+            self.tasks.cancel(task)
+            self._settle(execution, task)
+        if not execution.is_writing:
+            self.keeper.quarantine(execution)
 
     # ── one event ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _fold_next(self, execution: LiveExecution) -> None:
-        if not execution.mailbox:
-            return  # it was quarantined since
+        if execution.is_gone or not execution.mailbox:
+            return  # it was quarantined or dropped since
         try:
-            self._fold_event(execution, execution.mailbox.popleft())
+            self._fold_post(execution, execution.mailbox.popleft())
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
             self.quarantine(execution, error)
 
-    def _fold_event(self, execution: LiveExecution, event: Event) -> None:
+    def _fold_post(self, execution: LiveExecution, post: Post) -> None:
+        event = post.event if isinstance(post, Mail) else post
         assert execution.plan is not None
         transition = advance(execution.plan, execution.snapshot, event, now=self._clock.now(), chance=self._chance)
         answered = execution.tasks.get(event.task_id) if isinstance(event, TaskDone | TaskError) else None
-        if not (transition.history or transition.changed or transition.commands):
+        if not (transition.history or transition.changed or transition.commands or post is not event):
             self._settle(execution, answered)  # a late answer, dropped by `advance`
-            self._next(execution)
+            self.next(execution)
             return
-        execution.seq += 1
-        checkpoint = self._checkpoint(execution, transition, answered)
-        self._committer.submit(checkpoint, partial(self._committed, execution, transition, answered))
+        checkpoint = self._checkpoint(execution, transition, post, event, answered)
+        execution.is_writing = True
+        execution.is_releasing = checkpoint.release is not None
+        try:
+            self._committer.submit(checkpoint, partial(self._told, execution, checkpoint, post, answered))
+        except Exception:
+            execution.is_writing = False  # no answer will come
+            raise
 
-    def _checkpoint(self, execution: LiveExecution, transition: Transition, answered: OpenTask | None) -> Checkpoint:
+    def _checkpoint(
+        self, execution: LiveExecution, transition: Transition, post: Post, event: Event, answered: OpenTask | None
+    ) -> Checkpoint:
         opened: list[tuple[str, Ticket]] = []
         closed: list[str] = []
         for command in transition.commands:
@@ -246,28 +368,100 @@ class Executions:
                 task = execution.tasks.get(command.task_id)
                 if task is not None and task.task_token is not None:
                     closed.append(task.task_token)
-        if answered is not None and answered.task_token is not None:
+        # An answer that came as mail took the token with it.
+        if answered is not None and answered.task_token is not None and post is event:
             closed.append(answered.task_token)
         return Checkpoint(
-            execution_arn=execution.snapshot.execution.arn,
-            seq=execution.seq,
+            execution_id=execution.execution_id,
+            seq=execution.seq + 1,
             snapshot=execution.snapshot,
             transition=transition,
+            birth=execution.birth,
+            mail=(post.id,) if isinstance(post, Mail) else (),
             tokens_opened=opened,
             tokens_closed=closed,
+            release=self.keeper.rest(execution, transition, event),
         )
 
-    def _committed(self, execution: LiveExecution, transition: Transition, answered: OpenTask | None) -> None:
+    def _told(
+        self,
+        execution: LiveExecution,
+        checkpoint: Checkpoint,
+        post: Post,
+        answered: OpenTask | None,
+        fate: Fate,
+        reason: str,
+    ) -> None:
+        """What became of a checkpoint."""
+        if execution.is_gone or fate == "LOST":
+            return  # whoever lost it drops all that is live
+        execution.is_writing = False
+        try:
+            self._answered(execution, checkpoint, post, answered, fate, reason)
+        except Exception as error:  # noqa: BLE001  we are wrong; the others of the group must not pay for it
+            self.quarantine(execution, error)
+
+    def _answered(
+        self,
+        execution: LiveExecution,
+        checkpoint: Checkpoint,
+        post: Post,
+        answered: OpenTask | None,
+        fate: Fate,
+        reason: str,
+    ) -> None:
+        if fate == "WRITTEN":
+            self._committed(execution, checkpoint, answered)
+            return
+        execution.is_releasing = False
+        execution.reclaimed = None
+        if execution.quarantine is not None:
+            self.keeper.quarantine(execution)
+        elif fate == "CONFLICT" and execution.conflicts < _CONFLICTS_MAX:
+            execution.conflicts += 1
+            if execution.birth is not None:  # it was born already: somebody made this very start again
+                self._born(execution)
+            execution.mailbox.appendleft(post)
+            self.keeper.reconcile(execution)
+        elif fate == "CONFLICT":
+            self.suspend(execution, "its checkpoint is refused again and again, though nothing has changed")
+        elif execution.on_birth is None:
+            self.suspend(execution, f"the store refuses its data: {reason}")
+        else:
+            execution.on_birth(fate, reason)
+            self.drop(execution)
+
+    def _born(self, execution: LiveExecution) -> None:
+        execution.birth = None
+        if execution.on_birth is not None:
+            execution.on_birth("WRITTEN", "")
+            execution.on_birth = None
+
+    def _committed(self, execution: LiveExecution, checkpoint: Checkpoint, answered: OpenTask | None) -> None:
+        transition = checkpoint.transition
+        execution.seq = checkpoint.seq
+        execution.conflicts = 0
         execution.snapshot.apply(transition)
+        for mail_id in checkpoint.mail:
+            execution.in_hand.discard(mail_id)
+            execution.consumed.add(mail_id)
+        if execution.birth is not None:
+            self._born(execution)
         if self._observer is not None:
             self._tell(self._observer, execution, transition)
         self._settle(execution, answered)
+        if checkpoint.release is not None:
+            self.keeper.released(execution)
+            return
+        if transition.ending is None and execution.quarantine is not None:
+            self.keeper.quarantine(execution)
+            return
         for command in () if execution.fault is not None else transition.commands:
             self._carry_out(execution, command)
         if transition.ending is not None:
             self._end(execution, transition.ending)
         else:
-            self._next(execution)
+            self.next(execution)
         self._wake()  # timers were started, and a committer that answers late keeps time from jumping no longer
 
     def _tell(self, observer: Observer, execution: LiveExecution, transition: Transition) -> None:
@@ -276,20 +470,23 @@ class Executions:
         except Exception as error:  # noqa: BLE001  user code; it must not end the engine under the other executions
             self.halt(execution, error, "Engine.ObserverFailed")
 
-    def _next(self, execution: LiveExecution) -> None:
+    def next(self, execution: LiveExecution) -> None:
+        """Goes on with an execution of which nothing is being written any more."""
         if execution.mailbox:
             self._ready.append(execution)
             self._wake()
-        else:
-            execution.is_busy = False
+            return
+        execution.is_busy = False
+        self.tasks.start_held(execution)
+        if not execution.is_busy:
+            self.keeper.idle(execution)
 
     def _carry_out(self, execution: LiveExecution, command: Command) -> None:
         match command:
             case ScheduleTask():
                 self.tasks.schedule(execution, command)
             case StartTimer(timer_id, due, heartbeat):
-                key = (timer_id, heartbeat)
-                execution.timers[key] = self._timers.start(execution, key, due)
+                self.start_timer(execution, (timer_id, heartbeat), due)
             case CancelTask(task_id):
                 task = execution.tasks.get(task_id)
                 if task is not None:
@@ -313,9 +510,17 @@ class Executions:
         if ending.frame is not None:
             failed = execution.snapshot.frames.get(ending.frame)
             execution.failed_input = None if failed is None else failed.input
-        self._retire(execution)
+        self.retire(execution)
 
-    def _retire(self, execution: LiveExecution) -> None:
+    def retire(self, execution: LiveExecution) -> None:
+        """Of an execution that is over nothing is left but how it ended."""
+        self.drop(execution)
+        if execution.ended is not None:
+            execution.ended.set()
+        self._on_ending(execution)
+
+    def drop(self, execution: LiveExecution) -> None:
+        """Lets go of an execution: it is over, or somebody else's from now on."""
         for task in list(execution.tasks.values()):
             self.tasks.cancel(task)
             self._settle(execution, task)
@@ -323,12 +528,10 @@ class Executions:
             self._timers.cancel(timer)
         execution.timers.clear()
         execution.mailbox.clear()
-        execution.is_busy = True  # so that late mail makes nobody ready; a redrive sets it back
+        execution.is_busy = True  # so that late mail makes nobody ready; a redrive begins anew
+        execution.is_gone = True
         execution.snapshot.frames = {}
-        self.live.pop(execution.arn, None)
-        if execution.ended is not None:
-            execution.ended.set()
-        self._on_ending(execution)
+        self.live.pop(execution.execution_id, None)
 
 
 def waiting_event(execution: LiveExecution, make: Callable[[], Any]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import anyio
 from anyio import from_thread
@@ -20,7 +20,7 @@ from engine.errors import ActivityDoesNotExist, InvalidOutput, StatesError, Task
 from engine.integrations.invocation import check_text, is_lambda_invoke, json_value
 from engine.integrations.registry import MissingHandler, account_of
 from engine.integrations.request import TaskRequest, UnsupportedTask
-from engine.interpreter.messages import TaskDone, TaskError, TaskStarted, TaskSubmitted
+from engine.interpreter.messages import NO_TICKET, TaskDone, TaskError, TaskStarted, TaskSubmitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +34,18 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Executions, LiveExecution
-    from engine.store.protocol import ExecutionStore
+    from engine.store.protocol import DurableStore, ExecutionId
+
+WORKER_LOST = "Engine.WorkerLost"
+_WORKER_LOST_CAUSE = "The worker that ran the Task was lost; its handler says that it must not run again by itself."
 
 _RULES_CACHED = 4_096
 """Handlers remembered by what was asked for; function names may come from data, so there is a bound."""
+
+
+Phase: TypeAlias = Literal["HELD", "QUEUED", "RUNNING", "OUTSIDE", "MISSING"]
+"""Where a Task is. HELD: it may not be started now. QUEUED: it waits for its turn. OUTSIDE: somebody else will end it:
+who has its token, or an activity worker. MISSING: this worker has no handler for it."""
 
 
 class OpenTask:
@@ -48,10 +56,12 @@ class OpenTask:
         scope: Cancels its handler; None while none runs.
     """
 
-    __slots__ = ("execution", "handler", "heartbeat_seconds", "is_over", "request", "scope", "task_id", "task_token")
+    __slots__ = (
+        "execution", "handler", "heartbeat_seconds", "is_over", "phase", "request", "scope", "task_id", "task_token",
+    )  # fmt: skip
 
     def __init__(
-        self, execution: LiveExecution, task_id: Ticket, request: TaskRequest, handler: Handler | None
+        self, execution: LiveExecution, task_id: Ticket, request: TaskRequest, handler: Handler | None, phase: Phase
     ) -> None:
         self.execution = execution
         self.task_id = task_id
@@ -59,38 +69,54 @@ class OpenTask:
         self.handler = handler
         self.task_token = request.task_token
         self.heartbeat_seconds = request.heartbeat_seconds
+        self.phase: Phase = phase
         self.is_over = False
         self.scope: anyio.CancelScope | None = None
 
 
 class Tasks:
-    """The Tasks of one engine.
+    """The Tasks of one worker.
 
     Attributes:
         activities: ARNs of activities that have no handler but workers, with the Tasks that wait for one.
+        in_flight: Handlers that run or wait for their turn.
     """
 
     def __init__(
         self,
         *,
         executions: Executions,
-        store: ExecutionStore,
+        store: DurableStore,
         handlers: Handlers,
         workplace: Workplace,
         clock: Clock,
         group: TaskGroup,
+        hint: Callable[[ExecutionId], None],
         in_flight_max: int | None,
+        may_start: Callable[[], bool],
+        is_alone: bool,
     ) -> None:
-        """Of `in_flight_max` handlers no more run at once; the rest wait."""
+        """Nothing runs yet.
+
+        Args:
+            hint: Called when an execution has mail in the store.
+            in_flight_max: Of handlers no more run at once; the rest wait their turn.
+            may_start: Whether a Task may be started now; those that may not are held.
+            is_alone: No other worker could have a handler that this one has not: the execution is stopped.
+        """
         self.activities: dict[str, OrderedDict[OpenTask, None]] = {}
+        self.in_flight = 0
         self._pollers: dict[str, list[anyio.Event]] = {}
         self._executions = executions
         self._store = store
         self._workplace = workplace
         self._clock = clock
         self._group = group
+        self._hint = hint
         self._in_flight_max = in_flight_max
-        self._in_flight = 0
+        self._may_start = may_start
+        self._is_alone = is_alone
+        self._running = 0
         self._waiting: deque[OpenTask] = deque()
         self._find = lru_cache(_RULES_CACHED)(handlers.find)
         self._token = current_token()
@@ -100,45 +126,75 @@ class Tasks:
 
     def schedule(self, execution: LiveExecution, command: ScheduleTask) -> None:
         """See `TaskStarter`."""
-        request = _request(execution, command)
-        function = None
-        if is_lambda_invoke(request) and isinstance(request.arguments, dict):
-            named = request.arguments.get("FunctionName")
-            function = named if isinstance(named, str) else None
-        handler = self._find(
-            request.state, request.resource, function, region=request.region, account=request.account_id
-        )
-        task = OpenTask(execution, command.task_id, request, handler)
-        execution.tasks[task.task_id] = task
-        if handler is None:
-            self._without_handler(task, function)
-        elif handler.fixed_answer is not None:
-            self._answer(task, handler.fixed_answer, is_fixed=True)
-        else:
-            self._clock.hold()
-            self._waiting.append(task)
-            self._start_waiting()
+        task = self.open(execution, command)
+        if task.phase == "HELD" and self._may_start():
+            self._start(task)
+        elif task.phase == "MISSING" and self._is_alone:
+            self._without_handler(task)
 
-    def _without_handler(self, task: OpenTask, function: str | None) -> None:
-        arn = task.request.resource.arn
+    def start_held(self, execution: LiveExecution) -> None:
+        """See `TaskStarter`."""
+        held = [task for task in execution.tasks.values() if task.phase == "HELD"]
+        if held and self._may_start():
+            for task in held:
+                self._start(task)
+
+    def open(self, execution: LiveExecution, command: ScheduleTask) -> OpenTask:
+        """The execution waits for this Task from now on; nothing runs yet."""
+        request = _request(execution, command)
+        handler = self._find(
+            request.state, request.resource, _function(request), region=request.region, account=request.account_id
+        )
+        phase: Phase = "OUTSIDE" if command.submitted else "MISSING" if handler is None else "HELD"
+        task = OpenTask(execution, command.task_id, request, handler, phase)
+        execution.tasks[task.task_id] = task
+        return task
+
+    def _start(self, task: OpenTask) -> None:
+        assert task.handler is not None
+        if task.handler.fixed_answer is not None:
+            task.phase = "RUNNING"
+            self._answer(task, task.handler.fixed_answer, is_fixed=True)
+            return
+        self._clock.hold()
+        self.in_flight += 1
+        task.phase = "QUEUED"
+        self._waiting.append(task)
+        self.start_waiting()
+
+    def _without_handler(self, task: OpenTask) -> None:
+        arn, function = task.request.resource.arn, _function(task.request)
         queue = self.activities.get(arn)
         if queue is None:
             fault = MissingHandler([(task.request.state, arn if function is None else f"{arn} of {function}")])
             self._executions.halt(task.execution, fault, "Engine.MissingHandler")
             return
+        task.phase = "OUTSIDE"
         queue[task] = None
         for poller in self._pollers.get(arn, ()):
             poller.set()
 
-    def _start_waiting(self) -> None:
-        while self._waiting and (self._in_flight_max is None or self._in_flight < self._in_flight_max):
+    def start_waiting(self) -> None:
+        """Starts the Tasks whose turn has come."""
+        while self._waiting and (self._in_flight_max is None or self._running < self._in_flight_max):
+            if not self._waiting[0].is_over and not self._may_start():
+                return
             task = self._waiting.popleft()
             if task.is_over:
                 self._clock.release()
+                self.in_flight -= 1
                 continue
-            self._in_flight += 1
+            self._running += 1
+            task.phase = "RUNNING"
             task.scope = anyio.CancelScope()
             self._group.start_soon(self._run, task)
+
+    def hold_waiting(self) -> None:
+        """The Tasks that wait for their turn are not to be started any more."""
+        while self._waiting:
+            self._waiting.popleft().phase = "HELD"
+            self._clock.release()
+            self.in_flight -= 1
 
     def cancel(self, task: OpenTask) -> None:
         """See `TaskStarter`."""
@@ -147,6 +203,22 @@ class Tasks:
             task.scope.cancel()
         elif task.handler is None:
             self.activities.get(task.request.resource.arn, OrderedDict()).pop(task, None)
+
+    def interrupt(self, task: OpenTask) -> OpenTask | None:
+        """Stops a Task's handler, if one runs. The execution waits as for a Task that was never started: the result."""
+        if task.scope is None or task.is_over:
+            return None
+        self.cancel(task)
+        again = OpenTask(task.execution, task.task_id, task.request, task.handler, "HELD")
+        task.execution.tasks[task.task_id] = again
+        return again
+
+    def lose(self, task: OpenTask) -> bool:
+        """A Task that may have run elsewhere, or was interrupted here: whether it fails, as its handler wants it to."""
+        if getattr(task.handler, "on_worker_loss", "rerun") != "fail":
+            return False
+        self._executions.mail(task.execution, TaskError(task.task_id, WORKER_LOST, _WORKER_LOST_CAUSE))
+        return True
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -168,15 +240,18 @@ class Tasks:
                 self._executions.quarantine(task.execution, error)
         finally:
             task.scope = None
-            self._in_flight -= 1
+            self._running -= 1
+            self.in_flight -= 1
             self._clock.release()
-            self._start_waiting()
+            self.start_waiting()
         if answer is not None:
             self._answer(task, answer, is_fixed=False)
 
     def _answer(self, task: OpenTask, answer: Answer | Exception, *, is_fixed: bool) -> None:
         """Makes a handler's outcome mail (integrations.md 1.1)."""
         task_id, resource = task.task_id, task.request.resource
+        if task.is_over:
+            return
         if isinstance(answer, UnsupportedTask):
             self._executions.halt(task.execution, answer, "Engine.UnsupportedTask")
             return
@@ -184,6 +259,7 @@ class Tasks:
             if is_fixed:
                 self._mail(task, TaskSubmitted(task_id, {}))
             elif not isinstance(answer, Exception):
+                task.phase = "OUTSIDE"
                 self._mail(task, TaskSubmitted(task_id, answer.output))
                 return
         elif resource.pattern in ("SYNC", "SYNC_2"):
@@ -204,7 +280,7 @@ class Tasks:
     # ── from outside ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def send_task_success(self, task_token: str, output: Json) -> None:
-        """SendTaskSuccess (execution.md 13).
+        """SendTaskSuccess (execution.md 13); from any thread.
 
         Raises:
             InvalidToken, TaskTimedOut, InvalidOutput: As AWS does.
@@ -213,34 +289,24 @@ class Tasks:
             value, size = json_value(output)
         except ValueError as error:
             raise InvalidOutput(str(error)) from None
-        task = self._take(task_token)
-        self._mail(task, TaskDone(task.task_id, value, size))
+        self._take_token(task_token, TaskDone(NO_TICKET, value, size))
 
     def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
-        """SendTaskFailure. Raises InvalidToken, TaskTimedOut, ValueError."""
+        """SendTaskFailure; from any thread. Raises InvalidToken, TaskTimedOut, ValueError."""
         check_text("error", error)
         check_text("cause", cause)
-        task = self._take(task_token)
-        self._mail(task, TaskError(task.task_id, error, cause))
+        self._take_token(task_token, TaskError(NO_TICKET, error, cause))
 
     def send_task_heartbeat(self, task_token: str) -> None:
-        """SendTaskHeartbeat. Raises InvalidToken, TaskTimedOut."""
-        owner = self._store.token_owner(task_token)
-        task = self._open(owner.execution_arn, owner.task_id)
-        self._executions.heartbeat(task.execution, task)
+        """SendTaskHeartbeat; from any thread. Raises InvalidToken, TaskTimedOut."""
+        self._store.heartbeat_token(task_token)
 
-    def _take(self, task_token: str) -> OpenTask:
-        owner = self._store.take_token(task_token)
-        task = self._open(owner.execution_arn, owner.task_id)
-        self._executions.retract_due(task.execution, task.task_id)
-        return task
-
-    def _open(self, execution_arn: str, task_id: Ticket) -> OpenTask:
-        execution = self._executions.live.get(execution_arn)
-        task = None if execution is None else execution.tasks.get(task_id)
-        if task is None:
-            raise TaskTimedOut
-        return task
+    def _take_token(self, task_token: str, event: TaskDone | TaskError) -> None:
+        execution_id = self._store.take_token(task_token, event)
+        try:
+            self.in_loop(self._hint, execution_id)
+        except TaskTimedOut:
+            return  # this worker is gone; the mail is there for the next one
 
     def heartbeat(self, task: OpenTask) -> None:
         """A heartbeat from a Task's own handler. Raises TaskTimedOut."""
@@ -309,13 +375,21 @@ class _TaskChannel:
         self._tasks.in_loop(self._tasks.heartbeat, self._task)
 
     def send_task_success(self, task_token: str, output: Json) -> None:
-        self._tasks.in_loop(self._tasks.send_task_success, task_token, output)
+        self._tasks.send_task_success(task_token, output)
 
     def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
-        self._tasks.in_loop(self._tasks.send_task_failure, task_token, error, cause)
+        self._tasks.send_task_failure(task_token, error, cause)
 
     def send_task_heartbeat(self, task_token: str) -> None:
-        self._tasks.in_loop(self._tasks.send_task_heartbeat, task_token)
+        self._tasks.send_task_heartbeat(task_token)
+
+
+def _function(request: TaskRequest) -> str | None:
+    """The function that a `lambda:invoke` names."""
+    if is_lambda_invoke(request) and isinstance(request.arguments, dict):
+        named = request.arguments.get("FunctionName")
+        return named if isinstance(named, str) else None
+    return None
 
 
 def _request(execution: LiveExecution, command: ScheduleTask) -> TaskRequest:

@@ -13,9 +13,8 @@ from engine.runtime.committer import DirectCommitter
 from tests.definitions import invoke, machine, task, wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from engine.store.protocol import Checkpoint
+    from engine.runtime.committer import FateAnswer
+    from engine.store.protocol import Checkpoint, Release
 
 pytestmark = pytest.mark.anyio
 
@@ -24,22 +23,22 @@ class HeldCommitter(DirectCommitter):
     """Writes nothing until it is told to, as a store whose answer is still on its way."""
 
     def __init__(self, one: engine.Engine) -> None:
-        super().__init__(one._store)
-        self._held: list[tuple[Checkpoint, Callable[[], None]]] = []
-        one._worker._committer = self
-        one._worker.executions._committer = self
+        super().__init__(one._backend._store)
+        self._held: list[tuple[Checkpoint | Release, FateAnswer]] = []
+        worker = one._backend.worker
+        worker._committer = worker.executions._committer = worker.custody._committer = self
 
     @property
     def pending(self) -> int:  # type: ignore[override]
         return len(self._held)
 
-    def submit(self, checkpoint: Checkpoint, committed: Callable[[], None]) -> None:
-        self._held.append((checkpoint, committed))
+    def submit(self, written: Checkpoint | Release, answer: FateAnswer) -> None:
+        self._held.append((written, answer))
 
     def release(self) -> None:
         held, self._held = self._held, []
-        for checkpoint, committed in held:
-            super().submit(checkpoint, committed)
+        for written, answer in held:
+            super().submit(written, answer)
 
 
 async def settled() -> None:
@@ -103,13 +102,13 @@ async def test_the_timers_of_a_task_vanish_with_its_answer():
     async with engine.Engine({"*": lambda event: 1}, clock="virtual") as one:
         assert await one.run(machine(task(TimeoutSeconds=3_600, HeartbeatSeconds=60), task("b"), wait(5))) == 1
         assert one.skipped_seconds <= 5
-        assert len(one._worker._timers) == 0
+        assert len(one._backend.worker.timers) == 0
 
 
 async def test_nothing_is_left_in_memory_of_an_execution_that_is_over():
     async with engine.Engine({"*": lambda event: 1}, clock="virtual") as one:
         await one.run(machine(task(TimeoutSeconds=3_600), wait(5)))
-        executions = one._worker.executions
+        executions = one._backend.worker.executions
         assert not executions.live
         assert not executions.has_ready
         with anyio.fail_after(10):
@@ -126,9 +125,9 @@ async def test_an_answer_that_was_accepted_counts_though_the_time_limit_is_due()
     async with engine.Engine({"work": work}) as one:
         execution = await one.start_execution(machine(invoke(suffix=".waitForTaskToken", TimeoutSeconds=100)))
         await settled()
-        live = execution._live
+        live = execution._tracked
         (task_id,) = live.tasks
-        one._worker.executions.mail(live, TimerDue(task_id))
+        one._backend.worker.executions.mail(live, TimerDue(task_id))
         await one.send_task_success(tokens[0], "in time")
         assert await execution.result() == "in time"
 
@@ -138,8 +137,8 @@ async def test_a_late_timer_and_a_late_answer_change_nothing():
         execution = await one.start_execution(machine(task(), wait(1_000)))
         await settled()
         before = await execution.history()
-        one._worker.executions.mail(execution._live, TimerDue((0, 0, 1)))
-        one._worker.executions.mail(execution._live, TimerDue((7, 7, 7), heartbeat=True))
+        one._backend.worker.executions.mail(execution._tracked, TimerDue((0, 0, 1)))
+        one._backend.worker.executions.mail(execution._tracked, TimerDue((7, 7, 7), heartbeat=True))
         await settled()
         assert await execution.history() == before
         assert execution.status == "RUNNING"
@@ -149,14 +148,14 @@ async def test_a_store_that_fails_on_one_checkpoint_leaves_the_others_alone(monk
     import structlog
 
     async with engine.Engine() as one:
-        commit = one._store.commit
+        commit = one._backend._store.commit
 
-        def faulty(group: Any) -> None:
-            if group[0].execution_arn.endswith(":unlucky"):
+        def faulty(group: Any) -> Any:
+            if any(checkpoint.snapshot.execution.name == "unlucky" for checkpoint in group.checkpoints):
                 raise AssertionError("planted")
-            commit(group)
+            return commit(group)
 
-        monkeypatch.setattr(one._store, "commit", faulty)
+        monkeypatch.setattr(one._backend._store, "commit", faulty)
         with structlog.testing.capture_logs():
             unlucky = await one.start_execution(machine(wait(0)), name="unlucky")
             lucky = await one.start_execution(machine(wait(0)), 1)
@@ -181,4 +180,4 @@ async def test_nothing_is_kept_of_activity_tasks_that_no_worker_took():
         arn = await one.create_activity("paint")
         with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
             await one.run(machine({"Type": "Task", "Resource": arn, "TimeoutSeconds": 5}))
-        assert not one._worker.tasks.activities[arn]
+        assert not one._backend.worker.tasks.activities[arn]

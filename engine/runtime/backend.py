@@ -1,0 +1,174 @@
+"""What stands behind an engine: executions in this process's memory, or on a store that others use as well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+
+from engine.interpreter.advance import not_redrivable
+from engine.interpreter.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from engine.asl.program import StateMachine
+    from engine.interpreter.history import Segment
+    from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Ending
+    from engine.jsonvalue import Json
+    from engine.runtime.clock import Clock
+    from engine.store.protocol import Birth, ExecutionId, ExecutionRecord, StateMachineRecord
+
+_REDRIVABLE_MS = 14 * 24 * 3_600 * 1_000
+
+
+class Tracked(Protocol):
+    """An execution, as a backend knows it."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def ending(self) -> Ending | None:
+        """How it ended, as far as it is known here."""
+        ...
+
+
+X = TypeVar("X", bound=Tracked)
+
+
+class Backend(Protocol[X]):
+    """An asynchronous context manager, to be entered and left in one task."""
+
+    @property
+    def clock(self) -> Clock:
+        """Where the time of its executions comes from."""
+        ...
+
+    @property
+    def abandoned(self) -> int:
+        """Handlers in threads that were given up while they ran."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def drain(self, seconds: float) -> bool:
+        """Stops claiming and starting Tasks, and waits for those in flight; whether none is any more."""
+        ...
+
+    async def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Library`."""
+        ...
+
+    async def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Library`."""
+        ...
+
+    async def state_machine(self, arn: str) -> StateMachineRecord:
+        """See `Library`."""
+        ...
+
+    def check(self, program: StateMachine, region: str, account_id: str) -> None:
+        """Refuses to start a program of which it is certain that a Task has no handler. Raises MissingHandler."""
+        ...
+
+    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan, *, is_named: bool) -> X:
+        """Starts an execution, or finds the one that has its name and its input (execution.md 7).
+
+        Args:
+            execution_id: Of the new one.
+            plan: Of its revision.
+            is_named: The caller chose the name, so somebody else may have chosen it too; else it is the id's text.
+
+        Raises:
+            ExecutionAlreadyExists: The name is taken.
+            InvalidExecutionInput: The store cannot hold the input.
+        """
+        ...
+
+    async def find(self, execution_arn: str) -> X:
+        """An execution, open or over. Raises ExecutionDoesNotExist."""
+        ...
+
+    async def describe(self, execution_arn: str) -> ExecutionRecord:
+        """See `Library.execution`."""
+        ...
+
+    async def history(self, execution_arn: str) -> Sequence[Segment]:
+        """See `Library`."""
+        ...
+
+    async def stop(self, execution: X, error: str | None, cause: str | None) -> None:
+        """Stops an execution; one that is over stays as it is (execution.md 8)."""
+        ...
+
+    async def redrive(self, execution: X, plan: Plan | None) -> None:
+        """Goes on with an execution that did not succeed, where it failed (execution.md 9).
+
+        Args:
+            plan: Of its state machine, if that is at hand.
+
+        Raises:
+            ExecutionDoesNotExist: It is no longer kept.
+            ExecutionNotRedrivable: With AWS's reason.
+        """
+        ...
+
+    async def result(self, execution: X) -> tuple[Ending, Json]:
+        """Waits for the end; with it the input of the state whose error ended the execution.
+
+        Raises:
+            MissingHandler, UnsupportedTask: It was stopped, because a Task cannot be done here.
+            ExecutionQuarantined: It cannot go on until somebody resumes it.
+        """
+        ...
+
+    async def resume(self, execution: X, plan: Plan | None) -> None:
+        """See `Library`.
+
+        Args:
+            plan: Of its revision, if that is at hand.
+        """
+        ...
+
+    async def send_task_success(self, task_token: str, output: Json) -> None:
+        """Raises InvalidToken, TaskTimedOut, InvalidOutput."""
+        ...
+
+    async def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
+        """Raises InvalidToken, TaskTimedOut."""
+        ...
+
+    async def send_task_heartbeat(self, task_token: str) -> None:
+        """Raises InvalidToken, TaskTimedOut."""
+        ...
+
+    async def create_activity(self, activity_arn: str) -> None:
+        """From now on Tasks of this activity wait for a worker."""
+        ...
+
+    async def get_activity_task(
+        self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
+    ) -> tuple[str, Json] | None:
+        """Token and input of the oldest Task that waits for a worker. Raises ActivityDoesNotExist."""
+        ...
+
+
+def not_redrivable_now(record: ExecutionRecord, now: int) -> str | None:
+    """Why the execution cannot be redriven, in AWS's words (execution.md 9.1); None: it can."""
+    ended = Snapshot(execution=record.execution, ending=record.ending, last_event_id=record.last_event_id)
+    reason = not_redrivable(ended)
+    if reason is None and record.stop_date is not None and now - record.stop_date > _REDRIVABLE_MS:
+        return "Execution redrivable period exceeded"
+    return reason

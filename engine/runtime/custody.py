@@ -1,0 +1,398 @@
+"""What this worker has in its hands: takes claims and their mail, and gives up what only waits.
+
+Whether an execution may be given up, and what becomes of it when the world moved on under it, is decided here; nothing
+here waits.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from engine.interpreter.advance import pending_commands
+from engine.interpreter.messages import (
+    CancelTask,
+    Continue,
+    MailContinue,
+    ScheduleTask,
+    StartTimer,
+    TaskDone,
+    TaskError,
+    TimerDue,
+)
+from engine.runtime.executions import LiveExecution
+from engine.store.protocol import NEVER_DUE, Mail, OwnershipLost, Release, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from engine.interpreter.messages import Command, Event, Ticket
+    from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Transition
+    from engine.runtime.calls import Calls, Outcome
+    from engine.runtime.clock import Clock
+    from engine.runtime.committer import Committer
+    from engine.runtime.executions import Executions
+    from engine.runtime.tasks import OpenTask
+    from engine.runtime.timers import Timers
+    from engine.runtime.writer import Fate
+    from engine.store.protocol import Claim, Claims, DurableStore, ExecutionId
+
+PARK_MS = 2_000
+"""What is due sooner stays in memory: giving it up and taking it back costs two statements and a decoded snapshot."""
+
+HANDLER_RETRY_MS = 10_000
+"""After this an execution whose Resource has no handler is offered again: a worker that has one may have come."""
+
+DEATHS_MAX = 3
+"""An execution that was alone with this many workers when they died is not given to a fourth."""
+
+_ASK_AGAIN_MS = 1_000
+_MS_PER_SECOND = 1_000
+
+
+class HeldTasks(Protocol):
+    """What `Custody` wants of `Tasks`."""
+
+    def open(self, execution: LiveExecution, command: ScheduleTask) -> OpenTask:
+        """The execution waits for this Task from now on; nothing runs yet."""
+        ...
+
+    def interrupt(self, task: OpenTask) -> OpenTask | None:
+        """Stops a Task's handler, if one runs; the execution waits for the Task as before, which is given."""
+        ...
+
+    def lose(self, task: OpenTask) -> bool:
+        """A Task may have run elsewhere: whether it fails, as its handler wants it to."""
+        ...
+
+
+class Custody:
+    """A `Keeper` over a store that has all executions.
+
+    Attributes:
+        is_draining: Everything is given up as soon as it is idle.
+        missing: How many executions wait because of a Resource that has no handler here, by Resource; since the start.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: DurableStore,
+        calls: Calls,
+        committer: Committer,
+        executions: Executions,
+        timers: Timers[LiveExecution],
+        clock: Clock,
+        parks: bool,
+        on_lost: Callable[[], None],
+    ) -> None:
+        """Nothing is in hand yet.
+
+        Args:
+            parks: Others may have what only waits; False: this process is all there is.
+            on_lost: Called when this worker turns out to have been declared dead.
+        """
+        self.is_draining = False
+        self.missing: dict[str, int] = {}
+        self.tasks: HeldTasks
+        self._store = store
+        self._calls = calls
+        self._committer = committer
+        self._executions = executions
+        self._timers = timers
+        self._clock = clock
+        self._parks = parks
+        self._on_lost = on_lost
+        self._unreconciled: dict[ExecutionId, LiveExecution] = {}
+
+    # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(
+        self, claim: Claim, plan: Plan | Exception, execution: LiveExecution | None = None
+    ) -> LiveExecution | None:
+        """Goes on with an execution that this worker owns now; None: it is not to go on here.
+
+        Args:
+            plan: Of its revision; or why there is none.
+            execution: What those who wait for it hold; a new one when not given.
+        """
+        held = self._executions.live.get(claim.execution_id)
+        if held is not None:
+            if held.is_releasing:
+                held.reclaimed = claim  # the answer to its release is still on its way
+            self.deliver(claim.mail)
+            return held
+        if execution is None:
+            known = None if isinstance(plan, Exception) else plan
+            execution = LiveExecution(claim.execution_id, known, claim.snapshot, claim.seq)
+        self._executions.add(execution)
+        if claim.deaths >= DEATHS_MAX:
+            self._executions.suspend(execution, f"{claim.deaths} workers died while they ran this execution alone")
+            return None
+        if isinstance(plan, Exception):
+            self._executions.quarantine(execution, plan)
+            return None
+        try:
+            commands = pending_commands(plan, claim.snapshot)
+        except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
+            self._executions.quarantine(execution, error)
+            return None
+        self._wait_again(execution, commands, is_orphan=claim.is_orphan)
+        for mail in claim.mail:
+            self._executions.deliver(execution, mail)
+        _put_answers_first(execution)
+        if not execution.is_busy:
+            self._executions.next(execution)
+        return execution
+
+    def _wait_again(self, execution: LiveExecution, commands: Iterable[Command], *, is_orphan: bool) -> None:
+        interrupted: list[OpenTask] = []
+        for command in commands:
+            match command:
+                case ScheduleTask():
+                    task = self.tasks.open(execution, command)
+                    if task.phase != "OUTSIDE":
+                        interrupted.append(task)
+                case StartTimer(timer_id, due, heartbeat):
+                    self._executions.start_timer(execution, (timer_id, heartbeat), due)
+                case MailContinue():
+                    self._executions.mail(execution, Continue())
+                case CancelTask():
+                    raise AssertionError("nothing that is loaded asks for less than it waits for")
+        if not is_orphan:
+            return
+        if any(task.handler is None for task in interrupted):
+            # Nobody here can say whether that one wants to be run again. So all of them wait for a worker who can: the
+            # first checkpoint takes away the mark that they may have run.
+            for task in interrupted:
+                task.phase = "MISSING"
+        else:
+            for task in interrupted:
+                self.tasks.lose(task)
+
+    def deliver(self, mail: Sequence[Mail]) -> None:
+        """Puts mail into the mailboxes of those executions that are in hand."""
+        for one in mail:
+            execution = self._executions.live.get(one.execution_id)
+            if execution is not None:
+                self._executions.deliver(execution, one)
+
+    def fetch(self, execution_ids: Collection[ExecutionId]) -> None:
+        """Asks for the mail of executions that are in hand, now and without telling whether it came."""
+        for execution_id in execution_ids:
+            execution = self._executions.live.get(execution_id)
+            if execution is not None:
+                execution.consumed.clear()
+        self._calls.ask(partial(self._store.fetch_mail, execution_ids), self._fetched)
+
+    def _fetched(self, outcome: Outcome[Sequence[Mail]]) -> None:
+        try:
+            mail = outcome()
+        except StoreUnavailable:
+            return  # it is asked for again and again
+        self.deliver(mail)
+
+    # ── the world moved on ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def reconcile(self, execution: LiveExecution) -> None:
+        """See `Keeper`."""
+        self._unreconciled[execution.execution_id] = execution
+        execution.consumed.clear()
+        self._calls.ask(partial(self._store.reload, [execution.execution_id]), partial(self._reconciled, execution))
+
+    def retry(self) -> None:
+        """Asks again about executions for which the store was not available."""
+        for execution in list(self._unreconciled.values()):
+            self.reconcile(execution)
+
+    @property
+    def has_unreconciled(self) -> bool:
+        """Whether there is something to retry."""
+        return bool(self._unreconciled)
+
+    def _reconciled(self, execution: LiveExecution, outcome: Outcome[Claims]) -> None:
+        if self._unreconciled.pop(execution.execution_id, None) is not execution or execution.is_gone:
+            return
+        try:
+            claims = outcome().claimed
+        except StoreUnavailable:
+            self._unreconciled[execution.execution_id] = execution
+            return
+        except OwnershipLost:
+            self._on_lost()
+            return
+        if not claims or claims[0].seq != execution.seq:
+            # Somebody else's by now, or this worker had it and lost it in between.
+            self._executions.drop(execution)
+            if claims:
+                assert execution.plan is not None
+                self.take(claims[0], execution.plan)
+            return
+        for mail in claims[0].mail:
+            if mail.id not in execution.in_hand:
+                execution.in_hand.add(mail.id)
+                execution.mailbox.append(mail)
+        _put_answers_first(execution)
+        self._executions.next(execution)
+
+    # ── giving up ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rest(self, execution: LiveExecution, transition: Transition, event: Event) -> int | None:
+        """See `Keeper`."""
+        if not self._parks or transition.ending is not None or execution.mailbox or execution.quarantine is not None:
+            return None
+        wake_at = NEVER_DUE
+        over: set[Ticket] = {event.task_id} if isinstance(event, TaskDone | TaskError) else set()
+        for command in transition.commands:
+            match command:
+                case StartTimer():
+                    wake_at = min(wake_at, command.due)
+                case CancelTask(task_id):
+                    over.add(task_id)
+                case _:
+                    return None
+        if any(task.phase != "OUTSIDE" and task_id not in over for task_id, task in execution.tasks.items()):
+            return None
+        for (timer_id, _), timer in execution.timers.items():
+            if timer_id not in over:
+                wake_at = min(wake_at, timer.due)
+        return None if self._is_soon(wake_at) else wake_at
+
+    def released(self, execution: LiveExecution) -> None:
+        """See `Keeper`."""
+        reclaimed, plan = execution.reclaimed, execution.plan
+        self._executions.drop(execution)
+        if reclaimed is not None:
+            assert plan is not None
+            self.take(reclaimed, plan)
+
+    def idle(self, execution: LiveExecution) -> None:
+        """See `Keeper`."""
+        if not self._parks or execution.quarantine is not None:
+            return
+        wake_at, missing = NEVER_DUE, []
+        for task in execution.tasks.values():
+            match task.phase:
+                case "QUEUED" | "RUNNING":
+                    return
+                case "HELD":
+                    if not self.is_draining:
+                        return  # until the lease is safe again
+                    wake_at = 0
+                case "MISSING":
+                    if task.handler is None:
+                        missing.append(task.request.resource.arn)
+                    wake_at = min(wake_at, self._clock.now() + HANDLER_RETRY_MS)
+                case "OUTSIDE":
+                    pass
+        wake_at = min([wake_at, *(timer.due for timer in execution.timers.values())])
+        if self._is_soon(wake_at) and not missing:
+            return
+        for resource in missing:
+            self.missing[resource] = self.missing.get(resource, 0) + 1
+        execution.is_busy = execution.is_releasing = True
+        release = Release(
+            execution_id=execution.execution_id, seq=execution.seq, wake_at=wake_at, missing=sorted(set(missing))
+        )
+        self._committer.submit(release, partial(self._release_answered, execution))
+
+    def _is_soon(self, wake_at: int) -> bool:
+        return not self.is_draining and wake_at - self._clock.now() < PARK_MS
+
+    def _release_answered(self, execution: LiveExecution, fate: Fate, reason: str) -> None:
+        if execution.is_gone or fate == "LOST":
+            return
+        assert fate != "UNWRITABLE", reason
+        if fate == "WRITTEN":
+            self.released(execution)
+            return
+        execution.is_releasing = False
+        execution.reclaimed = None
+        self.reconcile(execution)
+
+    def quarantine(self, execution: LiveExecution) -> None:
+        """See `Keeper`."""
+        reason = execution.quarantine
+        assert reason is not None
+        if execution.birth is not None:
+            if execution.on_birth is not None:
+                execution.on_birth("UNWRITABLE", reason)
+            self._executions.retire(execution)
+            return
+        release = Release(
+            execution_id=execution.execution_id, seq=execution.seq, wake_at=NEVER_DUE, quarantine=_storable(reason)
+        )
+        self._committer.submit(release, partial(self._quarantine_answered, execution))
+
+    def _quarantine_answered(self, execution: LiveExecution, fate: Fate, reason: str) -> None:
+        if not execution.is_gone and fate != "LOST":
+            self._executions.retire(execution)
+
+    def release_idle(self) -> None:
+        """Gives up all that has nothing to do, when this worker drains."""
+        for execution in list(self._executions.live.values()):
+            if not execution.is_busy:
+                self.idle(execution)
+
+    def interrupt(self) -> None:
+        """Stops all handlers, which others may run soon. The executions stay in hand, for the case that nobody does."""
+        for execution in list(self._executions.live.values()):
+            for task in list(execution.tasks.values()):
+                again = self.tasks.interrupt(task)
+                if again is not None:
+                    self.tasks.lose(again)
+
+    def drop_all(self) -> None:
+        """Lets go of everything: this worker was declared dead."""
+        self._unreconciled.clear()
+        for execution in list(self._executions.live.values()):
+            if execution.on_birth is not None:
+                execution.on_birth("LOST", "")
+            self._executions.drop(execution)
+
+    # ── heartbeats of task tokens ───────────────────────────────────────────────────────────────────────────────────
+
+    def heartbeat_due(self, execution: LiveExecution, task: OpenTask) -> None:
+        """See `Keeper`."""
+        # Set at once, so that the execution is not taken for one that has no timer while the store is asked.
+        self._executions.start_timer(execution, (task.task_id, True), self._clock.now() + _ASK_AGAIN_MS)
+        self._calls.ask(
+            partial(self._store.last_heartbeat, execution.execution_id, task.task_id),
+            partial(self._heartbeat_answered, execution, task),
+        )
+
+    def _heartbeat_answered(self, execution: LiveExecution, task: OpenTask, outcome: Outcome[int | None]) -> None:
+        key = (task.task_id, True)
+        timer = execution.timers.get(key)
+        if execution.is_gone or task.is_over or timer is None:
+            return
+        try:
+            beat = outcome()
+        except StoreUnavailable:
+            return  # the timer asks again
+        assert task.heartbeat_seconds is not None
+        if beat is not None and beat + task.heartbeat_seconds * _MS_PER_SECOND > self._clock.now():
+            self._timers.cancel(timer)
+            self._executions.start_timer(execution, key, beat + task.heartbeat_seconds * _MS_PER_SECOND)
+            if not execution.is_busy:
+                self.idle(execution)
+        else:
+            self._timers.cancel(timer)
+            del execution.timers[key]
+            self._executions.mail(execution, TimerDue(*key))
+
+
+def _put_answers_first(execution: LiveExecution) -> None:
+    """An answer that was accepted counts, whatever came before it was folded: a stop, a time limit."""
+    posts = sorted(
+        execution.mailbox,
+        key=lambda post: not (isinstance(post, Mail) and isinstance(post.event, TaskDone | TaskError)),
+    )
+    execution.mailbox.clear()
+    execution.mailbox.extend(posts)
+
+
+def _storable(reason: str) -> str:
+    """A text that any store takes."""
+    return reason.encode("utf-8", "replace").decode().replace("\0", "\\0")

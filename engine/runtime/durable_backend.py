@@ -1,0 +1,324 @@
+"""Executions on a store that others use as well. Without handlers it is a client; with them a worker too."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import anyio
+
+from engine.errors import ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
+from engine.integrations.invocation import json_value
+from engine.interpreter.messages import NO_TICKET, StopRequested, TaskDone, TaskError
+from engine.runtime.backend import not_redrivable_now
+from engine.runtime.clock import StoreClock
+from engine.runtime.executions import ExecutionQuarantined
+from engine.runtime.fleet_worker import FleetWorker
+from engine.store.protocol import UUID7_BITS, Mail, MailId, StoreUnavailable, uuid7
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from engine.asl.program import StateMachine
+    from engine.integrations.registry import Handlers
+    from engine.interpreter.history import Segment
+    from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Ending
+    from engine.jsonvalue import Json
+    from engine.query.evaluation import Chance
+    from engine.runtime.executions import LiveExecution, Observer
+    from engine.runtime.fleet_worker import FleetOptions
+    from engine.store.protocol import Birth, DurableStore, ExecutionId, ExecutionRecord, StateMachineRecord, Store
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 30.0
+"""How long a call that may safely be made again is made again while the store cannot be reached."""
+
+_CALLS_MAX = 16
+_BACK_OFF_SECONDS = 0.05
+_BACK_OFF_SECONDS_MAX = 2.0
+_POLL_SECONDS = 0.02
+_POLL_SECONDS_MAX = 1.0
+
+
+class NotOnAStore(Exception):
+    """What was asked for works in memory only."""
+
+
+class RemoteExecution:
+    """An execution of the store: `Tracked`, and as far as it was seen from here.
+
+    Attributes:
+        ending: Once it was seen to be over.
+    """
+
+    __slots__ = ("arn", "ending", "execution_id", "name")
+
+    def __init__(self, execution_id: ExecutionId, arn: str, name: str) -> None:
+        self.execution_id = execution_id
+        self.arn = arn
+        self.name = name
+        self.ending: Ending | None = None
+
+
+class _Waiter:
+    """Somebody who waits for an end that this process may see before the store tells."""
+
+    __slots__ = ("event", "live")
+
+    def __init__(self) -> None:
+        self.event = anyio.Event()
+        self.live: LiveExecution | None = None
+
+
+class DurableBackend:
+    """A `Backend`.
+
+    Attributes:
+        worker: None of a client.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        *,
+        handlers: Handlers | None,
+        chance: Chance,
+        observer: Observer | None,
+        options: FleetOptions,
+    ) -> None:
+        """Nothing is opened before it is entered.
+
+        Args:
+            open_store: Connects; it is closed when the backend is left.
+            handlers: None: a client.
+        """
+        self.clock = StoreClock()
+        self.worker: FleetWorker | None = None
+        self._open_store = open_store
+        self._handlers = handlers
+        self._chance = chance
+        self._observer = observer
+        self._options = options
+        self._store: Store
+        self._client: DurableStore
+        self._waiters: dict[str, list[_Waiter]] = {}
+        self._limiter = anyio.CapacityLimiter(_CALLS_MAX)
+
+    @property
+    def abandoned(self) -> int:
+        """Handlers in threads that were given up while they ran."""
+        return 0 if self.worker is None else self.worker.abandoned
+
+    async def __aenter__(self) -> Self:
+        self._store = await self._in_thread(self._open_store)
+        try:
+            self._client = self._store.handle()
+            self.clock.observe(await self._persistently(self._client.now))
+            if self._handlers is not None:
+                worker = FleetWorker(
+                    self._store,
+                    handlers=self._handlers,
+                    clock=self.clock,
+                    chance=self._chance,
+                    observer=self._observer,
+                    on_ending=self._on_ending,
+                    options=self._options,
+                )
+                self.worker = await worker.__aenter__()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(self._store.close)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self.worker is not None:
+                await self.worker.__aexit__(kind, error, trace)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(self._store.close)
+
+    async def drain(self, seconds: float) -> bool:
+        """See `FleetWorker.drain`; a client has nothing to wait for."""
+        return True if self.worker is None else await self.worker.drain(seconds)
+
+    # ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        # Never abandoned: a statement that was cut off may have been carried out, and costs its connection.
+        return await anyio.to_thread.run_sync(function, limiter=self._limiter)
+
+    async def _persistently(self, function: Callable[[], T]) -> T:
+        """Calls what may be called twice, until the store is there. Raises StoreUnavailable after PATIENCE_SECONDS."""
+        back_off = _BACK_OFF_SECONDS
+        with anyio.move_on_after(PATIENCE_SECONDS) as scope:
+            while True:
+                try:
+                    return await self._in_thread(function)
+                except StoreUnavailable:
+                    if anyio.current_time() + back_off > scope.deadline:
+                        raise
+                await anyio.sleep(back_off * (0.5 + self._chance.random() / 2))
+                back_off = min(back_off * 2, _BACK_OFF_SECONDS_MAX)
+        raise StoreUnavailable(f"no answer for {PATIENCE_SECONDS:.0f} seconds")
+
+    # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Backend`."""
+        return await self._persistently(partial(self._store.create_state_machine, machine))
+
+    async def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Backend`."""
+        return await self._persistently(partial(self._store.deploy, machine))
+
+    async def state_machine(self, arn: str) -> StateMachineRecord:
+        """See `Backend`."""
+        return await self._persistently(partial(self._store.state_machine, arn))
+
+    def check(self, program: StateMachine, region: str, account_id: str) -> None:
+        """See `Backend`: another worker may have the handlers that this one has not."""
+
+    # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan, *, is_named: bool) -> RemoteExecution:
+        """See `Backend`."""
+        execution = birth.execution
+        if self.worker is not None:
+            self.worker.revisions.add(birth.revision_id, plan)
+        is_born = False
+        if self.worker is not None and not is_named and self.worker.free() > 0:
+            fate, reason = await self.worker.start(execution_id, birth, plan)
+            if fate == "UNWRITABLE":
+                raise InvalidExecutionInput(reason)
+            is_born = fate == "WRITTEN"
+        if not is_born:
+            start = partial(self._client.start_named, execution_id, birth)
+            execution_id, is_new = await self._persistently(start)
+            if is_new:
+                self._hint(execution_id)
+        return RemoteExecution(execution_id, execution.arn, execution.name)
+
+    async def find(self, execution_arn: str) -> RemoteExecution:
+        """See `Backend`."""
+        record = await self.describe(execution_arn)
+        execution = RemoteExecution(record.execution_id, execution_arn, record.execution.name)
+        execution.ending = record.ending
+        return execution
+
+    async def describe(self, execution_arn: str) -> ExecutionRecord:
+        """See `Backend`."""
+        return await self._persistently(partial(self._store.execution, execution_arn))
+
+    async def history(self, execution_arn: str) -> Sequence[Segment]:
+        """See `Backend`."""
+        return await self._persistently(partial(self._store.history, execution_arn))
+
+    async def stop(self, execution: RemoteExecution, error: str | None, cause: str | None) -> None:
+        """See `Backend`."""
+        mail_id = MailId(uuid7(self.clock.now(), self._chance.getrandbits(UUID7_BITS)))
+        mail = Mail(id=mail_id, execution_id=execution.execution_id, event=StopRequested(error, cause))
+        await self._persistently(partial(self._client.deliver, [mail]))
+        self._hint(execution.execution_id)
+
+    async def redrive(self, execution: RemoteExecution, plan: Plan | None) -> None:
+        """See `Backend`."""
+        reason = not_redrivable_now(await self.describe(execution.arn), self.clock.now())
+        if reason is not None:
+            raise ExecutionNotRedrivable(reason)
+        execution_id = await self._in_thread(partial(self._store.reopen, execution.arn))
+        execution.ending = None
+        self._hint(execution_id)
+
+    async def resume(self, execution: RemoteExecution, plan: Plan | None) -> None:
+        """See `Backend`."""
+        self._hint(await self._persistently(partial(self._store.resume, execution.arn)))
+
+    async def result(self, execution: RemoteExecution) -> tuple[Ending, Json]:
+        """See `Backend`."""
+        waiter = _Waiter()
+        waiters = self._waiters.setdefault(execution.arn, [])
+        waiters.append(waiter)
+        try:
+            return await self._result(execution, waiter)
+        finally:
+            waiters.remove(waiter)
+            if not waiters:
+                self._waiters.pop(execution.arn, None)
+
+    async def _result(self, execution: RemoteExecution, waiter: _Waiter) -> tuple[Ending, Json]:
+        pause = _POLL_SECONDS
+        while True:
+            live = waiter.live
+            if live is not None and live.ending is not None:
+                if live.fault is not None:
+                    raise live.fault
+                execution.ending = live.ending
+                return live.ending, live.failed_input
+            if not self._is_here(execution):
+                record = await self.describe(execution.arn)
+                if record.ending is not None:
+                    execution.ending = record.ending
+                    return record.ending, await self._failed_input(record)
+                if record.quarantine is not None:
+                    raise ExecutionQuarantined(f"{execution.arn}: {record.quarantine}")
+            with anyio.move_on_after(pause):
+                await waiter.event.wait()
+            pause = min(pause * 2, _POLL_SECONDS_MAX)
+
+    def _is_here(self, execution: RemoteExecution) -> bool:
+        """Whether it runs in this very process, which will tell."""
+        return self.worker is not None and execution.execution_id in self.worker.worker.executions.live
+
+    async def _failed_input(self, record: ExecutionRecord) -> Json:
+        if record.ending is None or record.ending.frame is None:
+            return None
+        snapshot = await self._persistently(partial(self._store.snapshot, record.execution.arn))
+        frame = None if snapshot is None else snapshot.frames.get(record.ending.frame)
+        return None if frame is None else frame.input
+
+    def _on_ending(self, live: LiveExecution) -> None:
+        for waiter in self._waiters.get(live.arn, ()):
+            waiter.live = live
+            waiter.event.set()
+
+    def _hint(self, execution_id: ExecutionId) -> None:
+        if self.worker is not None:
+            self.worker.hint(execution_id)
+
+    # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
+
+    async def send_task_success(self, task_token: str, output: Json) -> None:
+        """See `Backend`. Raises StoreUnavailable: whether the answer counted is not known."""
+        try:
+            value, size = json_value(output)
+        except ValueError as error:
+            raise InvalidOutput(str(error)) from None
+        await self._take_token(task_token, TaskDone(NO_TICKET, value, size))
+
+    async def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
+        """See `Backend`. Raises StoreUnavailable: whether the answer counted is not known."""
+        await self._take_token(task_token, TaskError(NO_TICKET, error, cause))
+
+    async def _take_token(self, task_token: str, event: TaskDone | TaskError) -> None:
+        self._hint(await self._in_thread(partial(self._client.take_token, task_token, event)))
+
+    async def send_task_heartbeat(self, task_token: str) -> None:
+        """See `Backend`."""
+        await self._persistently(partial(self._client.heartbeat_token, task_token))
+
+    async def create_activity(self, activity_arn: str) -> None:
+        """See `Backend`."""
+        raise NotOnAStore("activities without a handler; give the activity a handler by its name or ARN")
+
+    async def get_activity_task(
+        self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
+    ) -> tuple[str, Json] | None:
+        """See `Backend`."""
+        raise NotOnAStore("activities without a handler; give the activity a handler by its name or ARN")

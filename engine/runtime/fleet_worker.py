@@ -1,0 +1,317 @@
+"""One worker of a fleet: the loop over a store that others use as well, with its threads and its lease."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self
+
+import anyio
+
+from engine.asl.parser import load
+from engine.integrations.threads import THREADS_MAX
+from engine.integrations.workplace import COMMANDS_MAX, OwnWorkplace
+from engine.interpreter.messages import StartRequested
+from engine.interpreter.plan import compile_plan
+from engine.interpreter.snapshot import Snapshot
+from engine.runtime.calls import ThreadCalls
+from engine.runtime.committer import GroupCommitter
+from engine.runtime.executions import LiveExecution
+from engine.runtime.housekeeping import Housekeeping
+from engine.runtime.lease import LEASE_SECONDS, Lease
+from engine.runtime.worker import Worker
+from engine.runtime.writer import Writer
+from engine.store.protocol import DEFAULT_POOL, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from types import TracebackType
+
+    from anyio.abc import TaskGroup
+
+    from engine.integrations.registry import Handlers
+    from engine.interpreter.plan import Plan
+    from engine.query.evaluation import Chance
+    from engine.runtime.calls import Outcome
+    from engine.runtime.clock import StoreClock
+    from engine.runtime.executions import Observer
+    from engine.runtime.writer import Fate
+    from engine.store.protocol import Birth, ExecutionId, Library, RevisionId, Store
+
+CONCURRENCY = 256
+
+_PLANS_MAX = 512
+_LAST_WRITES_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions:
+    """How a worker of a fleet behaves.
+
+    Attributes:
+        pools: Whose executions it claims.
+        claims: `own`: it carries only what it started itself, and claims nothing of others.
+        concurrency: Tasks in flight at once. While there are as many nothing is claimed, and starts are left to others.
+        lease_seconds: How long without a sign of life until others take over what it has; the same for all workers.
+        threads_max: Handlers that run in threads at once.
+        processes_max: Child processes; as many as there are processors when None.
+    """
+
+    pools: tuple[str, ...] = (DEFAULT_POOL,)
+    claims: Literal["pools", "own"] = "pools"
+    concurrency: int = CONCURRENCY
+    lease_seconds: float = LEASE_SECONDS
+    threads_max: int = THREADS_MAX
+    commands_max: int = COMMANDS_MAX
+    processes_max: int | None = None
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+
+
+class Revisions:
+    """Compiled definitions, by revision; the ones used last are kept."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._plans: dict[RevisionId, Plan] = {}
+
+    def add(self, revision_id: RevisionId, plan: Plan) -> None:
+        """A plan that was made already."""
+        self._plans[revision_id] = plan
+
+    def load(self, revision_ids: Collection[RevisionId]) -> Mapping[RevisionId, Plan | Exception]:
+        """See `Plans`. Raises StoreUnavailable."""
+        return {revision_id: self._load(revision_id) for revision_id in revision_ids}
+
+    def _load(self, revision_id: RevisionId) -> Plan | Exception:
+        plan = self._plans.pop(revision_id, None)
+        if plan is None:
+            machine = self._library.revision(revision_id)
+            try:
+                plan = compile_plan(load(machine.definition, type=machine.type, name=machine.name, syntax="YAML"))
+            except Exception as error:  # noqa: BLE001  an older or newer engine took it; that execution alone must wait
+                return error
+        self._plans[revision_id] = plan
+        while len(self._plans) > _PLANS_MAX:
+            del self._plans[next(iter(self._plans))]
+        return plan
+
+
+class FleetWorker:
+    """Runs executions of a store; an asynchronous context manager.
+
+    Leaving it lets go at once: Tasks in flight are cancelled, and others take over. `drain` first, to wait for them.
+
+    Attributes:
+        worker: The loop. Set once it is entered.
+        housekeeping: Its services. Set once it is entered.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        handlers: Handlers,
+        clock: StoreClock,
+        chance: Chance,
+        observer: Observer | None,
+        on_ending: Callable[[LiveExecution], None],
+        options: FleetOptions,
+    ) -> None:
+        self.revisions = Revisions(store)
+        self.worker: Worker
+        self.housekeeping: Housekeeping
+        self._store = store
+        self._handle = store.handle()
+        self._handlers = handlers
+        self._clock = clock
+        self._chance = chance
+        self._observer = observer
+        self._on_ending = on_ending
+        self._options = options
+        self._lease = Lease(options.lease_seconds)
+        self._workplace: OwnWorkplace | None = None
+        self._group: TaskGroup
+        self._committer: GroupCommitter
+        self._calls: ThreadCalls
+        self._is_draining = False
+        self._drained = anyio.Event()
+
+    @property
+    def abandoned(self) -> int:
+        """Handlers in threads that were given up while they ran."""
+        return 0 if self._workplace is None else self._workplace.threads.abandoned
+
+    # ── coming and going ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def __aenter__(self) -> Self:
+        self._workplace = OwnWorkplace(
+            threads_max=self._options.threads_max,
+            processes_max=self._options.processes_max,
+            commands_max=self._options.commands_max,
+        )
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        try:
+            self._assemble()
+            await self._enlist()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self._group.start_soon(self.worker.run)
+        return self
+
+    def _assemble(self) -> None:
+        assert self._workplace is not None
+        writer = Writer(
+            self._handle,
+            lease=self._lease,
+            clock=self._clock,
+            chance=self._chance,
+            pools=self._options.pools,
+            host=self._options.host,
+            pid=self._options.pid,
+        )
+        self._committer = GroupCommitter(writer, self._lease, on_lost=self._lost, after=self._wake)
+        self._calls = ThreadCalls("asl clerk", after=self._wake)
+        self.worker = Worker(
+            store=self._handle,
+            committer=self._committer,
+            calls=self._calls,
+            handlers=self._handlers,
+            workplace=self._workplace,
+            group=self._group,
+            clock=self._clock,
+            chance=self._chance,
+            observer=self._observer,
+            in_flight_max=self._options.concurrency,
+            on_ending=self._on_ending,
+            hint=self.hint,
+            on_lost=self._lost,
+            may_start=self._may_start,
+            tick=self._tick,
+            is_alone=self._options.claims == "own",
+        )
+        self.housekeeping = Housekeeping(
+            store=self._handle,
+            calls=self._calls,
+            custody=self.worker.custody,
+            executions=self.worker.executions,
+            plans=self.revisions,
+            committer=self._committer,
+            clock=self._clock,
+            lease=self._lease,
+            sweep=self._store.sweep,
+            free=self.free,
+            dispatch=self._dispatch,
+            claims=self._options.claims == "pools",
+        )
+
+    async def _enlist(self) -> None:
+        enlisted = anyio.Event()
+        outcomes: list[Outcome[None]] = []
+
+        def told(outcome: Outcome[None]) -> None:
+            outcomes.append(outcome)
+            enlisted.set()
+
+        self.housekeeping.begin(told)
+        await enlisted.wait()
+        outcomes[0]()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._group.cancel_scope.cancel()
+        try:
+            # The error of the body is the caller's own; handed over, the task group would wrap it in a group.
+            is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+            await self._group.__aexit__(kind if is_cancelled else None, error if is_cancelled else None, trace)
+        finally:
+            with anyio.CancelScope(shield=True):
+                assert self._workplace is not None
+                await self._workplace.close()
+                await anyio.to_thread.run_sync(self._resign)
+
+    def _resign(self) -> None:
+        """After the last write; what is still owned others may have from now on."""
+        self._committer.close()
+        self._calls.close()
+        self._committer.join(_LAST_WRITES_SECONDS)
+        self._calls.join(_LAST_WRITES_SECONDS)
+        try:
+            self._handle.resign()
+        except StoreUnavailable:
+            return  # they find out when the lease is over
+
+    async def drain(self, seconds: float) -> bool:
+        """Stops claiming and starting Tasks, gives up what is idle, and waits for the Tasks in flight.
+
+        What they give is written, and the executions go to other workers. Whoever loses patience cancels this call.
+
+        Args:
+            seconds: How long to wait at most.
+
+        Returns:
+            Whether no Task is in flight any more. Those that are will be lost when the worker is left.
+        """
+        self._is_draining = True
+        self.housekeeping.is_draining = self.worker.custody.is_draining = True
+        self.worker.tasks.hold_waiting()
+        self.worker.custody.release_idle()
+        self.worker.wake()
+        with anyio.move_on_after(seconds):
+            await self._drained.wait()
+        return self._drained.is_set()
+
+    # ── at work ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def free(self) -> int:
+        """How many more executions this worker can take."""
+        if self._is_draining or not self.housekeeping.is_enlisted or not self._lease.is_safe:
+            return 0
+        in_hand = max(self.worker.tasks.in_flight, len(self.worker.executions.live))
+        return max(0, self._options.concurrency - in_hand)
+
+    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> tuple[Fate, str]:
+        """Starts an execution that this worker owns from birth; what became of its first checkpoint, and why."""
+        live = LiveExecution(execution_id, plan, Snapshot(execution=birth.execution), 0, birth)
+        answered = anyio.Event()
+        fates: list[tuple[Fate, str]] = []
+
+        def told(fate: Fate, reason: str) -> None:
+            fates.append((fate, reason))
+            answered.set()
+
+        live.on_birth = told
+        self.worker.executions.add(live)
+        self.worker.executions.mail(live, StartRequested(birth.input_text))
+        await answered.wait()
+        return fates[0]
+
+    def hint(self, execution_id: ExecutionId) -> None:
+        """There may be something to do for this execution; in the event loop only."""
+        self.housekeeping.hint(execution_id)
+        self.worker.wake()
+
+    def _tick(self) -> float:
+        if self._is_draining and not self.worker.executions.live and self._committer.pending == 0:
+            self._drained.set()
+        return self.housekeeping.tick()
+
+    def _may_start(self) -> bool:
+        return self.housekeeping.may_start()
+
+    def _dispatch(self) -> None:
+        self.worker.tasks.start_waiting()
+        for execution in list(self.worker.executions.live.values()):
+            if not execution.is_busy:
+                self.worker.tasks.start_held(execution)
+
+    def _wake(self) -> None:
+        self.worker.wake()
+
+    def _lost(self) -> None:
+        self.housekeeping.lost()
+        self.worker.wake()

@@ -1,0 +1,316 @@
+"""Executions that live in this process alone, over a store of its own: no call to it waits, and time may be virtual."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from engine.errors import ExecutionAlreadyExists, ExecutionNotRedrivable
+from engine.integrations.invocation import check_text
+from engine.integrations.required import check_handlers
+from engine.integrations.workplace import OwnWorkplace
+from engine.interpreter.messages import StopRequested
+from engine.interpreter.snapshot import Snapshot
+from engine.runtime.backend import not_redrivable_now
+from engine.runtime.calls import DirectCalls
+from engine.runtime.committer import DirectCommitter
+from engine.runtime.executions import ExecutionQuarantined, LiveExecution, waiting_event
+from engine.runtime.worker import TURN_SECONDS, Worker
+from engine.store.memory import MemoryStore
+from engine.store.protocol import DEFAULT_POOL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from anyio.abc import TaskGroup
+
+    from engine.asl.program import StateMachine
+    from engine.integrations.registry import Handlers
+    from engine.interpreter.history import Segment
+    from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Ending
+    from engine.jsonvalue import Json
+    from engine.query.evaluation import Chance
+    from engine.runtime.clock import Clock
+    from engine.runtime.executions import Observer
+    from engine.store.protocol import Birth, ExecutionId, ExecutionRecord, StateMachineRecord
+
+CLOSED = "The engine was closed before the execution ended"
+"""Cause of the executions that are ABORTED because their engine, which is all they live in, is closed."""
+
+
+class MemoryBackend:
+    """A `Backend`. To be entered and left in one task; what is open then is ABORTED."""
+
+    def __init__(
+        self,
+        *,
+        handlers: Handlers,
+        clock: Clock,
+        chance: Chance,
+        observer: Observer | None,
+        in_flight_max: int | None,
+        threads_max: int,
+        commands_max: int,
+        processes_max: int | None,
+    ) -> None:
+        self.clock = clock
+        self.is_open = False
+        self.library = MemoryStore(now=clock.now, chance=chance)
+        self.worker: Worker
+        self._store = self.library.handle()
+        self._handlers = handlers
+        self._chance = chance
+        self._observer = observer
+        self._in_flight_max = in_flight_max
+        self._threads_max = threads_max
+        self._commands_max = commands_max
+        self._processes_max = processes_max
+        self._workplace: OwnWorkplace | None = None
+        self._group: TaskGroup
+        self._waiters = 0
+
+    @property
+    def abandoned(self) -> int:
+        """Handlers in threads that were given up while they ran."""
+        return 0 if self._workplace is None else self._workplace.threads.abandoned
+
+    async def __aenter__(self) -> Self:
+        if self.is_open:
+            raise RuntimeError("the engine is open already")
+        self.clock.attach(lambda: self.worker.on_clock_released())
+        self._workplace = OwnWorkplace(
+            threads_max=self._threads_max, processes_max=self._processes_max, commands_max=self._commands_max
+        )
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._store.enlist(pools=[DEFAULT_POOL], host="", pid=0)
+        self.worker = Worker(
+            store=self._store,
+            committer=DirectCommitter(self._store),
+            calls=DirectCalls(),
+            handlers=self._handlers,
+            workplace=self._workplace,
+            group=self._group,
+            clock=self.clock,
+            chance=self._chance,
+            observer=self._observer,
+            in_flight_max=self._in_flight_max,
+            on_ending=self._on_ending,
+            hint=self._hint,
+            on_lost=self._cannot_be_lost,
+            may_start=lambda: True,
+            tick=None,
+            is_alone=True,
+        )
+        self.is_open = True
+        self.clock.hold()  # nobody waits for anything yet
+        self._group.start_soon(self.worker.run)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.is_open = False
+        try:
+            self._abort_all()
+        finally:
+            await self._leave(kind, error, trace)
+
+    async def _leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._group.cancel_scope.cancel()
+        try:
+            # The error of the body is the caller's own; handed over, the task group would wrap it in a group.
+            is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+            await self._group.__aexit__(kind if is_cancelled else None, error if is_cancelled else None, trace)
+        finally:
+            assert self._workplace is not None
+            with anyio.CancelScope(shield=True):
+                await self._workplace.close()
+            self.clock.detach()
+            self.clock.release()
+
+    @property
+    def _at_work(self) -> Worker:
+        if not self.is_open:
+            raise RuntimeError("the engine is not open: it works inside `async with engine.Engine(...) as name:`")
+        return self.worker
+
+    def _abort_all(self) -> None:
+        executions = self.worker.executions
+        for execution in list(executions.live.values()):
+            executions.mail(execution, StopRequested(None, CLOSED))
+        while executions.has_ready:
+            executions.fold(TURN_SECONDS)
+
+    def _hint(self, execution_id: ExecutionId) -> None:
+        self.worker.custody.fetch([execution_id])
+
+    def _cannot_be_lost(self) -> None:
+        raise AssertionError("nobody else has this store")
+
+    async def drain(self, seconds: float) -> bool:
+        """See `Backend`. What is open when this process ends is gone, so nothing is to be waited for."""
+        return True
+
+    # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Backend`."""
+        return self.library.create_state_machine(machine)
+
+    async def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
+        """See `Backend`."""
+        return self.library.deploy(machine)
+
+    async def state_machine(self, arn: str) -> StateMachineRecord:
+        """See `Backend`."""
+        return self.library.state_machine(arn)
+
+    def check(self, program: StateMachine, region: str, account_id: str) -> None:
+        """See `Backend`."""
+        check_handlers(
+            self._handlers, program, region=region, account=account_id, activities=self._at_work.tasks.activities
+        )
+
+    # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan, *, is_named: bool) -> LiveExecution:
+        """See `Backend`."""
+        execution_id, is_new = self._store.start_named(execution_id, birth)
+        if not is_new:
+            known = self._find(birth.execution.arn)
+            if known.plan is not plan:  # definitions that were never given names all share one
+                raise ExecutionAlreadyExists(known.arn)
+            return known
+        return self._claim(execution_id, LiveExecution(execution_id, plan, Snapshot(execution=birth.execution)))
+
+    def _claim(self, execution_id: ExecutionId, live: LiveExecution) -> LiveExecution:
+        claim = self._store.claim_one(execution_id)
+        assert claim is not None, "nobody else claims here"
+        assert live.plan is not None
+        live.snapshot, live.seq = claim.snapshot, claim.seq
+        self._at_work.custody.take(claim, live.plan, live)
+        return live
+
+    async def find(self, execution_arn: str) -> LiveExecution:
+        """See `Backend`."""
+        return self._find(execution_arn)
+
+    def _find(self, execution_arn: str) -> LiveExecution:
+        known = self.worker.executions.known
+        live = known.get(execution_arn)
+        if live is None:
+            record = self.library.execution(execution_arn)
+            snapshot = Snapshot(execution=record.execution, ending=record.ending)
+            live = known[execution_arn] = LiveExecution(record.execution_id, None, snapshot)
+            if record.quarantine is not None:
+                live.fault = ExecutionQuarantined(f"{execution_arn}: {record.quarantine}")
+        return live
+
+    async def describe(self, execution_arn: str) -> ExecutionRecord:
+        """See `Backend`."""
+        return self.library.execution(execution_arn)
+
+    async def history(self, execution_arn: str) -> Sequence[Segment]:
+        """See `Backend`."""
+        return self.library.history(execution_arn)
+
+    async def stop(self, execution: LiveExecution, error: str | None, cause: str | None) -> None:
+        """See `Backend`."""
+        check_text("error", error)
+        check_text("cause", cause)
+        if not execution.is_over:
+            self._at_work.executions.mail(execution, StopRequested(error, cause))
+
+    async def redrive(self, execution: LiveExecution, plan: Plan | None) -> None:
+        """See `Backend`."""
+        plan = execution.plan or plan
+        if plan is None:
+            raise ExecutionNotRedrivable("The definition of the execution is no longer kept")
+        reason = not_redrivable_now(self.library.execution(execution.arn), self.clock.now())
+        if reason is not None:
+            raise ExecutionNotRedrivable(reason)
+        execution_id = self.library.reopen(execution.arn)
+        execution.plan = plan
+        self._revive(execution, execution_id)
+
+    async def result(self, execution: LiveExecution) -> tuple[Ending, Json]:
+        """See `Backend`."""
+        await self._wait(execution)
+        if execution.fault is not None:
+            raise execution.fault
+        assert execution.ending is not None
+        return execution.ending, execution.failed_input
+
+    async def resume(self, execution: LiveExecution, plan: Plan | None) -> None:
+        """See `Backend`."""
+        execution.plan = execution.plan or plan
+        is_quarantined = self.library.execution(execution.arn).quarantine is not None
+        if is_quarantined and execution.plan is None:
+            raise ExecutionNotRedrivable("The definition of the execution is no longer kept")
+        execution_id = self.library.resume(execution.arn)
+        if is_quarantined:
+            self._revive(execution, execution_id)
+
+    def _revive(self, live: LiveExecution, execution_id: ExecutionId) -> None:
+        # Who waits for it holds this very object.
+        live.ending = live.fault = live.quarantine = live.failed_input = live.ended = None
+        live.is_busy = live.is_gone = live.is_writing = live.is_releasing = False
+        live.in_hand.clear()
+        live.consumed.clear()
+        self._claim(execution_id, live)
+
+    async def _wait(self, live: LiveExecution) -> None:
+        """Waits until the execution is over. While anybody waits, a virtual clock may jump."""
+        # Again when somebody who was woken first has redriven it.
+        while not live.is_over or live.execution_id in self.worker.executions.live:
+            event = waiting_event(live, anyio.Event)
+            live.waiters += 1
+            self._waiters += 1
+            if self._waiters == 1:
+                self.clock.release()
+            try:
+                await event.wait()
+            finally:
+                if not event.is_set():
+                    live.waiters -= 1
+                    self._lose_waiters(1)
+
+    def _on_ending(self, live: LiveExecution) -> None:
+        # At once, not when they come to run: until they have, time must not jump for those who wait for others.
+        self._lose_waiters(live.waiters)
+        live.waiters = 0
+
+    def _lose_waiters(self, count: int) -> None:
+        self._waiters -= count
+        if count and self._waiters == 0:
+            self.clock.hold()
+
+    # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
+
+    async def send_task_success(self, task_token: str, output: Json) -> None:
+        """See `Backend`."""
+        self._at_work.tasks.send_task_success(task_token, output)
+
+    async def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
+        """See `Backend`."""
+        self._at_work.tasks.send_task_failure(task_token, error, cause)
+
+    async def send_task_heartbeat(self, task_token: str) -> None:
+        """See `Backend`."""
+        self._at_work.tasks.send_task_heartbeat(task_token)
+
+    async def create_activity(self, activity_arn: str) -> None:
+        """See `Backend`."""
+        self._at_work.tasks.add_activity(activity_arn)
+
+    async def get_activity_task(
+        self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
+    ) -> tuple[str, Json] | None:
+        """See `Backend`."""
+        return await self._at_work.tasks.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)

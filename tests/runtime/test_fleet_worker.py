@@ -1,0 +1,460 @@
+"""Engines on a store that they share: clients, workers, and what they leave to one another."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+import structlog
+
+import engine
+from engine import blocking
+from engine.library import NotDeployed, UsedAfterFork
+from engine.runtime import custody, executions
+from engine.runtime.durable_backend import NotOnAStore
+from engine.store.memory import MemoryStore
+from engine.store.protocol import NEVER_DUE
+from tests.definitions import catch, invoke, machine, parallel, task, wait
+
+if TYPE_CHECKING:
+    from engine.runtime.fleet_worker import FleetWorker
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+
+ECHO = {"Type": "Pass"}
+
+
+class Now:
+    """The store's clock: real time, and what was skipped."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1_000_000 + self.skipped
+
+    def skip(self, seconds: float) -> None:
+        self.skipped += int(seconds * 1_000)
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
+
+
+@pytest.fixture
+def store(now: Now) -> MemoryStore:
+    return MemoryStore(now=now, through_bytes=True)
+
+
+def on(store: MemoryStore, handlers: Any = None, **options: Any) -> engine.Engine:
+    return engine.Engine(url=lambda: store, handlers=handlers, **options)
+
+
+def fleet(one: engine.Engine) -> FleetWorker:
+    worker: FleetWorker = one._backend.worker  # type: ignore[attr-defined]
+    return worker
+
+
+def in_memory(one: engine.Engine) -> int:
+    return len(fleet(one).worker.executions.live)
+
+
+async def until(condition: Any) -> None:
+    while not condition():  # noqa: ASYNC110  it is about what threads do to the store, which tells nobody
+        await anyio.sleep(0.001)
+
+
+async def echo(event: Any) -> Any:
+    return event
+
+
+class Gate:
+    """A handler that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.inside = anyio.Event()
+        self.open = anyio.Event()
+
+    async def __call__(self, event: Any, context: Any) -> str:
+        self.calls += 1
+        self.inside.set()
+        await self.open.wait()
+        return "through"
+
+
+# ── clients and workers ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_client_starts_what_a_worker_runs(store: MemoryStore):
+    async with on(store) as client, on(store, {"work": echo}):
+        await client.deploy(machine(task()), "m")
+        execution = await client.start_execution("m", {"a": 1})
+        assert await execution.result() == {"a": 1}
+        assert execution.status == "SUCCEEDED"
+        assert [event["type"] for event in await execution.history()][-1] == "ExecutionSucceeded"
+
+
+async def test_what_is_started_while_no_worker_is_there_waits_for_one(store: MemoryStore):
+    async with on(store) as client:
+        await client.deploy(machine(task()), "m")
+        execution = await client.start_execution("m", {"a": 1}, name="mine")
+        assert (await execution.describe()).status == "RUNNING"
+        async with on(store, {"work": echo}):
+            assert await execution.result() == {"a": 1}
+
+
+async def test_a_start_in_a_worker_is_one_group_and_is_owned_from_birth(store: MemoryStore):
+    async with on(store, {"work": echo}) as worker:
+        await worker.deploy(machine(task()), "m")
+        execution = await worker.start_execution("m", {"a": 1})
+        assert store.execution(execution.arn).last_event_id > 0
+        assert execution.name == str(store.execution(execution.arn).execution_id)
+        assert await execution.result() == {"a": 1}
+
+
+async def test_a_failure_tells_all_there_is_to_know(store: MemoryStore):
+    async with on(store) as client, on(store, {"work": "fail:Broken:down"}):
+        await client.deploy(machine({**ECHO, "Result": {"n": 1}}, task()), "m")
+        with pytest.raises(engine.ExecutionFailed) as caught:
+            await client.run("m")
+        assert (caught.value.error, caught.value.state, caught.value.input_of_state) == ("Broken", "B", {"n": 1})
+        assert caught.value.history
+
+
+async def test_a_name_is_taken_once_on_a_store_as_well(store: MemoryStore):
+    async with on(store) as client:
+        await client.deploy(machine(wait(1_000)), "m")
+        first = await client.start_execution("m", {"a": 1}, name="n")
+        assert (await client.start_execution("m", {"a": 1}, name="n")).arn == first.arn
+        with pytest.raises(engine.ExecutionAlreadyExists):
+            await client.start_execution("m", {"a": 2}, name="n")
+
+
+async def test_executions_keep_the_revision_that_they_were_started_with(store: MemoryStore):
+    async with on(store) as client:
+        await client.deploy(machine({**ECHO, "Result": "old"}), "m")
+        early = await client.start_execution("m")
+        await client.deploy(machine({**ECHO, "Result": "new"}), "m")
+        late = await client.start_execution("m")
+        async with on(store, {}):
+            assert (await early.result(), await late.result()) == ("old", "new")
+
+
+async def test_workers_claim_their_own_pools_alone(store: MemoryStore):
+    async with on(store) as client, on(store, {"work": "mock:1"}), on(store, {"work": "mock:2"}, pools=["gpu"]):
+        await client.deploy(machine(task()), "m")
+        await client.deploy(machine(task()), "g", pool="gpu")
+        assert await client.run("m") == 1
+        assert await client.run("g") == 2
+        assert await client.run("m", pool="gpu") == 2
+
+
+async def test_one_that_claims_its_own_alone_leaves_the_others_executions_alone(store: MemoryStore):
+    async with on(store) as client, on(store, {"work": "mock:1"}, claims="own") as runner:
+        await client.deploy(machine(task()), "m")
+        others = await client.start_execution("m")
+        assert await runner.run("m") == 1
+        assert await runner.run("m", name="named") == 1
+        assert (await others.describe()).status == "RUNNING"
+        assert store.execution(others.arn).last_event_id == 0
+
+
+async def test_above_its_concurrency_a_worker_leaves_starts_to_others(store: MemoryStore):
+    gate = Gate()
+    async with on(store, {"work": gate}, max_concurrency=2) as busy:
+        await busy.deploy(machine(task()), "m")
+        started = [await busy.start_execution("m") for _ in range(5)]
+        await until(lambda: gate.calls == 2)
+        assert [store.execution(one.arn).last_event_id > 0 for one in started] == [True, True, False, False, False]
+        async with on(store, {"work": "mock:1"}):
+            assert [await one.result() for one in started[2:]] == [1, 1, 1]
+        gate.open.set()
+        assert [await one.result() for one in started[:2]] == ["through", "through"]
+
+
+# ── waiting costs nothing ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_execution_that_only_waits_holds_no_memory_and_goes_on_when_it_is_due(store: MemoryStore, now: Now):
+    async with on(store, {"work": echo}) as worker:
+        await worker.deploy(machine(wait(3_600), task()), "m")
+        execution = await worker.start_execution("m", 5)
+        await until(lambda: in_memory(worker) == 0)
+        assert (await execution.describe()).status == "RUNNING"
+        now.skip(3_600)
+        assert await execution.result() == 5
+
+
+async def test_a_token_is_answered_while_nobody_has_the_execution(store: MemoryStore):
+    tokens: list[str] = []
+
+    async def work(event: Any, context: Any) -> None:
+        tokens.append(context.task_token)
+
+    async with on(store) as client:
+        await client.deploy(machine(invoke(suffix=".waitForTaskToken"), ECHO), "m")
+        execution = await client.start_execution("m")
+        async with on(store, {"work": work}) as worker:
+            await until(lambda: tokens)
+            await until(lambda: store.execution(execution.arn).last_event_id == 5 and in_memory(worker) == 0)
+        await client.send_task_success(tokens[0], "approved")
+        with pytest.raises(engine.TaskTimedOut):
+            await client.send_task_success(tokens[0], "again")
+        async with on(store, {"work": work}):
+            assert await execution.result() == "approved"
+        assert len(tokens) == 1, "who submitted once does not submit again"
+
+
+async def test_heartbeats_of_a_parked_task_count(store: MemoryStore, now: Now):
+    tokens: list[str] = []
+
+    async def work(event: Any, context: Any) -> None:
+        tokens.append(context.task_token)
+
+    async with on(store, {"work": work}) as worker:
+        await worker.deploy(machine(invoke(suffix=".waitForTaskToken", HeartbeatSeconds=100)), "m")
+        execution = await worker.start_execution("m")
+        await until(lambda: tokens and in_memory(worker) == 0)
+        row = store.rows[store.execution(execution.arn).execution_id]
+        for _ in range(3):
+            now.skip(60)
+            await worker.send_task_heartbeat(tokens[0])
+            beat = now()
+            await until(lambda beat=beat: row.wake_at == NEVER_DUE or row.wake_at < beat + 90_000)
+        assert (await execution.describe()).status == "RUNNING"
+        now.skip(101)
+        with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
+            await execution.result()
+
+
+async def test_a_parked_execution_is_stopped_and_redriven_from_afar(store: MemoryStore):
+    async with on(store) as client, on(store, {"work": echo}) as worker:
+        await client.deploy(machine(wait(100_000), task()), "m")
+        execution = await client.start_execution("m", 1)
+        await until(lambda: store.execution(execution.arn).last_event_id > 0 and in_memory(worker) == 0)
+        await execution.stop("Enough", "of it")
+        with pytest.raises(engine.ExecutionFailed, match="Enough"):
+            await execution.result()
+        await execution.redrive()
+        await until(lambda: store.execution(execution.arn).redrives.count == 1)
+        assert execution.status == "RUNNING"
+
+
+# ── what a worker cannot do ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_task_without_a_handler_waits_for_a_worker_that_has_one_and_is_shown_by_name(
+    store: MemoryStore, now: Now
+):
+    async with on(store, {"work": echo}) as without:
+        await without.deploy(machine(task("work"), task("rare")), "m")
+        execution = await without.start_execution("m", 7)
+        await until(lambda: store.execution(execution.arn).missing)
+        (resource,) = store.execution(execution.arn).missing
+        assert resource.endswith(":function:rare")
+        assert fleet(without).worker.custody.missing[resource] >= 1
+        assert (await execution.describe()).status == "RUNNING"
+        async with on(store, {"work": echo, "rare": "mock:8"}):
+            while not await ended(execution):
+                now.skip(custody.HANDLER_RETRY_MS / 1_000)
+        assert await execution.result() == 8
+
+
+async def ended(execution: engine.ExecutionHandle) -> bool:
+    with anyio.move_on_after(0.3):
+        await execution.result()
+        return True
+    return False
+
+
+async def test_an_execution_that_the_engine_fails_on_is_quarantined_for_people_to_see(store: MemoryStore, monkeypatch):
+    real = executions.advance
+    is_broken = True
+
+    def faulty(plan: Any, snapshot: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_broken and snapshot.execution.name == "unlucky":
+            raise AssertionError("planted")
+        return real(plan, snapshot, *args, **kwargs)
+
+    monkeypatch.setattr(executions, "advance", faulty)
+    with structlog.testing.capture_logs():
+        async with on(store) as client, on(store, {"work": echo}) as worker:
+            await client.deploy(machine(task()), "m")
+            unlucky = await client.start_execution("m", 1, name="unlucky")
+            assert await client.run("m", 2) == 2
+            with pytest.raises(engine.ExecutionQuarantined, match="planted"):
+                await unlucky.result()
+            assert "Traceback" in (store.execution(unlucky.arn).quarantine or "")
+            assert in_memory(worker) == 0
+            is_broken = False
+            await unlucky.resume()
+            assert await unlucky.result() == 1
+
+
+# ── losing workers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_a_worker_leaves_unfinished_another_runs_again(store: MemoryStore):
+    gate = Gate()
+    async with on(store) as client:
+        await client.deploy(machine(task()), "m")
+        async with on(store, {"work": gate}):
+            execution = await client.start_execution("m")
+            await gate.inside.wait()
+        async with on(store, {"work": "mock:2"}):
+            assert await execution.result() == 2
+        assert gate.calls == 1
+
+
+async def test_a_task_that_must_not_run_again_by_itself_fails_when_its_worker_is_lost(store: MemoryStore):
+    gate = Gate()
+    careful = engine.Handlers()
+    careful.add("work", gate, on_worker_loss="fail")
+    async with on(store) as client:
+        await client.deploy(machine(task(Catch=catch("B")), ECHO), "m")
+        async with on(store, careful):
+            execution = await client.start_execution("m")
+            await gate.inside.wait()
+        async with on(store, careful):
+            assert (await execution.result())["Error"] == "Engine.WorkerLost"
+        assert gate.calls == 1
+
+
+async def test_a_task_that_may_have_run_waits_for_a_worker_that_knows_its_handler(store: MemoryStore, now: Now):
+    gate = Gate()
+    careful = engine.Handlers()
+    careful.add("work", gate, on_worker_loss="fail")
+    async with on(store) as client:
+        branches = parallel(machine({**task(), "Name": "W"}), machine({**task("other"), "Name": "O"}))
+        await client.deploy(machine(branches, ECHO), "m")
+        async with on(store, careful):
+            execution = await client.start_execution("m")
+            await gate.inside.wait()
+        async with on(store, {"other": echo}):
+            await until(lambda: store.execution(execution.arn).missing)
+        now.skip(60)
+        careful.add("other", echo)
+        async with on(store, careful):
+            with pytest.raises(engine.ExecutionFailed, match=r"Engine\.WorkerLost"):
+                await execution.result()
+
+
+async def test_who_gives_no_sign_of_life_is_taken_over(store: MemoryStore):
+    async with on(store) as client:
+        await client.deploy(machine(task()), "m")
+        execution = await client.start_execution("m", 3)
+        silent = store.handle()
+        silent.enlist(pools=["default"], host="gone", pid=1)
+        assert len(silent.claim(most=1).claimed) == 1
+        async with on(store, {"work": echo}, lease_seconds=0.2):
+            assert await execution.result() == 3
+
+
+async def test_a_worker_that_was_declared_dead_begins_anew(store: MemoryStore):
+    gate = Gate()
+    async with on(store, {"work": gate}) as worker:
+        await worker.deploy(machine(task()), "m")
+        execution = await worker.start_execution("m")
+        await gate.inside.wait()
+        (incarnation,) = store.workers.values()
+        store.remove_worker(incarnation)
+        fleet(worker).housekeeping.hint_all()
+        await until(lambda: gate.calls == 2)
+        gate.open.set()
+        assert await execution.result() == "through"
+        assert fleet(worker).housekeeping.incarnations == 2
+
+
+# ── going ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_draining_worker_waits_for_its_task_and_leaves_the_next_one_to_others(store: MemoryStore):
+    gate = Gate()
+    async with on(store) as client:
+        await client.deploy(machine(task(), task("next")), "m")
+        await client.deploy(machine(wait(50_000)), "w")
+        async with on(store, {"work": gate, "next": "fail:Wrong:here"}) as old:
+            execution = await old.start_execution("m")
+            await gate.inside.wait()
+            async with anyio.create_task_group() as group:
+                drained: list[bool] = []
+
+                async def drain() -> None:
+                    drained.append(await old.drain(20))
+
+                group.start_soon(drain)
+                await until(lambda: fleet(old).housekeeping.is_draining)
+                late = await old.start_execution("m")
+                gate.open.set()
+            assert drained == [True]
+            assert in_memory(old) == 0
+        assert gate.calls == 1
+        async with on(store, {"work": "mock:1", "next": "mock:2"}):
+            assert await execution.result() == 2
+            assert await late.result() == 2
+
+
+async def test_draining_ends_when_its_time_is_over(store: MemoryStore):
+    gate = Gate()
+    async with on(store, {"work": gate}) as worker:
+        await worker.deploy(machine(task()), "m")
+        await worker.start_execution("m")
+        await gate.inside.wait()
+        assert await worker.drain(0.01) is False
+
+
+async def test_leaving_a_worker_leaves_no_row_and_no_thread(store: MemoryStore):
+    import threading
+
+    async with on(store, {"work": echo}) as worker:
+        await worker.deploy(machine(task()), "m")
+        assert await worker.run("m", 1) == 1
+        assert len(store.workers) == 1
+    assert not store.workers
+    assert not [thread for thread in threading.enumerate() if thread.name in ("asl writer", "asl clerk")]
+
+
+# ── what a store does not do ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_definition_as_it_is_is_not_started_on_a_store(store: MemoryStore):
+    async with on(store) as client:
+        with pytest.raises(NotDeployed, match="deploy"):
+            await client.start_execution(machine(ECHO))
+        with pytest.raises(engine.StateMachineDoesNotExist):
+            await client.start_execution("unknown")
+
+
+async def test_what_is_left_out_is_refused_by_name(store: MemoryStore):
+    async with on(store) as client:
+        with pytest.raises(NotOnAStore, match="activities"):
+            await client.create_activity("paint")
+    with pytest.raises(ValueError, match="real time"):
+        on(store, clock="virtual")
+    with pytest.raises(ValueError, match="postgresql://"):
+        engine.Engine("mysql://host/name")
+
+
+async def test_an_engine_is_refused_after_a_fork(store: MemoryStore, monkeypatch):
+    async with on(store) as client:
+        parent = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+        with pytest.raises(UsedAfterFork, match="in the child"):
+            await client.start_execution("m")
+        monkeypatch.undo()
+
+
+def test_the_blocking_face_is_a_client_and_a_worker_too(store: MemoryStore):
+    with (
+        blocking.Engine(url=lambda: store) as client,
+        blocking.Engine(url=lambda: store, handlers={"work": lambda event: event}) as worker,
+    ):
+        client.deploy(machine(task()), "m")
+        assert client.run("m", {"a": 1}) == {"a": 1}
+        assert client.start_execution("m", 2, name="two").result() == 2
+        assert worker.drain(5) is True

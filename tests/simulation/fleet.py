@@ -1,0 +1,352 @@
+"""A worker of the simulated fleet: the runtime's own parts, with threads and event loop played by the simulation."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.interpreter.messages import ScheduleTask, StartRequested, TaskError, TaskSubmitted
+from engine.interpreter.snapshot import Snapshot
+from engine.runtime.calls import Outcome, outcome_of
+from engine.runtime.clock import StoreClock
+from engine.runtime.custody import Custody
+from engine.runtime.executions import Executions, LiveExecution
+from engine.runtime.housekeeping import Housekeeping
+from engine.runtime.lease import Lease
+from engine.runtime.tasks import WORKER_LOST, OpenTask, _request
+from engine.runtime.timers import Timers
+from engine.runtime.writer import Item, Writer, in_groups
+from engine.store.protocol import DEFAULT_POOL, OwnershipLost, StoreUnavailable
+from tests.simulation.network import Crash, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from engine.interpreter.plan import Plan
+    from engine.runtime.writer import Answered, Fate
+    from engine.store.protocol import Birth, Checkpoint, ExecutionId, Release, RevisionId
+    from tests.simulation.world import Simulation
+
+CONCURRENCY = 6
+
+
+class SimulatedTasks:
+    """`Tasks`, where a handler is a moment at which it will be done."""
+
+    def __init__(self, worker: SimulatedWorker) -> None:
+        self.in_flight = 0
+        self.running: dict[int, tuple[OpenTask, ScheduleTask, float]] = {}
+        self._worker = worker
+
+    def schedule(self, execution: LiveExecution, command: ScheduleTask) -> None:
+        self._start(self.open(execution, command))
+
+    def start_held(self, execution: LiveExecution) -> None:
+        for task in list(execution.tasks.values()):
+            self._start(task)
+
+    def start_waiting(self) -> None:
+        """No Task waits for its turn here."""
+
+    def open(self, execution: LiveExecution, command: ScheduleTask) -> OpenTask:
+        phase = "OUTSIDE" if command.submitted else "HELD"
+        task = OpenTask(execution, command.task_id, _request(execution, command), None, phase)  # type: ignore[arg-type]
+        task.handler = command  # type: ignore[assignment]  what it is, instead of who does it
+        execution.tasks[command.task_id] = task
+        return task
+
+    def _start(self, task: OpenTask) -> None:
+        if task.phase != "HELD" or not self._worker.may_start():
+            return
+        command: Any = task.handler
+        task.phase = "RUNNING"
+        task.scope = object()  # type: ignore[assignment]
+        self.in_flight += 1
+        seconds = self._worker.simulation.dispatched(self._worker, task.execution, command)
+        self.running[id(task)] = (task, command, self._worker.simulation.time + seconds)
+
+    def finish(self, key: int) -> None:
+        task, command, _ = self.running.pop(key)
+        self.in_flight -= 1
+        task.scope = None
+        if task.is_over:
+            return
+        mail = self._worker.executions.mail
+        answer = self._worker.simulation.answer(task.execution, command)
+        if command.task_token is not None and not isinstance(answer, TaskError):
+            task.phase = "OUTSIDE"
+            self._worker.simulation.submitted(task.execution, command, answer)
+            mail(task.execution, TaskSubmitted(command.task_id, {}))
+        else:
+            mail(task.execution, answer)
+
+    def cancel(self, task: OpenTask) -> None:
+        task.is_over = True
+        if self.running.pop(id(task), None) is not None:
+            self.in_flight -= 1
+
+    def interrupt(self, task: OpenTask) -> OpenTask | None:
+        if task.scope is None or task.is_over:
+            return None
+        self.cancel(task)
+        again = OpenTask(task.execution, task.task_id, task.request, task.handler, "HELD")
+        task.execution.tasks[task.task_id] = again
+        return again
+
+    def lose(self, task: OpenTask) -> bool:
+        if not self._worker.simulation.fails_on_loss(task.request.state):
+            return False
+        self._worker.executions.mail(task.execution, TaskError(task.task_id, WORKER_LOST, "lost"))
+        return True
+
+
+class SimulatedWriterThread:
+    """`GroupCommitter`, one turn at a time."""
+
+    def __init__(self, worker: SimulatedWorker, writer: Writer) -> None:
+        self.pending = 0
+        self.queue: deque[Item | Callable[[], None]] = deque()
+        self._worker = worker
+        self._writer = writer
+        self.renew_at = worker.lease.monotonic() + worker.lease.renew_seconds
+
+    def submit(self, written: Checkpoint | Release, answer: Callable[[Fate, str], None]) -> None:
+        self.pending += 1
+        self.queue.append(Item(written, self._writer.incarnation, answer))
+
+    def enlist(self, answered: Callable[[Outcome[None]], None]) -> None:
+        self.queue.append(lambda: self._worker.post("writer", partial(answered, outcome_of(self._writer.enlist))))
+
+    def recover(self, answered: Callable[[Outcome[None]], None]) -> None:
+        self.queue.append(lambda: self._worker.post("writer", partial(answered, outcome_of(self._writer.recover))))
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.queue) or self._worker.lease.monotonic() >= self.renew_at
+
+    def turn(self) -> None:
+        waiting, self.queue = self.queue, deque()
+        for group in in_groups(item for item in waiting if isinstance(item, Item)):
+            self._worker.post("writer", partial(self._answer, self._writer.write(group)))
+        if self._worker.lease.monotonic() >= self.renew_at:
+            self._renew()
+        for other in waiting:
+            if not isinstance(other, Item):
+                other()
+
+    def _renew(self) -> None:
+        if self._writer.incarnation:
+            try:
+                self._writer.renew()
+            except OwnershipLost:
+                self._worker.lease.lose()
+                self._worker.post("writer", self._worker.lost)
+            except StoreUnavailable:
+                pass
+        self.renew_at = self._worker.lease.monotonic() + self._worker.lease.renew_seconds
+
+    def _answer(self, answered: list[Answered]) -> None:
+        self.pending -= len(answered)
+        is_lost = False
+        for item, fate, reason in answered:
+            is_lost |= fate == "LOST" and item.incarnation == self._writer.incarnation
+            item.answer(fate, reason)
+        if is_lost:
+            self._worker.lost()
+
+
+class SimulatedClerk:
+    """`ThreadCalls`, one call at a time."""
+
+    def __init__(self, worker: SimulatedWorker) -> None:
+        self.queue: deque[tuple[Callable[[], Any], Callable[[Outcome[Any]], None]]] = deque()
+        self._worker = worker
+
+    def ask(self, function: Callable[[], Any], answered: Callable[[Outcome[Any]], None]) -> None:
+        self.queue.append((function, answered))
+
+    def turn(self) -> None:
+        function, answered = self.queue.popleft()
+        self._worker.post("clerk", partial(answered, outcome_of(function)))
+
+
+class Shutting(threading.Event):
+    """`Writer.closing`: waiting for it is standing still in the simulation's time."""
+
+    def __init__(self, worker: SimulatedWorker) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self._worker.simulation.stand_still_for(self._worker, timeout)
+        return False
+
+
+class SimulatedWorker:
+    """One process."""
+
+    def __init__(self, simulation: Simulation, name: str) -> None:
+        self.simulation = simulation
+        self.name = name
+        self.is_dead = False
+        self.is_cut_off = False
+        self.paused_until = 0.0
+        self.busy: set[str] = set()  # threads that are inside a call
+        self.started_at = simulation.time
+        draw = simulation.draw
+        drift, offset = 1 + draw.uniform(-0.01, 0.01), draw.uniform(0, 1_000)
+        self.lease = Lease(simulation.lease_seconds, monotonic=lambda: simulation.time * drift + offset)
+        self.clock = StoreClock(self.lease.monotonic)
+        self.handle = simulation.store.handle()
+        line: Any = Line(simulation, self, self.handle)
+        writer = Writer(
+            line,
+            lease=self.lease,
+            clock=self.clock,
+            chance=random.Random(draw.random()),
+            pools=[DEFAULT_POOL],
+            host=name,
+            pid=1,
+        )
+        writer.closing = Shutting(self)
+        self.inbox: deque[Callable[[], None]] = deque()
+        self.outboxes: dict[str, deque[Callable[[], None]]] = {"writer": deque(), "clerk": deque()}
+        self.writing = SimulatedWriterThread(self, writer)
+        self.clerk = SimulatedClerk(self)
+        self.timers: Timers[LiveExecution] = Timers()
+        self.executions = Executions(
+            clock=self.clock,
+            chance=random.Random(draw.random()),
+            committer=self.writing,
+            timers=self.timers,
+            wake=lambda: None,
+            on_ending=lambda execution: None,
+            observer=None,
+        )
+        self.custody = self.executions.keeper = Custody(
+            store=line,
+            calls=self.clerk,
+            committer=self.writing,
+            executions=self.executions,
+            timers=self.timers,
+            clock=self.clock,
+            parks=True,
+            on_lost=self.lost,
+        )
+        self.tasks = SimulatedTasks(self)
+        self.executions.tasks = self.custody.tasks = self.tasks
+        self.housekeeping = Housekeeping(
+            store=line,
+            calls=self.clerk,
+            custody=self.custody,
+            executions=self.executions,
+            plans=self,
+            committer=self.writing,
+            clock=self.clock,
+            lease=self.lease,
+            sweep=lambda: 0,
+            free=self.free,
+            dispatch=self._dispatch,
+            claims=True,
+            poll_seconds_max=10.0,
+        )
+        self.tick_at = self.lease.monotonic()
+        self.housekeeping.begin()
+
+    def load(self, revision_ids: Collection[RevisionId]) -> Mapping[RevisionId, Plan | Exception]:
+        return {revision_id: self.simulation.plans[revision_id] for revision_id in revision_ids}
+
+    def lost(self) -> None:
+        self.housekeeping.lost()
+
+    def may_start(self) -> bool:
+        return self.housekeeping.may_start()
+
+    def free(self) -> int:
+        if not self.housekeeping.is_enlisted or not self.lease.is_safe:
+            return 0
+        return max(0, CONCURRENCY - max(self.tasks.in_flight, len(self.executions.live)))
+
+    def _dispatch(self) -> None:
+        for execution in list(self.executions.live.values()):
+            if not execution.is_busy:
+                self.tasks.start_held(execution)
+
+    def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan, told: Callable[[Fate, str], None]) -> None:
+        live = LiveExecution(execution_id, plan, Snapshot(execution=birth.execution), 0, birth)
+        live.on_birth = told
+        self.executions.add(live)
+        self.executions.mail(live, StartRequested(None))
+
+    def post(self, thread: str, function: Callable[[], None]) -> None:
+        """Into the event loop, from one of the threads: in its order, but the other may be faster."""
+        self.outboxes[thread].append(function)
+
+    # ── turns ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def possible(self) -> list[Callable[[], None]]:
+        """What could happen next in this process."""
+        if self.is_dead or self.paused_until > self.simulation.time:
+            return []
+        turns: list[Callable[[], None]] = []
+        if "writer" not in self.busy and self.writing.has_work:
+            turns.append(partial(self._threaded, "writer", self.writing.turn))
+        if "clerk" not in self.busy and self.clerk.queue:
+            turns.append(partial(self._threaded, "clerk", self.clerk.turn))
+        turns += [partial(self._hand_over, outbox) for outbox in self.outboxes.values() if outbox]
+        if self.inbox:
+            turns.append(self._receive)
+        if self.executions.has_ready:
+            turns.append(self.executions.fold_one)
+        finished = [key for key, (_, _, at) in self.tasks.running.items() if at <= self.simulation.time]
+        turns += [partial(self.tasks.finish, key) for key in finished]
+        if self.housekeeping.is_enlisted:
+            due = self.timers.next_due()
+            if due is not None and due <= self.clock.now():
+                turns.append(lambda: self.executions.mail_due(self.clock.now()) and None)
+        if self.tick_at <= self.lease.monotonic():
+            turns.append(self._tick)
+        return turns
+
+    def run(self, turn: Callable[[], None]) -> None:
+        try:
+            turn()
+        except Crash:
+            self.simulation.crashed(self)
+
+    def _hand_over(self, outbox: deque[Callable[[], None]]) -> None:
+        self.inbox.append(outbox.popleft())
+
+    def _receive(self) -> None:
+        self.inbox.popleft()()
+        self.tick_at = 0.0
+
+    def _tick(self) -> None:
+        # A turn of the loop ticks whatever it did before; here the two may lie apart.
+        self.tick_at = max(self.housekeeping.tick(), self.lease.monotonic() + 0.001)
+
+    def _threaded(self, thread: str, turn: Callable[[], None]) -> None:
+        self.busy.add(thread)
+        try:
+            turn()
+        finally:
+            self.busy.discard(thread)
+
+    def next_time(self) -> float:
+        """When something will be possible, as far as time alone makes it so; seconds of the simulation."""
+        if self.is_dead:
+            return float("inf")
+        if self.paused_until > self.simulation.time:
+            return self.paused_until
+        now = self.lease.monotonic()
+        ahead = [self.tick_at - now]
+        if "writer" not in self.busy:
+            ahead.append(self.writing.renew_at - now)
+        if self.housekeeping.is_enlisted and (due := self.timers.next_due()) is not None:
+            ahead.append((due + 1 - self.clock.now()) / 1_000)
+        ahead += [at - self.simulation.time for _, _, at in self.tasks.running.values()]
+        return self.simulation.time + max(0.0, min(ahead)) * 1.02

@@ -1,0 +1,70 @@
+"""Random programs whose output is known beforehand, however often a crash repeats their Tasks."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from functools import lru_cache
+from typing import Any
+
+from engine.asl.parser import load
+from engine.interpreter.messages import ScheduleTask, TaskDone, TaskError
+from engine.interpreter.plan import Plan, compile_plan
+from engine.jsonvalue import Json, encode
+from tests.interpreter.random_programs import GIVEN as GIVEN
+from tests.interpreter.random_programs import Program, Run, World
+
+PROGRAMS = 120
+HEARTBEAT_SECONDS = 150
+
+
+class DurableProgram(Program):
+    """With Tasks that somebody ends from outside, by their token."""
+
+    def _task(self, name: str, depth: int, following: list[str]) -> dict[str, Any]:
+        state = super()._task(name, depth, following)
+        if self._draw.random() < 0.25:
+            state["Resource"] = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
+            state["Parameters"] = {"token.$": "$$.Task.Token", "given.$": "$"}
+            if self._draw.random() < 0.5:
+                state["HeartbeatSeconds"] = HEARTBEAT_SECONDS
+        return state
+
+
+class Known:
+    """A program, compiled, with what it gives."""
+
+    def __init__(self, seed: int) -> None:
+        program = DurableProgram(seed, size=4)
+        draw = random.Random(seed)
+        self.seed = seed
+        self.text = encode(program.definition).decode()
+        self.plan: Plan = compile_plan(load(program.definition))
+        self.soft = {name: draw.randint(1, 2) for name in program.tasks if draw.random() < 0.3}
+        world = KnownWorld(random.Random(seed), self.soft)
+        ending = Run(self.plan, world).to_the_end().snapshot.ending
+        assert ending is not None
+        assert ending.status == "SUCCEEDED"
+        self.output = ending.output
+
+    def answer(self, task: ScheduleTask) -> TaskDone | TaskError:
+        """What every run of this attempt gives."""
+        return KnownWorld(random.Random(0), self.soft)._answer(task)
+
+
+class KnownWorld(World):
+    """Its answers do not depend on tokens, which each attempt has of its own."""
+
+    def _answer(self, task: ScheduleTask) -> TaskDone | TaskError:
+        if task.attempt < self.soft.get(task.state, 0):
+            return TaskError(task.task_id, "Soft", "try again")
+        arguments: Json = task.arguments
+        if task.task_token is not None and isinstance(arguments, dict):
+            arguments = {"given": arguments["given"]}
+        output = {"answer": [task.state, zlib.crc32(encode(arguments))]}
+        return TaskDone(task.task_id, output, len(encode(output)))
+
+
+@lru_cache(PROGRAMS)
+def known(seed: int) -> Known:
+    return Known(seed % PROGRAMS)

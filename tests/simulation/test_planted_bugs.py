@@ -1,0 +1,233 @@
+"""The simulation finds what it is for: each of these bugs, planted, makes some run fail."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import structlog
+
+from engine.interpreter.messages import ScheduleTask, TimerDue
+from engine.interpreter.snapshot import OnTask
+from engine.runtime import lease
+from engine.runtime.custody import Custody
+from engine.runtime.executions import Executions
+from engine.runtime.housekeeping import Housekeeping
+from engine.runtime.lease import Watch
+from engine.runtime.writer import Writer
+from engine.store.memory import MemoryStore
+from engine.store.memory_handle import MemoryHandle
+from engine.store.protocol import OwnershipLost, StoreUnavailable
+from tests.simulation import fleet
+from tests.simulation.world import OUTAGES, Broken, Faults, Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RUNS_MAX = 600
+
+Plant = pytest.MonkeyPatch
+
+
+def commit_order(patch: Plant) -> None:
+    """Commands are carried out when they are folded, not when they are written."""
+    real = Executions._checkpoint
+
+    def too_early(self: Executions, execution: Any, transition: Any, *args: Any) -> Any:
+        checkpoint = real(self, execution, transition, *args)
+        for command in transition.commands:
+            if isinstance(command, ScheduleTask):
+                self.tasks.schedule(execution, command)
+        return checkpoint
+
+    patch.setattr(Executions, "_checkpoint", too_early)
+
+
+def early_acknowledgement(patch: Plant) -> None:
+    """A start is acknowledged before it is written."""
+    real = fleet.SimulatedWorker.start
+
+    def start(self: Any, execution_id: Any, birth: Any, plan: Any, told: Any) -> None:
+        real(self, execution_id, birth, plan, lambda *_: None)
+        told("WRITTEN", "")
+
+    patch.setattr(fleet.SimulatedWorker, "start", start)
+    patch.setattr(Simulation, "_told", lambda self, started, *_: setattr(started, "is_acknowledged", True))
+
+
+def unknown_is_written(patch: Plant) -> None:
+    """A group whose answer was lost is taken for written."""
+    patch.setattr(Writer, "_read_back", lambda self, left: self._all_written(left, ()))
+
+
+def unknown_is_not_written(patch: Plant) -> None:
+    """A group whose answer was lost is written again, without a look."""
+    patch.setattr(Writer, "_read_back", lambda self, left: [])
+
+
+def no_new_epoch(patch: Plant) -> None:
+    """Recovering does not stop what is still on its way."""
+
+    def recover(self: MemoryHandle) -> int:
+        self._fenced()
+        return self.now()
+
+    patch.setattr(MemoryHandle, "recover", recover)
+
+
+def no_fence(patch: Plant) -> None:
+    """A worker that was declared dead may write and claim."""
+
+    def fenced(self: MemoryHandle) -> Any:
+        assert self._me is not None
+        return self._me
+
+    patch.setattr(MemoryHandle, "_fenced", fenced)
+
+
+def lost_mail(patch: Plant) -> None:
+    """A checkpoint takes all mail with it, not only what was folded."""
+    real = MemoryStore.write
+
+    def write(self: MemoryStore, row: Any, checkpoint: Any) -> None:
+        row.mail.clear()
+        real(self, row, checkpoint)
+
+    patch.setattr(MemoryStore, "write", write)
+
+
+def mail_wakes_nobody(patch: Plant) -> None:
+    """What is parked is claimed when it is due, not when mail has come."""
+    real = MemoryHandle._is_claimable
+    patch.setattr(
+        MemoryHandle, "_is_claimable", lambda self, row, now, me: row.wake_at <= now and real(self, row, now, me)
+    )
+
+
+def parked_at_work(patch: Plant) -> None:
+    """An execution is given up while a Task of it runs."""
+    real = Custody.rest
+
+    def rest(self: Custody, execution: Any, transition: Any, event: Any) -> Any:
+        phases = {task_id: task.phase for task_id, task in execution.tasks.items()}
+        for task in execution.tasks.values():
+            task.phase = "OUTSIDE"
+        try:
+            return real(self, execution, transition, event)
+        finally:
+            for task_id, task in execution.tasks.items():
+                task.phase = phases[task_id]
+
+    patch.setattr(Custody, "rest", rest)
+
+
+def stale_timer(patch: Plant) -> None:
+    """A heartbeat's time is believed to be over without asking whether one came."""
+    patch.setattr(
+        Custody,
+        "heartbeat_due",
+        lambda self, execution, task: self._executions.mail(execution, TimerDue(task.task_id, heartbeat=True)),
+    )
+
+
+def zombie(patch: Plant) -> None:
+    """A worker never doubts that it is alive."""
+    patch.setattr(Housekeeping, "may_start", lambda self: True)
+
+
+def hasty_observer(patch: Plant) -> None:
+    """After an outage the first to come back takes the others' silence for death."""
+    patch.setattr(Watch, "forget", lambda self: None)
+    patch.setattr(lease, "_GAP_PART", 1_000)
+
+
+def strays(patch: Plant) -> None:
+    """A claim whose answer was lost is forgotten."""
+    real = Housekeeping._value
+
+    def value(self: Housekeeping, *args: Any) -> Any:
+        found = real(self, *args)
+        self._is_unsure = self._has_strays = False
+        return found
+
+    patch.setattr(Housekeeping, "_value", value)
+
+
+def token_accepted_for_nothing(patch: Plant) -> None:
+    """A checkpoint that ends a Task does not look whether its token was taken meanwhile."""
+    real = MemoryHandle._may_write
+
+    def may_write(self: MemoryHandle, written: Any, me: Any) -> bool:
+        return real(
+            self, msgspec.structs.replace(written, tokens_closed=()) if hasattr(written, "birth") else written, me
+        )
+
+    patch.setattr(MemoryHandle, "_may_write", may_write)
+
+
+def submitted_again(patch: Plant) -> None:
+    """What was submitted before the execution was parked is not remembered."""
+    real = OnTask
+
+    def forget(task: Any) -> Any:
+        return msgspec.structs.replace(task, submitted=False) if isinstance(task, real) else task
+
+    read = MemoryHandle._claimed
+
+    def claimed(self: MemoryHandle, row: Any) -> Any:
+        claim = read(self, row)
+        for frame in claim.snapshot.frames.values():
+            frame.waiting = forget(frame.waiting)
+        return claim
+
+    patch.setattr(MemoryHandle, "_claimed", claimed)
+
+
+def held_for_ever(patch: Plant) -> None:
+    """Tasks that could not be started while the lease was unsafe are not started when it is safe again."""
+    patch.setattr(fleet.SimulatedWorker, "_dispatch", lambda self: None)
+
+
+BUGS: list[Callable[[Plant], None]] = [
+    commit_order,
+    early_acknowledgement,
+    unknown_is_written,
+    unknown_is_not_written,
+    no_new_epoch,
+    no_fence,
+    lost_mail,
+    mail_wakes_nobody,
+    parked_at_work,
+    stale_timer,
+    zombie,
+    hasty_observer,
+    strays,
+    token_accepted_for_nothing,
+    submitted_again,
+    held_for_ever,
+]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("plant", BUGS, ids=lambda plant: plant.__name__)
+def test_a_planted_bug_is_found(plant: Callable[[Plant], None], monkeypatch: Plant) -> None:
+    plant(monkeypatch)
+    faults = OUTAGES if plant is hasty_observer else None
+    # An engine that goes wrong says so in its log, at length.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        assert found(faults) is not None, f"{RUNS_MAX} runs did not notice: {plant.__doc__}"
+    finally:
+        structlog.reset_defaults()
+
+
+def found(faults: Faults | None) -> int | None:
+    """The first seed whose run fails."""
+    for seed in range(RUNS_MAX):
+        try:
+            Simulation(seed, faults=faults).run()
+        except (Broken, AssertionError, LookupError, StoreUnavailable, OwnershipLost):
+            return seed
+    return None

@@ -1,0 +1,44 @@
+"""Whatever goes wrong in a fleet, nothing that was acknowledged is lost, and nothing happens twice without a cause.
+
+ASL_SIMULATIONS=20000 pytest -n 0 tests/simulation/test_simulation.py     more runs
+python -m tests.simulation.world 4813                                      one run again, by the seed of a failure
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.simulation.world import OUTAGES, Broken, Faults, Simulation
+
+RUNS = int(os.environ.get("ASL_SIMULATIONS", "300"))
+BATCHES = 6
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_nothing_acknowledged_is_lost_whatever_happens(batch: int) -> None:
+    for seed in range(batch, RUNS, BATCHES):
+        try:
+            Simulation(seed).run()
+        except (Exception, Broken) as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
+
+
+def test_a_run_is_decided_by_its_seed() -> None:
+    first, again = Simulation(11).run(), Simulation(11).run()
+    assert (first.turns, first.time, dict(first.runs)) == (again.turns, again.time, dict(again.runs))
+
+
+def test_where_nothing_goes_wrong_every_task_runs_once() -> None:
+    for seed in range(20):
+        simulation = Simulation(seed, faults=Faults.none()).run()
+        assert set(simulation.runs.values()) <= {1}
+
+
+def test_a_store_that_is_down_for_a_while_repeats_no_task() -> None:
+    """Nobody can take over what nobody can see, so whoever comes back goes on."""
+    for seed in range(40):
+        simulation = Simulation(seed, faults=OUTAGES).run()
+        assert set(simulation.runs.values()) <= {1}
