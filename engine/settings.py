@@ -2,6 +2,9 @@
 
 ASL_REGION, else AWS_REGION, else AWS_DEFAULT_REGION    region in the ARNs we mint; default `us-east-1`
 ASL_ACCOUNT_ID                                          account in the ARNs we mint; default `000000000000`
+ASL_DATABASE_URL                                        the PostgreSQL database that durable executions are in
+
+`DATABASE_URL` is never read: it is the user's application's.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ class Settings:
 
     region: str = REGION
     account_id: str = ACCOUNT_ID
+    database_url: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -31,4 +35,5 @@ class Settings:
         return cls(
             region=read("ASL_REGION") or read("AWS_REGION") or read("AWS_DEFAULT_REGION") or REGION,
             account_id=read("ASL_ACCOUNT_ID") or ACCOUNT_ID,
+            database_url=read("ASL_DATABASE_URL") or None,
         )

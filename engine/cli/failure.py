@@ -21,7 +21,9 @@ _INPUT_SHOWN = 500
 _LABEL_WIDTH = 11
 
 
-def failure_text(failed: ExecutionFailed, program: StateMachine, reproduce: str, *, trace: bool) -> str:
+def failure_text(
+    failed: ExecutionFailed, program: StateMachine, reproduce: str | None = None, *, trace: bool = False
+) -> str:
     """Error, cause, state, its input, what Retry and Catch had to say, and the command that does it again."""
     head = click.style(failed.status, fg="red", bold=True)
     lines = [f"{head}: {failed.error}" if failed.error else head]
@@ -34,7 +36,8 @@ def failure_text(failed: ExecutionFailed, program: StateMachine, reproduce: str,
         lines.append(_labelled("its input", _shown(failed.input_of_state, trace=trace)))
         if state is not None:
             lines += _recovery_lines(state)
-    lines.append(_labelled("reproduce", reproduce))
+    if reproduce is not None:
+        lines.append(_labelled("reproduce", reproduce))
     return "\n".join(lines)
 
 

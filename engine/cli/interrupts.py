@@ -1,4 +1,4 @@
-"""Ctrl-C while executions run: the first stops them as StopExecution would, the second ends the process at once."""
+"""Ctrl-C and SIGTERM while executions run: the first asks to stop, and one too many ends the process at once."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def interruptible(loop: AbstractEventLoop, stop: Callable[[str], None], at_once: Callable[[], None]) -> Iterator[None]:
+def interruptible(
+    loop: AbstractEventLoop, stop: Callable[[str], None], at_once: Callable[[], None], *, asked_max: int = 1
+) -> Iterator[None]:
     """Inside, SIGINT and SIGTERM call us instead of ending the process.
 
     They are caught below the event loop: a handler that blocks it must not keep the second Ctrl-C from working.
 
     Args:
         loop: The running event loop.
-        stop: Called in the loop with the signal's name, at the first signal.
-        at_once: Called in the signal handler at the second one, before the process is ended with ABORTED.
+        stop: Called in the loop with the signal's name, at each of the first `asked_max` signals.
+        at_once: Called in the signal handler at the one after them, before the process is ended with ABORTED.
+        asked_max: How often somebody may ask before that.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals; whoever runs us in another one handles them
@@ -39,7 +42,7 @@ def interruptible(loop: AbstractEventLoop, stop: Callable[[str], None], at_once:
 
     def receive(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        if len(received) > 1:
+        if len(received) > asked_max:
             at_once()
             os._exit(ExitCode.ABORTED)
         loop.call_soon_threadsafe(stop, signal.Signals(number).name)

@@ -20,13 +20,31 @@ from engine.cli.version import version
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_COMMANDS = {
-    "run": ("engine.cli.run", "Run a state machine here and print its output."),
-    "validate": ("engine.cli.validate", "Check definitions as AWS does, and beyond."),
-    "graph": ("engine.cli.graph", "Draw a state machine."),
-    "eval": ("engine.cli.eval_", "Try a JSONPath, intrinsic function or JSONata expression."),
+_SECTIONS = {
+    "Run here": {
+        "run": ("engine.cli.run", "Run a state machine here and print its output."),
+        "validate": ("engine.cli.validate", "Check definitions as AWS does, and beyond."),
+        "graph": ("engine.cli.graph", "Draw a state machine."),
+        "eval": ("engine.cli.eval_", "Try a JSONPath, intrinsic function or JSONata expression."),
+    },
+    "Operate a fleet": {
+        "worker": ("engine.cli.worker", "Run executions until told to stop."),
+        "deploy": ("engine.cli.deploy", "Create a state machine, or give it a new revision."),
+        "start": ("engine.cli.start", "Start an execution."),
+        "ls": ("engine.cli.ls", "List executions."),
+        "get": ("engine.cli.get", "Show how an execution stands, and why it does not move."),
+        "history": ("engine.cli.history", "Show what happened in an execution."),
+        "wait": ("engine.cli.wait", "Wait for an execution's end and print its output."),
+        "stop": ("engine.cli.stop", "End an execution as ABORTED."),
+        "redrive": ("engine.cli.redrive", "Go on with an execution where it failed."),
+        "resume": ("engine.cli.resume", "End an execution's quarantine."),
+        "task": ("engine.cli.task", "Answer for a Task by its token."),
+        "db": ("engine.cli.db", "Look after the database."),
+    },
 }
-"""Name → the module whose `command` it is, and the line in the list of commands."""
+"""Heading → name → the module whose `command` it is, and the line in the list of commands."""
+
+_COMMANDS = {name: about for section in _SECTIONS.values() for name, about in section.items()}
 
 
 class _Commands(click.Group):
@@ -43,8 +61,9 @@ class _Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+        for heading, commands in _SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, line) for name, (_, line) in commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -107,4 +126,4 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
 )
 def main() -> None:
-    """Amazon States Language on your machine: run, check, draw and try out state machines."""
+    """Amazon States Language on your machines: run, check, draw and try out state machines; operate durable ones."""

@@ -14,17 +14,18 @@ from engine.cli.targets import missing_text
 from engine.errors import ApiError
 from engine.integrations.registry import MissingHandler
 from engine.integrations.request import UnsupportedTask
+from engine.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-REFUSALS = (MissingHandler, UnsupportedTask, ApiError)
+REFUSALS = (MissingHandler, UnsupportedTask, ApiError, StoreUnavailable)
 
 
 @contextmanager
 def refusals_told() -> Iterator[None]:
-    """Turns them into messages.
+    """Turns them into messages; StoreUnavailable is `database_faults_told`'s to tell.
 
     Raises:
         click.ClickException: In place of REFUSALS: no handler, a Task nothing here can do, a bad name or input.

@@ -1,18 +1,27 @@
-"""`asl run`: runs a state machine in this process, once or for each line of input, and prints what comes out."""
+"""`asl run`: runs a state machine in this process, once or for each line of input, and prints what comes out.
+
+In memory; or kept in a database, when one is named.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from engine.cli.database import connected, database_options
 from engine.cli.definitions import STDIN, definition_file, read_definition
 from engine.cli.documents import Lines, read_inputs
 from engine.cli.exits import ExitCode
 from engine.cli.run_options import Job, Options, read_limits
 from engine.cli.streams import print_note
 from engine.cli.substitutions import read_substitutions, substitution_option
+
+if TYPE_CHECKING:
+    from engine.jsonvalue import Json
 
 
 @click.command("run")
@@ -47,6 +56,7 @@ from engine.cli.substitutions import read_substitutions, substitution_option
 @click.option("--trace", is_flag=True, help="Tell each state's input and output.")
 @click.option("-q", "--quiet", is_flag=True, help="Tell nothing but the output and a failure.")
 @click.option("--output", type=click.Choice(["json", "pretty"]), help="By default pretty on a terminal, else one line.")
+@database_options
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:
     """Run a state machine here and print its output.
@@ -64,9 +74,14 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     Several lines of JSON on stdin (-i -) are as many inputs; each gives a line of output, in the same order.
 
     LIMITS sets payload_bytes and history_events, each to a number, aws or off.
+
+    With --db, --data-dir or ASL_DATABASE_URL the execution is kept in that database, and nothing is skipped: should
+    this process be killed, asl worker with the same handlers finishes it.
     """  # noqa: D301  the escape is click's mark of a paragraph to leave as it is
     options = Options(program=ctx.find_root().info_name or "asl", **given)
     _check(options)
+    if options.is_durable:
+        _check_durable(ctx, options)
     limits = read_limits(options.limits)
     values = read_substitutions(options.substitutions)
     definition = read_definition(options.file, type=options.type, substitutions=values)
@@ -76,28 +91,42 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         print_invalid(definition)
         return ExitCode.USAGE
     value = {} if options.input is None else read_inputs(options.input, option="-i", lines=options.jsonl)
-    from engine.cli.targets import idle_targets, read_handlers
+    from engine.cli.targets import read_handlers
 
     job = Job(
         options=options,
         definition=definition,
         program=definition.program,
         limits=limits,
-        handlers=read_handlers(options.handlers, options.targets),
+        handlers=read_handlers(() if options.handlers is None else (options.handlers,), options.targets),
         seed=_drawn() if options.seed is None else options.seed,
     )
     if not options.quiet:
-        for pattern, near in idle_targets(options.targets, job.program):
-            meant = f"; did you mean {near!r}?" if near else ""
-            print_note(f"Warning: -t {pattern!r} fits no Task state, function or Resource{meant}")
-    if not isinstance(value, Lines):
-        from engine.cli.run_one import run_one
+        _warn_of_idle_targets(job)
+    if isinstance(value, Lines):
+        _check_many(options)
+    if not options.is_durable:
+        return _run(job, value)
+    with connected(options.database) as url:
+        return _run(replace(job, url=url), value)
 
-        return run_one(job, value)
-    _check_many(options)
-    from engine.cli.run_many import run_many
 
-    return run_many(job, value)
+def _warn_of_idle_targets(job: Job) -> None:
+    from engine.cli.targets import idle_targets
+
+    for pattern, near in idle_targets(job.options.targets, job.program):
+        meant = f"; did you mean {near!r}?" if near else ""
+        print_note(f"Warning: -t {pattern!r} fits no Task state, function or Resource{meant}")
+
+
+def _run(job: Job, value: Json | Lines) -> int:
+    if isinstance(value, Lines):
+        from engine.cli.run_many import run_many
+
+        return run_many(job, value)
+    from engine.cli.run_one import run_one
+
+    return run_one(job, value)
 
 
 def _check(options: Options) -> None:
@@ -113,6 +142,14 @@ def _check(options: Options) -> None:
             raise click.UsageError("--history needs a file: stdout is the output's.")
         if not os.path.isdir(os.path.dirname(options.history) or os.curdir):
             raise click.UsageError(f"--history {options.history}: no such directory.")
+
+
+def _check_durable(ctx: click.Context, options: Options) -> None:
+    if options.seed is not None:
+        raise click.UsageError("--seed is for executions in memory: ids and tokens in a database must not come twice.")
+    is_told = ctx.get_parameter_source("real_time") is ParameterSource.COMMANDLINE
+    if is_told and not options.real_time:
+        raise click.UsageError("--skip-time is for executions in memory: in a database time is real.")
 
 
 def _check_many(options: Options) -> None:

@@ -128,6 +128,8 @@ async def _outcome(job: Job, value: Json, view: View, interrupted: anyio.Event) 
     async with job.engine(view.observe) as engine:
         machine = await job.machine(engine)
         handle = await engine.start_execution(machine, value, name=job.options.name)
+        if job.url is not None and not job.options.quiet:
+            print_note(handle.arn)  # what the other commands know it by, should this process be killed
         output = await _ended(handle, interrupted)
         failed = output if isinstance(output, ExecutionFailed) else None
         described = await handle.describe()

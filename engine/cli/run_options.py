@@ -15,6 +15,7 @@ from engine.cli.streams import json_text
 if TYPE_CHECKING:
     from engine.asl.program import StateMachine
     from engine.asl.states import MachineType
+    from engine.cli.database import Database
     from engine.cli.definitions import Definition
     from engine.integrations.registry import Handlers
     from engine.jsonvalue import Json
@@ -52,6 +53,12 @@ class Options:
     trace: bool
     quiet: bool
     output: OutputForm | None
+    database: Database
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the executions are kept in a database; otherwise they live in this process alone."""
+        return self.database.is_given
 
     @property
     def pretty(self) -> bool | None:
@@ -64,7 +71,9 @@ class Job:
     """Everything that is needed to run.
 
     Attributes:
-        seed: What chance is drawn from: the user's, or one drawn for this run so that it can be repeated.
+        seed: What chance is drawn from: the user's, or one drawn for this run so that it can be repeated. Not used for
+            executions in a database, whose ids and tokens nobody must draw again.
+        url: Of the database; None: in memory.
     """
 
     options: Options
@@ -73,18 +82,34 @@ class Job:
     limits: Limits
     handlers: Handlers
     seed: int
+    url: str | None = None
 
     def engine(self, observer: Observer | None = None) -> Engine:
         """An engine that runs as the options say."""
         from engine.library import Engine
 
+        if self.url is not None:
+            # Nobody else's executions: the targets of this command are not meant for them.
+            return Engine(self.url, handlers=self.handlers, claims="own", limits=self.limits, observer=observer)
         clock: Literal["real", "virtual"] = "real" if self.options.real_time else "virtual"
         return Engine(self.handlers, clock=clock, limits=self.limits, observer=observer, seed=self.seed)
 
     async def machine(self, engine: Engine) -> StateMachineHandle:
         """The state machine in that engine, named after its file."""
         name = _UNFIT_IN_NAMES.sub("-", machine_name(self.options.file))[:_NAME_MAX] or "StateMachine"
-        return await engine.create_state_machine(self.definition.source(), name, type=self.options.type)
+        source, type_ = self.definition.source(), self.options.type
+        if self.url is None:
+            return await engine.create_state_machine(source, name, type=type_)
+        self._check_handlers()
+        return await engine.deploy(source, name, type=type_)
+
+    def _check_handlers(self) -> None:
+        """Raises MissingHandler: nobody else would do what these handlers do not."""
+        from engine.integrations.required import check_handlers
+        from engine.settings import Settings
+
+        settings = Settings.from_environment()
+        check_handlers(self.handlers, self.program, region=settings.region, account=settings.account_id, activities=())
 
     def reproduce(self, value: Json, *, of_many: bool = False) -> str:
         """The command that runs this input again, quoted for a shell."""
@@ -99,11 +124,12 @@ class Job:
         told = {"--handlers": options.handlers, "--name": options.name}
         told |= {"--type": options.type if options.type != "STANDARD" else None}
         # What one of many draws depends on the others, so no seed gives it the same again.
-        seed = None if of_many else str(self.seed)
+        seed = None if of_many or options.is_durable else str(self.seed)
         told |= {"--limits": options.limits if options.limits != "aws" else None, "--seed": seed}
         for option, given in told.items():
             words += [] if given is None else [option, given]
-        words += ["--real-time"] if options.real_time else []
+        words += ["--real-time"] if options.real_time and not options.is_durable else []
+        words += [] if options.database.data_dir is None else ["--data-dir", str(options.database.data_dir)]
         line = f"{options.program} {shlex.join(words)}"
         return f"{line}   # with the same definition on stdin" if options.file == STDIN else line
 

@@ -26,8 +26,8 @@ TARGET_FORM = "STATE=TARGET"
 _TARGET = re.compile(r"=(?=(?:cmd|mock|fail):|[A-Za-z_][\w.]*:[A-Za-z_])")
 
 
-def read_handlers(module: str | None, targets: Sequence[str]) -> Handlers:
-    """The rules that the command line gives; those of `targets` go before those of `module`.
+def read_handlers(modules: Sequence[str], targets: Sequence[str]) -> Handlers:
+    """The rules that the command line gives; those of `targets` go before those of `modules`, earlier before later.
 
     Raises:
         click.ClickException: A target or the module cannot be used; the message names the option.
@@ -36,10 +36,12 @@ def read_handlers(module: str | None, targets: Sequence[str]) -> Handlers:
 
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    try:
-        handlers = Handlers(None if module is None else _handlers_in(module))
-    except InvalidHandler as error:
-        raise click.ClickException(f"--handlers {module}: {error}") from error
+    handlers = Handlers()
+    for module in modules:
+        try:
+            handlers.include(_handlers_in(module))
+        except InvalidHandler as error:
+            raise click.ClickException(f"--handlers {module}: {error}") from error
     for target in targets:
         pattern, spec = _split(target)
         try:

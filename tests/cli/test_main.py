@@ -15,7 +15,10 @@ from click.shell_completion import ShellComplete
 from engine.cli.main import main
 from tests.cli.command_line import PROCESS, asl, asl_process, environment, write_definition
 
-HEAVY = ("rich", "anyio", "asyncio", "structlog", "yaml", "jlens", "jsonpath_ng", "boto3", "sqlalchemy", "msgspec")
+HEAVY = (
+    "rich", "anyio", "asyncio", "structlog", "yaml", "jlens", "jsonpath_ng", "boto3", "sqlalchemy", "msgspec",
+    "psycopg", "alembic",
+)  # fmt: skip
 
 
 def imported(*words: str, cwd: Path | None = None) -> set[str]:
@@ -62,7 +65,14 @@ def test_help_keeps_lists_as_they_are() -> None:
 
 def test_without_a_command_help_is_shown_and_the_exit_code_is_that_of_wrong_usage() -> None:
     result = asl()
-    assert (result.exit_code, "Commands:" in result.stderr) == (1, True)
+    assert (result.exit_code, "Run here:" in result.stderr) == (1, True)
+
+
+def test_commands_are_listed_by_what_they_are_for() -> None:
+    text = asl("--help").stdout
+    here, _, fleet = text.partition("Operate a fleet:")
+    assert all(f"\n  {name} " in here for name in ("run", "validate", "graph", "eval"))
+    assert all(f"\n  {name} " in fleet for name in ("worker", "deploy", "start", "ls", "get", "history", "wait", "db"))
 
 
 def test_wrong_usage_exits_with_1() -> None:

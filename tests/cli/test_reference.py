@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,12 +21,14 @@ TEXT = (PROJECT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 FILES = re.findall(r"^```json (\S+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
-ASL = f'asl() {{ "{sys.executable}" -c "from engine.cli.main import main; main(prog_name=\'asl\')" "$@"; }}; '
+ASL = f'#!/bin/sh\nexec "{sys.executable}" -c "from engine.cli.main import main; main(prog_name=\'asl\')" "$@"\n'
 
 VARYING = [
     (re.compile(r"\b\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r"--seed \d+"), "--seed N"),
+    (re.compile(r"\b[\d.]+ m?s\b"), "DURATION"),
+    (re.compile(r"\bTOOK +"), "TOOK "),  # as wide as the durations under it
 ]
 
 
@@ -47,17 +50,25 @@ def as_pattern(output: str) -> str:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.partition("\n")[0][:60] for block in BLOCKS])
-def test_examples_print_what_is_shown(block: str, tmp_path: Path) -> None:
+def test_examples_print_what_is_shown(block: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     for name, content in FILES:
         (tmp_path / name).write_text(content)
+    program = tmp_path / "bin" / "asl"
+    program.parent.mkdir()
+    program.write_text(ASL)
+    program.chmod(0o755)
+    more = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    if TEXT.index(block) > TEXT.index("\n## The database\n"):
+        more["ASL_DATABASE_URL"] = request.getfixturevalue("url")
     code = 0
     for command, expected in examples(block):
         if command == "echo $?":
             assert f"{code}\n" == expected
             continue
         run = subprocess.run(
-            ["bash", "-c", ASL + command],
-            cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            ["bash", "-c", command],
+            cwd=tmp_path, env=environment(**more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, check=False,
         )  # fmt: skip
         assert re.fullmatch(as_pattern(expected), comparable(run.stdout)), run.stdout
         code = run.returncode
@@ -66,8 +77,12 @@ def test_examples_print_what_is_shown(block: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", main.list_commands(None))
 def test_every_option_is_described(name: str) -> None:
     section = TEXT.partition(f"\n## asl {name}\n")[2].partition("\n## ")[0]
+    if "[the database](#the-database)" in section:
+        section += TEXT.partition("\n## The database\n")[2].partition("\n## ")[0]
     command = main.get_command(None, name)
-    for option in command.params:
-        if isinstance(option, click.Option):
-            for spelling in option.opts + option.secondary_opts:
-                assert f"`{spelling}" in section, f"{spelling} of asl {name}"
+    for one in [command, *(command.commands.values() if isinstance(command, click.Group) else ())]:
+        assert f"`asl {name}" in section
+        for option in one.params:
+            if isinstance(option, click.Option):
+                for spelling in option.opts + option.secondary_opts:
+                    assert f"`{spelling}" in section, f"{spelling} of asl {name}"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import engine.blocking
+from engine.cli.targets import read_handlers
 from tests.cli.command_line import TASK, asl, write_definition
 
 HANDLERS = """
@@ -186,3 +188,19 @@ def test_a_handler_that_is_missed_only_at_run_time_is_no_failure_of_the_state_ma
     result = asl("run", write_definition(here / "m.json", states), "-i", '{"f": "unknown"}')
     assert (result.exit_code, result.stdout) == (1, "")
     assert "Invoke" in result.stderr
+
+
+def test_of_several_modules_the_earlier_goes_before(here: Path) -> None:
+    (here / "early_shop.py").write_text("def charge(event): return 'early'\n")
+    (here / "late_shop.py").write_text("def charge(event): return 'late'\ndef pack(event): return 'packed'\n")
+    handlers = read_handlers(["early_shop", "late_shop.py"], [])
+
+    definition = {"StartAt": "Charge", "States": {"Charge": {**TASK, "Next": "Pack"}, "Pack": TASK}}
+    del definition["States"]["Charge"]["End"]
+    with engine.blocking.Engine(handlers) as here_only:
+        execution = here_only.start_execution(definition)
+        assert execution.result() == "packed"
+        outputs = [
+            event["stateExitedEventDetails"]["output"] for event in execution.history() if "Exited" in event["type"]
+        ]
+    assert outputs == ['"early"', '"packed"']

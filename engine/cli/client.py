@@ -1,0 +1,38 @@
+"""Acting on executions that others run: the library as a client of the database, for the length of one command."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.cli.database import connected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.blocking import Engine
+    from engine.cli.database import Database
+    from engine.store.postgres.store import PostgresStore
+
+
+class Client(NamedTuple):
+    """`engine` acts, `store` shows."""
+
+    engine: Engine
+    store: PostgresStore
+
+
+@contextmanager
+def client(database: Database) -> Iterator[Client]:
+    """A client of the database, which runs nothing itself. Raises as `connected`."""
+    with connected(database) as url:
+        from engine.store.postgres.store import PostgresStore
+
+        store = PostgresStore(url, application_name="asl command")
+        try:
+            from engine.blocking import Engine
+
+            with Engine(url) as engine:
+                yield Client(engine, store)
+        finally:
+            store.close()

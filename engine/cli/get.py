@@ -1,0 +1,178 @@
+"""`asl get`: shows how one execution stands, what it waits for, and why it does not move."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli.database import database_options, opened
+from engine.cli.durations import duration
+from engine.cli.exits import ExitCode
+from engine.cli.lookup import find_execution
+from engine.cli.streams import json_text, print_json, print_result
+from engine.timestamps import iso_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.cli.database import Database
+    from engine.cli.waiting import Wait
+    from engine.jsonvalue import Json
+    from engine.store.postgres.store import PostgresStore
+    from engine.store.protocol import ExecutionRecord
+
+_WAITS_SHOWN = 20
+"""Things waited for that a person sees; `--json` has all of them."""
+
+_VALUE_SHOWN = 2_000
+"""Characters of an input or output; `--json` has all of them."""
+
+_SILENCE_MS = 30_000
+"""Twice the usual lease: a worker that was silent for so long is gone, whether others have noticed or not."""
+
+_NS_PER_MS = 1_000_000
+
+
+@click.command("get")
+@click.argument("execution")
+@click.option("--json", "as_json", is_flag=True, help="As DescribeExecution answers, and what only we have.")
+@database_options
+def command(execution: str, as_json: bool, database: Database) -> int:
+    """Show how an execution stands, and why it does not move.
+
+    EXECUTION is an ARN, MACHINE:NAME, or a name that only one execution has.
+    """
+    with opened(database) as store:
+        record = find_execution(store, execution)
+        open_waits = _waits(store, record)
+        stuck = _stuck(store, record)
+    if as_json:
+        print_json(_as_json(record, open_waits, stuck))
+    else:
+        _print(record, open_waits, stuck)
+    return ExitCode.SUCCEEDED
+
+
+def _waits(store: PostgresStore, record: ExecutionRecord) -> list[Wait]:
+    """What it waits for; nothing when it is over."""
+    if record.ending is not None:
+        return []
+    snapshot = store.snapshot(record.execution.arn)
+    if snapshot is None or snapshot.ending is not None:  # it has ended meanwhile
+        return []
+    from engine.cli.revisions import program_of
+    from engine.cli.waiting import waits
+
+    return list(waits(snapshot, program_of(store, record)))
+
+
+def _as_json(record: ExecutionRecord, open_waits: Sequence[Wait], stuck: Sequence[str]) -> Json:
+    """DescribeExecution's answer with times as the AWS command line prints them, and `pool`, `waitsFor`, `stuck`."""
+    execution, ending = record.execution, record.ending
+    shown: dict[str, Json] = {
+        "executionArn": execution.arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "status": record.status,
+        "startDate": iso_timestamp(execution.start_time),
+        "stopDate": None if record.stop_date is None else iso_timestamp(record.stop_date),
+        "input": json_text(execution.input, pretty=False),
+        "output": json_text(ending.output, pretty=False) if record.status == "SUCCEEDED" and ending else None,
+        "error": None if ending is None else ending.error,
+        "cause": None if ending is None else ending.cause,
+        "redriveCount": record.redrives.count,
+        "redriveDate": None if record.redrives.time is None else iso_timestamp(record.redrives.time),
+        "pool": record.pool,
+    }
+    if ending is None:
+        shown["waitsFor"] = [_wait_as_json(wait) for wait in open_waits]
+        shown["stuck"] = list(stuck)
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def _wait_as_json(wait: Wait) -> Json:
+    shown: dict[str, Json] = {
+        "state": wait.state,
+        "type": wait.type,
+        "what": wait.what,
+        "mapIndex": wait.item,
+        "resource": wait.resource,
+        "attempt": wait.attempt,
+        "taskToken": wait.task_token,
+        "until": None if wait.until is None else iso_timestamp(wait.until),
+        "total": wait.total,
+        "done": wait.done,
+    }
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def _stuck(store: PostgresStore, record: ExecutionRecord) -> list[str]:
+    """Why it does not move, where somebody has to do something about it; nothing when it is over."""
+    if record.ending is not None:
+        return []
+    reasons = [] if _is_served(store, record.pool) else [f"no worker serves pool {record.pool}"]
+    reasons += [f"no handler for {resource} in pool {record.pool}" for resource in record.missing]
+    if record.quarantine is not None:
+        reasons.append(f"in quarantine until asl resume: {record.quarantine.strip()}")
+    return reasons
+
+
+def _is_served(store: PostgresStore, pool: str) -> bool:
+    """Whether a worker of the pool has lately said that it is alive."""
+    since = store.handle().now() - _SILENCE_MS
+    return any(
+        worker.state == "alive" and pool in worker.pools and worker.renewed_at >= since for worker in store.workers()
+    )
+
+
+# ── for a person ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _print(record: ExecutionRecord, open_waits: Sequence[Wait], stuck: Sequence[str]) -> None:
+    from engine.cli.tables import print_fields, status_text
+
+    execution, ending = record.execution, record.ending
+    now = time.time_ns() // _NS_PER_MS
+    took = duration(max(0, (record.stop_date or now) - execution.start_time))
+    fields = {
+        "execution": execution.arn,
+        "status": f"{status_text(record.status)} {'for' if ending is None else 'after'} {took}",
+        "started": iso_timestamp(execution.start_time),
+        "stopped": "" if record.stop_date is None else iso_timestamp(record.stop_date),
+        "pool": record.pool,
+        "redriven": f"{record.redrives.count} times" if record.redrives.count else "",
+        "input": _shown(execution.input),
+        "output": _shown(ending.output) if ending is not None and ending.status == "SUCCEEDED" else "",
+        "error": (ending.error or "") if ending is not None else "",
+        "cause": (ending.cause or "") if ending is not None else "",
+        "stuck": click.style("\n".join(stuck), fg="red") if stuck else "",
+        "waits for": "\n".join(_wait_lines(open_waits)),
+    }
+    print_fields({name: text for name, text in fields.items() if text})
+    if ending is None and not record.last_event_id:
+        print_result("It has not begun.")
+
+
+def _wait_lines(open_waits: Sequence[Wait]) -> list[str]:
+    lines = [_wait_text(wait) for wait in open_waits[:_WAITS_SHOWN]]
+    more = len(open_waits) - len(lines)
+    return [*lines, f"and {more} more (--json shows all)"] if more else lines
+
+
+def _wait_text(wait: Wait) -> str:
+    text = f"{wait.state} ({wait.type})" if wait.item is None else f"{wait.state}[{wait.item}] ({wait.type})"
+    until = "" if wait.until is None else f" until {iso_timestamp(wait.until)}"
+    if wait.what == "TASK":
+        attempt = f", attempt {wait.attempt + 1}" if wait.attempt else ""
+        token = "" if wait.task_token is None else f"\n  task token {wait.task_token}"
+        return f"{text}: {wait.resource}{attempt}{until}{token}"
+    if wait.what == "BRANCHES":
+        return f"{text}: {wait.done}/{wait.total} done"
+    return f"{text}: {'retries after a delay' if wait.what == 'RETRY' else 'waits'}{until}"
+
+
+def _shown(value: Json) -> str:
+    text = json_text(value, pretty=False)
+    return text if len(text) <= _VALUE_SHOWN else f"{text[:_VALUE_SHOWN]}… ({len(text)} characters; --json shows all)"

