@@ -34,10 +34,21 @@ if TYPE_CHECKING:
     from engine.integrations.registry import Handlers, InvalidHandler, MissingHandler
     from engine.integrations.request import UnsupportedTask
     from engine.jsonvalue import Json
-    from engine.library import ActivityTask, Engine, ExecutionHandle, Limits, StateMachineHandle, run
+    from engine.library import (
+        ActivityTask,
+        Engine,
+        ExecutionHandle,
+        Limits,
+        NotDeployed,
+        StateMachineHandle,
+        UsedAfterFork,
+        run,
+    )
     from engine.outcome import ExecutionDescription, ExecutionFailed
     from engine.runtime.clock import VirtualClock
+    from engine.runtime.durable_backend import NotOnAStore
     from engine.runtime.executions import ExecutionQuarantined
+    from engine.store.protocol import StoreUnavailable
 
 _HOMES = {
     "engine.asl.diagnostics": ("InvalidDefinition",),
@@ -60,10 +71,21 @@ _HOMES = {
     "engine.integrations.registry": ("Handlers", "InvalidHandler", "MissingHandler"),
     "engine.integrations.request": ("UnsupportedTask",),
     "engine.jsonvalue": ("Json",),
-    "engine.library": ("ActivityTask", "Engine", "ExecutionHandle", "Limits", "StateMachineHandle", "run"),
+    "engine.library": (
+        "ActivityTask",
+        "Engine",
+        "ExecutionHandle",
+        "Limits",
+        "NotDeployed",
+        "StateMachineHandle",
+        "UsedAfterFork",
+        "run",
+    ),
     "engine.outcome": ("ExecutionDescription", "ExecutionFailed"),
     "engine.runtime.clock": ("VirtualClock",),
+    "engine.runtime.durable_backend": ("NotOnAStore",),
     "engine.runtime.executions": ("ExecutionQuarantined",),
+    "engine.store.protocol": ("StoreUnavailable",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -90,12 +112,16 @@ __all__ = [
     "Json",
     "Limits",
     "MissingHandler",
+    "NotDeployed",
+    "NotOnAStore",
     "StateMachineAlreadyExists",
     "StateMachineDoesNotExist",
     "StateMachineHandle",
+    "StoreUnavailable",
     "TaskFailed",
     "TaskTimedOut",
     "UnsupportedTask",
+    "UsedAfterFork",
     "VirtualClock",
     "run",
 ]

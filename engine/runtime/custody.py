@@ -141,7 +141,8 @@ class Custody:
         self._wait_again(execution, commands, is_orphan=claim.is_orphan)
         for mail in claim.mail:
             self._executions.deliver(execution, mail)
-        _put_answers_first(execution)
+        if len(execution.mailbox) > 1:
+            _put_answers_first(execution)
         if not execution.is_busy:
             self._executions.next(execution)
         return execution

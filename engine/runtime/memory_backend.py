@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer
-    from engine.store.protocol import Birth, ExecutionId, ExecutionRecord, StateMachineRecord
+    from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionRecord, StateMachineRecord
 
 CLOSED = "The engine was closed before the execution ended"
 """Cause of the executions that are ABORTED because their engine, which is all they live in, is closed."""
@@ -58,7 +58,7 @@ class MemoryBackend:
     ) -> None:
         self.clock = clock
         self.is_open = False
-        self.library = MemoryStore(now=clock.now, chance=chance)
+        self.library = MemoryStore(now=clock.now)
         self.worker: Worker
         self._store = self.library.handle()
         self._handlers = handlers
@@ -187,15 +187,15 @@ class MemoryBackend:
             if known.plan is not plan:  # definitions that were never given names all share one
                 raise ExecutionAlreadyExists(known.arn)
             return known
-        return self._claim(execution_id, LiveExecution(execution_id, plan, Snapshot(execution=birth.execution)))
+        claim = self._claim(execution_id)
+        live = LiveExecution(execution_id, plan, claim.snapshot)
+        self._at_work.custody.take(claim, plan, live)
+        return live
 
-    def _claim(self, execution_id: ExecutionId, live: LiveExecution) -> LiveExecution:
+    def _claim(self, execution_id: ExecutionId) -> Claim:
         claim = self._store.claim_one(execution_id)
         assert claim is not None, "nobody else claims here"
-        assert live.plan is not None
-        live.snapshot, live.seq = claim.snapshot, claim.seq
-        self._at_work.custody.take(claim, live.plan, live)
-        return live
+        return claim
 
     async def find(self, execution_arn: str) -> LiveExecution:
         """See `Backend`."""
@@ -263,7 +263,10 @@ class MemoryBackend:
         live.is_busy = live.is_gone = live.is_writing = live.is_releasing = False
         live.in_hand.clear()
         live.consumed.clear()
-        self._claim(execution_id, live)
+        claim = self._claim(execution_id)
+        live.snapshot, live.seq = claim.snapshot, claim.seq
+        assert live.plan is not None
+        self._at_work.custody.take(claim, live.plan, live)
 
     async def _wait(self, live: LiveExecution) -> None:
         """Waits until the execution is over. While anybody waits, a virtual clock may jump."""

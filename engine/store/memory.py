@@ -8,12 +8,12 @@ the last snapshot is kept, encoded and compressed.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import zlib
 from collections import OrderedDict
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from engine.errors import (
@@ -29,14 +29,13 @@ from engine.interpreter.history import Segment
 from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
-from engine.store.protocol import NEVER_DUE, UUID7_BITS, ExecutionRecord, Mail, MailId, uuid7
+from engine.store.protocol import NEVER_DUE, ExecutionRecord, Mail, MailId, uuid7
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Execution
-    from engine.query.evaluation import Chance
     from engine.store.memory_handle import Incarnation, MemoryHandle
     from engine.store.protocol import (
         Birth,
@@ -72,7 +71,7 @@ class Row:
     """
 
     __slots__ = (
-        "_birth", "deaths", "ending", "execution", "execution_id", "heartbeats", "is_orphan", "last_event_id",
+        "deaths", "ending", "execution", "execution_id", "heartbeats", "input_text", "is_orphan", "last_event_id",
         "last_snapshot", "mail", "missing", "owner", "pool", "quarantine", "redrives", "revision_id", "segments", "seq",
         "snapshot", "stop_date", "suspects", "tokens", "wake_at",
     )  # fmt: skip
@@ -82,7 +81,7 @@ class Row:
         self.execution: Execution = birth.execution
         self.revision_id: RevisionId = birth.revision_id
         self.pool = birth.pool
-        self._birth = birth
+        self.input_text = birth.input_text
         self.seq = 0
         self.snapshot: Snapshot | None = Snapshot(execution=birth.execution)
         self.last_snapshot: bytes | None = None
@@ -101,11 +100,6 @@ class Row:
         self.is_orphan = False
         self.suspects: int | None = None
         self.deaths = 0
-
-    @property
-    def given(self) -> bytes:
-        """The input byte for byte: whoever uses the name again must give the same (execution.md 7)."""
-        return _given(self._birth)
 
     def record(self) -> ExecutionRecord:
         """As it is shown."""
@@ -147,7 +141,6 @@ class MemoryStore:
         *,
         closed_executions_max: int = CLOSED_EXECUTIONS_MAX,
         now: Callable[[], int] | None = None,
-        chance: Chance | None = None,
         through_bytes: bool = False,
     ) -> None:
         """Nothing is in it.
@@ -155,7 +148,6 @@ class MemoryStore:
         Args:
             closed_executions_max: How many closed executions are kept.
             now: The store's clock, ms since the epoch; the system's when not given.
-            chance: For the ids that it mints.
             through_bytes: Encode and decode each snapshot that is claimed, as a database would.
         """
         self.lock = threading.RLock()  # handles may be used from several threads
@@ -166,7 +158,7 @@ class MemoryStore:
         self.workers: dict[WorkerId, Incarnation] = {}
         self.tokens: dict[str, tuple[Row, Ticket] | None] = {}
         self._closed_executions_max = closed_executions_max
-        self._chance: Chance = chance or random.SystemRandom()
+        self._minted = count()
         self._machines: dict[str, StateMachineRecord] = {}
         self._revisions: dict[RevisionId, StateMachineRecord] = {}
         self._by_arn: dict[str, Row] = {}
@@ -300,14 +292,14 @@ class MemoryStore:
             return execution_id, True
         if row.execution_id == execution_id:
             return execution_id, True
-        if row.ending is None and row.given == _given(birth):
+        if row.ending is None and _given(row.execution, row.input_text) == _given(birth.execution, birth.input_text):
             return row.execution_id, False
         raise ExecutionAlreadyExists(birth.execution.arn)
 
     def put(self, row: Row, event: Event) -> None:
         """New mail of the store's own."""
         now = self.now()
-        mail_id = MailId(uuid7(now, self._chance.getrandbits(UUID7_BITS)))
+        mail_id = MailId(uuid7(now, next(self._minted)))
         row.mail[mail_id] = Mail(id=mail_id, execution_id=row.execution_id, event=event, sent_at=now)
 
     def write(self, row: Row, checkpoint: Checkpoint) -> None:
@@ -345,8 +337,7 @@ class MemoryStore:
         row.owner, row.wake_at = None, NEVER_DUE
         for token in row.tokens or ():
             self.tokens[token] = None
-        row.mail.clear()
-        row.heartbeats = None
+        row.mail, row.heartbeats = {}, None  # thousands of rows are kept; an empty dict of its own costs the least
         if ending.status != "SUCCEEDED" and row.execution.type == "STANDARD":
             assert row.snapshot is not None
             row.snapshot.apply(checkpoint.transition)
@@ -374,5 +365,6 @@ class MemoryStore:
         return owner
 
 
-def _given(birth: Birth) -> bytes:
-    return encode(birth.execution.input) if birth.input_text is None else birth.input_text.encode()
+def _given(execution: Execution, input_text: str | None) -> bytes:
+    """The input byte for byte: whoever uses the name again must give the same (execution.md 7)."""
+    return encode(execution.input) if input_text is None else input_text.encode()

@@ -17,7 +17,6 @@ from engine.store.protocol import (
     Mail,
     MailId,
     OwnershipLost,
-    Release,
     WorkerId,
 )
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from engine.interpreter.messages import Event, Ticket
     from engine.store.memory import MemoryStore, Row
-    from engine.store.protocol import Birth, Checkpoint, Group
+    from engine.store.protocol import Birth, Checkpoint, Group, Release
 
 
 class Incarnation:
@@ -119,8 +118,8 @@ class MemoryHandle:
         store = self._store
         with self._lock:
             me = self._fenced()
-            wanted: tuple[Checkpoint | Release, ...] = (*group.checkpoints, *group.releases)
-            conflicts = [one.execution_id for one in wanted if not self._may_write(one, me)]
+            conflicts = [one.execution_id for one in group.checkpoints if not self._may_write(one, me)]
+            conflicts += [one.execution_id for one in group.releases if not self._may_release(one, me)]
             if conflicts:
                 raise Conflict(conflicts)
             for checkpoint in group.checkpoints:
@@ -130,10 +129,12 @@ class MemoryHandle:
             kept = [release.execution_id for release in group.releases if not self._release(release)]
             return Committed(now=store.now(), kept=kept)
 
-    def _may_write(self, written: Checkpoint | Release, me: Incarnation) -> bool:
+    def _may_release(self, release: Release, me: Incarnation) -> bool:
+        row = self._store.rows.get(release.execution_id)
+        return row is not None and row.owner is me and row.seq == release.seq
+
+    def _may_write(self, written: Checkpoint, me: Incarnation) -> bool:
         row = self._store.rows.get(written.execution_id)
-        if isinstance(written, Release):
-            return row is not None and row.owner is me and row.seq == written.seq
         if written.birth is not None:
             return row is None
         if row is None or row.owner is not me or row.seq != written.seq - 1:

@@ -176,3 +176,25 @@ def test_a_missing_handler_can_be_pickled():
     missing = MissingHandler([("Pay", FUNCTION)])
     copy = pickle.loads(pickle.dumps(missing))
     assert (str(copy), copy.tasks) == (str(missing), missing.tasks)
+
+
+def test_a_rule_says_what_a_lost_worker_means():
+    careful = Handlers()
+    careful.add("Pay", lambda event: event, on_worker_loss="fail")
+    careful.add("Ship", "cmd:true", on_worker_loss="fail")
+    careful.add("Look", lambda event: event)
+    parsed = parse_resource(FUNCTION)
+    assert parsed is not None
+    loss = [
+        getattr(careful.find(state, parsed, None, region="us-east-1", account="1"), "on_worker_loss", None)
+        for state in ("Pay", "Ship", "Look")
+    ]
+    assert loss == ["fail", "fail", "rerun"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "value"), [(lambda event: event, "explode"), ("mock:1", "fail"), (fail("fail:E"), "fail")]
+)
+def test_what_a_lost_worker_means_is_refused_where_it_means_nothing(spec: Any, value: Any):
+    with pytest.raises(InvalidHandler, match="on_worker_loss"):
+        Handlers().add("Pay", spec, on_worker_loss=value)

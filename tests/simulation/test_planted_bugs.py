@@ -160,9 +160,7 @@ def token_accepted_for_nothing(patch: Plant) -> None:
     real = MemoryHandle._may_write
 
     def may_write(self: MemoryHandle, written: Any, me: Any) -> bool:
-        return real(
-            self, msgspec.structs.replace(written, tokens_closed=()) if hasattr(written, "birth") else written, me
-        )
+        return real(self, msgspec.structs.replace(written, tokens_closed=()), me)
 
     patch.setattr(MemoryHandle, "_may_write", may_write)
 

@@ -455,7 +455,7 @@ class WatchedStore(MemoryStore):
     """The model store; tells the simulation about endings."""
 
     def __init__(self, simulation: Simulation) -> None:
-        super().__init__(now=lambda: int(simulation.time * 1_000), chance=simulation.draw, through_bytes=True)
+        super().__init__(now=lambda: int(simulation.time * 1_000), through_bytes=True)
         self._simulation = simulation
 
     def write(self, row: Row, checkpoint: Checkpoint) -> None:
