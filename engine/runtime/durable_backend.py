@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -54,7 +55,7 @@ class RemoteExecution:
         ending: Once it was seen to be over.
     """
 
-    __slots__ = ("arn", "ending", "execution_id", "name")
+    __slots__ = ("__weakref__", "arn", "ending", "execution_id", "name")
 
     def __init__(self, execution_id: ExecutionId, arn: str, name: str) -> None:
         self.execution_id = execution_id
@@ -105,6 +106,7 @@ class DurableBackend:
         self._store: Store
         self._client: DurableStore
         self._waiters: dict[str, list[_Waiter]] = {}
+        self._born_here: WeakValueDictionary[str, RemoteExecution] = WeakValueDictionary()
         self._limiter = anyio.CapacityLimiter(_CALLS_MAX)
 
     @property
@@ -190,20 +192,23 @@ class DurableBackend:
     async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan, *, is_named: bool) -> RemoteExecution:
         """See `Backend`."""
         execution = birth.execution
+        tracked = RemoteExecution(execution_id, execution.arn, execution.name)
         if self.worker is not None:
             self.worker.revisions.add(birth.revision_id, plan)
         is_born = False
         if self.worker is not None and not is_named and self.worker.free() > 0:
+            # It may be over before anybody waits for its end, who then need not ask the store.
+            self._born_here[execution.arn] = tracked
             fate, reason = await self.worker.start(execution_id, birth, plan)
             if fate == "UNWRITABLE":
                 raise InvalidExecutionInput(reason)
             is_born = fate == "WRITTEN"
         if not is_born:
             start = partial(self._client.start_named, execution_id, birth)
-            execution_id, is_new = await self._persistently(start)
+            tracked.execution_id, is_new = await self._persistently(start)
             if is_new:
-                self._hint(execution_id)
-        return RemoteExecution(execution_id, execution.arn, execution.name)
+                self._hint(tracked.execution_id)
+        return tracked
 
     async def find(self, execution_arn: str) -> RemoteExecution:
         """See `Backend`."""
@@ -242,6 +247,8 @@ class DurableBackend:
 
     async def result(self, execution: RemoteExecution) -> tuple[Ending, Json]:
         """See `Backend`."""
+        if execution.ending is not None and execution.ending.status == "SUCCEEDED":
+            return execution.ending, None  # every other end may be undone by a redrive
         waiter = _Waiter()
         waiters = self._waiters.setdefault(execution.arn, [])
         waiters.append(waiter)
@@ -284,6 +291,9 @@ class DurableBackend:
         return None if frame is None else frame.input
 
     def _on_ending(self, live: LiveExecution) -> None:
+        tracked = self._born_here.get(live.arn)
+        if tracked is not None and live.fault is None:
+            tracked.ending = live.ending
         for waiter in self._waiters.get(live.arn, ()):
             waiter.live = live
             waiter.event.set()

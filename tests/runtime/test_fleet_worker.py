@@ -117,6 +117,15 @@ async def test_a_start_in_a_worker_is_one_group_and_is_owned_from_birth(store: M
         assert await execution.result() == {"a": 1}
 
 
+async def test_who_waits_for_what_was_born_and_ended_here_asks_the_store_nothing(store: MemoryStore, monkeypatch):
+    async with on(store, {}) as worker:
+        flow = await worker.deploy(machine(ECHO), "flow")
+        execution = await worker.start_execution(flow, {"n": 1})
+        monkeypatch.setattr(store, "execution", None)
+        assert execution.status == "SUCCEEDED"
+        assert await execution.result() == {"n": 1}
+
+
 async def test_a_failure_tells_all_there_is_to_know(store: MemoryStore):
     async with on(store) as client, on(store, {"work": "fail:Broken:down"}):
         await client.deploy(machine({**ECHO, "Result": {"n": 1}}, task()), "m")
