@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from engine.runtime.clock import VirtualClock
     from engine.runtime.durable_backend import NotOnAStore
     from engine.runtime.executions import ExecutionQuarantined
+    from engine.store.postgres.embedded_errors import EmbeddedPostgresError
+    from engine.store.postgres.upgrade import SchemaMismatch
     from engine.store.protocol import StoreUnavailable
 
 _HOMES = {
@@ -85,6 +87,8 @@ _HOMES = {
     "engine.runtime.clock": ("VirtualClock",),
     "engine.runtime.durable_backend": ("NotOnAStore",),
     "engine.runtime.executions": ("ExecutionQuarantined",),
+    "engine.store.postgres.embedded_errors": ("EmbeddedPostgresError",),
+    "engine.store.postgres.upgrade": ("SchemaMismatch",),
     "engine.store.protocol": ("StoreUnavailable",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -93,6 +97,7 @@ __all__ = [
     "ActivityDoesNotExist",
     "ActivityTask",
     "ApiError",
+    "EmbeddedPostgresError",
     "Engine",
     "ExecutionAlreadyExists",
     "ExecutionDescription",
@@ -114,6 +119,7 @@ __all__ = [
     "MissingHandler",
     "NotDeployed",
     "NotOnAStore",
+    "SchemaMismatch",
     "StateMachineAlreadyExists",
     "StateMachineDoesNotExist",
     "StateMachineHandle",

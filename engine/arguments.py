@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engine.integrations.invocation import json_text
 from engine.jsonvalue import PAYLOAD_BYTES_MAX, Json
 from engine.runtime.clock import Clock, SystemClock, VirtualClock
+from engine.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,20 +66,45 @@ def clock_of(clock: ClockLike) -> Clock:
     return clock
 
 
-def opener_of(store: StoreLike) -> Callable[[], Store]:
-    """What opens the store that is meant. Raises ValueError."""
-    if not isinstance(store, str):
+def check_at_once(max_concurrency: int | None, threads_max: int, commands_max: int, processes_max: int | None) -> None:
+    """Raises ValueError: nothing at all could run at once."""
+    for what, number in {
+        "max_concurrency": max_concurrency,
+        "threads_max": threads_max,
+        "commands_max": commands_max,
+        "processes_max": processes_max,
+    }.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{what}: expected a number of 1 or more, got {number!r}")
+
+
+def opener_of(store: StoreLike | None, data_dir: Path | str | None) -> Callable[[], Store]:
+    """What opens the store that is meant; ASL_DATABASE_URL says it when the caller does not. Raises ValueError."""
+    if store is not None and data_dir is not None:
+        raise ValueError("url and data_dir exclude one another: one is a server of yours, the other our own one's")
+    if store is not None and not isinstance(store, str):
         return store
-    url = store
+    what, url = "url", store
+    if url is None and data_dir is None:
+        what, url = "ASL_DATABASE_URL", Settings.from_environment().database_url
+    if url is None:
+        return partial(_open_own_server, data_dir)
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError(f"store: expected the URL of a database, postgresql://user@host/name, got {url!r}")
+        raise ValueError(f"{what}: expected the URL of a database, postgresql://user@host/name, got {url!r}")
+    return partial(_open_database, url)
 
-    def open_store() -> Store:
-        from engine.store.postgres.store import PostgresStore
 
-        return PostgresStore(url)
+def _open_own_server(data_dir: Path | str | None) -> Store:
+    from engine.store.postgres.embedded import default_data_dir
+    from engine.store.postgres.embedded_store import EmbeddedStore
 
-    return open_store
+    return EmbeddedStore(default_data_dir(os.environ) if data_dir is None else Path(data_dir))
+
+
+def _open_database(url: str) -> Store:
+    from engine.store.postgres.store import PostgresStore
+
+    return PostgresStore(url)
 
 
 def text_of(definition: Definition) -> tuple[str, Syntax]:

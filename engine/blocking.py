@@ -4,7 +4,7 @@
 
     output = blocking.run(definition, {"id": 1}, handlers={"Charge": charge})
 
-    with blocking.Engine(handlers) as engine:
+    with blocking.Engine.in_memory(handlers) as engine:
         execution = engine.start_execution(definition, {"id": 1})
         print(execution.result())
 
@@ -26,6 +26,7 @@ from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from anyio.from_thread import BlockingPortal
@@ -96,15 +97,15 @@ class Engine:
 
     def __init__(
         self,
-        store_or_handlers: StoreLike | HandlersLike = None,
+        url_or_handlers: StoreLike | HandlersLike = None,
         /,
         *,
         url: StoreLike | None = None,
+        data_dir: Path | str | None = None,
         handlers: HandlersLike = None,
         pools: Sequence[str] = (DEFAULT_POOL,),
         claims: Literal["pools", "own"] = "pools",
         lease_seconds: float = LEASE_SECONDS,
-        clock: ClockLike = "real",
         limits: Limits | None = None,
         region: str | None = None,
         account_id: str | None = None,
@@ -115,24 +116,65 @@ class Engine:
         observer: Observer | None = None,
         seed: int | None = None,
     ) -> None:
-        self._engine = library.Engine(
-            store_or_handlers,
-            url=url,
-            handlers=handlers,
-            pools=pools,
-            claims=claims,
-            lease_seconds=lease_seconds,
-            clock=clock,
-            limits=limits,
-            region=region,
-            account_id=account_id,
-            max_concurrency=max_concurrency,
-            threads_max=threads_max,
-            commands_max=commands_max,
-            processes_max=processes_max,
-            observer=observer,
-            seed=seed,
+        self._begin(
+            library.Engine(
+                url_or_handlers,
+                url=url,
+                data_dir=data_dir,
+                handlers=handlers,
+                pools=pools,
+                claims=claims,
+                lease_seconds=lease_seconds,
+                limits=limits,
+                region=region,
+                account_id=account_id,
+                max_concurrency=max_concurrency,
+                threads_max=threads_max,
+                commands_max=commands_max,
+                processes_max=processes_max,
+                observer=observer,
+                seed=seed,
+            )
         )
+
+    @classmethod
+    def in_memory(
+        cls,
+        handlers: HandlersLike = None,
+        /,
+        *,
+        clock: ClockLike = "real",
+        limits: Limits | None = None,
+        region: str | None = None,
+        account_id: str | None = None,
+        max_concurrency: int | None = None,
+        threads_max: int = library.THREADS_MAX,
+        commands_max: int = library.COMMANDS_MAX,
+        processes_max: int | None = None,
+        observer: Observer | None = None,
+        seed: int | None = None,
+    ) -> Self:
+        """See `engine.Engine.in_memory`."""
+        one = cls.__new__(cls)
+        one._begin(  # noqa: SLF001  of this class
+            library.Engine.in_memory(
+                handlers,
+                clock=clock,
+                limits=limits,
+                region=region,
+                account_id=account_id,
+                max_concurrency=max_concurrency,
+                threads_max=threads_max,
+                commands_max=commands_max,
+                processes_max=processes_max,
+                observer=observer,
+                seed=seed,
+            )
+        )
+        return one
+
+    def _begin(self, engine: library.Engine) -> None:
+        self._engine = engine
         self._exits = ExitStack()
         self._portal: BlockingPortal | None = None
 
@@ -258,6 +300,6 @@ def run(
     seed: int | None = None,
 ) -> Json:
     """See `engine.run`."""
-    with Engine(handlers, clock=clock, limits=limits, observer=observer, seed=seed) as engine:
+    with Engine.in_memory(handlers, clock=clock, limits=limits, observer=observer, seed=seed) as engine:
         machine = engine.create_state_machine(definition, library.DEFAULT_NAME, type=type)
         return engine.run(machine, input, name=name)

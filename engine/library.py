@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine import arns
-from engine.arguments import Definition, clock_of, opener_of, text_of
+from engine.arguments import Definition, check_at_once, clock_of, opener_of, text_of
 from engine.arguments import Limits as Limits
 from engine.asl.parser import load
 from engine.errors import InvalidExecutionInput, InvalidName
@@ -31,6 +31,7 @@ from engine.store.protocol import DEFAULT_POOL, UUID7_BITS, Birth, ExecutionId, 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from engine.arguments import ClockLike, StoreLike
@@ -74,9 +75,10 @@ class UsedAfterFork(RuntimeError):
 class Engine:
     """Runs executions, as many at once as there are; an asynchronous context manager.
 
-        Engine(handlers)                     in memory
-        Engine(url)                          a client of the executions in a database
-        Engine(url, handlers=handlers)       a client, and a worker of the fleet that runs them
+        Engine(url, handlers=handlers)       a client of the executions in a database, and a worker that runs them
+        Engine(url)                          a client: workers elsewhere run them
+        Engine(handlers), Engine()           the same on a PostgreSQL server of its own, in the user's data directory
+        Engine.in_memory(handlers)           everything in this process, and gone with it
 
     Leaving one in memory ends the open executions as ABORTED. Leaving a worker ends none: others go on with them, and
     what was in flight here runs there again (`drain` first, to wait for it). Either way asynchronous handlers are
@@ -86,17 +88,20 @@ class Engine:
         clock: Where its time comes from.
     """
 
+    clock: Clock
+    _backend: Backend[Any]
+
     def __init__(
         self,
-        store_or_handlers: StoreLike | HandlersLike = None,
+        url_or_handlers: StoreLike | HandlersLike = None,
         /,
         *,
         url: StoreLike | None = None,
+        data_dir: Path | str | None = None,
         handlers: HandlersLike = None,
         pools: Sequence[str] = (DEFAULT_POOL,),
         claims: Literal["pools", "own"] = "pools",
         lease_seconds: float = LEASE_SECONDS,
-        clock: ClockLike = "real",
         limits: Limits | None = None,
         region: str | None = None,
         account_id: str | None = None,
@@ -107,22 +112,22 @@ class Engine:
         observer: Observer | None = None,
         seed: int | None = None,
     ) -> None:
-        """Nothing runs before the engine is entered.
+        """Nothing is opened before the engine is entered.
 
         Args:
-            store_or_handlers: A text is `url`, everything else `handlers`.
-            url: Of the database that holds the executions; memory when not given.
-            handlers: Who does which Task; see `Handlers`.
+            url_or_handlers: A text is `url`, everything else `handlers`.
+            url: Of the database that holds the executions; else from ASL_DATABASE_URL; else the engine's own server.
+            data_dir: Where the engine's own server keeps its data; that of the user when not given.
+            handlers: Who does which Task; see `Handlers`. None: this is a client, and runs nothing.
             pools: Whose executions a worker claims.
             claims: `own`: this worker carries only what it started itself.
             lease_seconds: Without a sign of life for so long, others take over what a worker has; equal for all
                 workers.
-            clock: `real`, or `virtual`: waiting is skipped. A database means real time.
             limits: AWS's, when not given.
             region: In ARNs; else from the environment.
             account_id: In ARNs; else from the environment.
             max_concurrency: Handlers that run at once; the rest of the Tasks wait their turn, and a worker claims
-                nothing more. No limit in memory when not given, 256 of a worker.
+                nothing more. 256 when not given.
             threads_max: Handlers that run in threads at once.
             commands_max: `cmd:` handlers that run at once.
             processes_max: Child processes of `process=True`; as many as there are processors when not given.
@@ -133,66 +138,103 @@ class Engine:
         Raises:
             InvalidHandler, ValueError: An argument means nothing.
         """
-        for what, number in {
-            "max_concurrency": max_concurrency,
-            "threads_max": threads_max,
-            "commands_max": commands_max,
-            "processes_max": processes_max,
-        }.items():
-            if number is not None and number < 1:
-                raise ValueError(f"{what}: expected a number of 1 or more, got {number!r}")
-        if isinstance(store_or_handlers, str):
-            url = store_or_handlers
-        elif store_or_handlers is not None:
-            handlers = store_or_handlers
+        from engine.runtime.durable_backend import DurableBackend
+        from engine.runtime.fleet_worker import CONCURRENCY, FleetOptions
+
+        check_at_once(max_concurrency, threads_max, commands_max, processes_max)
+        if isinstance(url_or_handlers, str):
+            url = url_or_handlers
+        elif url_or_handlers is not None:
+            handlers = url_or_handlers
+        chance = _chance_of(seed)
+        backend = DurableBackend(
+            opener_of(url, data_dir),
+            handlers=None if handlers is None else Handlers(handlers),
+            chance=chance,
+            observer=observer,
+            options=FleetOptions(
+                pools=tuple(pools),
+                claims=claims,
+                lease_seconds=lease_seconds,
+                concurrency=CONCURRENCY if max_concurrency is None else max_concurrency,
+                threads_max=threads_max,
+                commands_max=commands_max,
+                processes_max=processes_max,
+            ),
+        )
+        self._begin(backend, chance, limits, region, account_id, is_on_store=True)
+
+    @classmethod
+    def in_memory(
+        cls,
+        handlers: HandlersLike = None,
+        /,
+        *,
+        clock: ClockLike = "real",
+        limits: Limits | None = None,
+        region: str | None = None,
+        account_id: str | None = None,
+        max_concurrency: int | None = None,
+        threads_max: int = THREADS_MAX,
+        commands_max: int = COMMANDS_MAX,
+        processes_max: int | None = None,
+        observer: Observer | None = None,
+        seed: int | None = None,
+    ) -> Self:
+        """An engine whose executions live in this process alone: for tests, and for work that may be lost.
+
+        Args:
+            handlers: Who does which Task; see `Handlers`.
+            clock: `real`, or `virtual`: waiting is skipped.
+            max_concurrency: Handlers that run at once; no limit when not given.
+            limits, region, account_id, threads_max, commands_max, processes_max, observer, seed: See `Engine`.
+
+        Raises:
+            InvalidHandler, ValueError: An argument means nothing.
+        """
+        check_at_once(max_concurrency, threads_max, commands_max, processes_max)
+        chance = _chance_of(seed)
+        backend = MemoryBackend(
+            handlers=Handlers(handlers),
+            clock=clock_of(clock),
+            chance=chance,
+            observer=observer,
+            in_flight_max=max_concurrency,
+            threads_max=threads_max,
+            commands_max=commands_max,
+            processes_max=processes_max,
+        )
+        one = cls.__new__(cls)
+        one._begin(backend, chance, limits, region, account_id, is_on_store=False)  # noqa: SLF001  of this class
+        return one
+
+    def _begin(
+        self,
+        backend: Backend[Any],
+        chance: Chance,
+        limits: Limits | None,
+        region: str | None,
+        account_id: str | None,
+        *,
+        is_on_store: bool,
+    ) -> None:
+        """What both ways to make an engine end with."""
         settings = Settings.from_environment()
         limits = limits or Limits()
         self._region = region or settings.region
         self._account_id = account_id or settings.account_id
         self._payload_bytes_max = limits.number("payload_bytes")
         self._history_events_max = limits.number("history_events")
-        self._chance: Chance = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311  asked for
+        self._chance = chance
         # Ids need not be unguessable, and asking the system for each costs more than all else in a start.
-        self._ids = random.Random(self._chance.getrandbits(128))  # noqa: S311
+        self._ids = random.Random(chance.getrandbits(128))  # noqa: S311
         self._machines: dict[str, StateMachineHandle] = {}
         self._recent: dict[tuple[str, str, MachineType], StateMachineHandle] = {}
         self._role_arn = f"arn:aws:iam::{self._account_id}:role/asl-engine"
         self._pid = os.getpid()
-        self._is_on_store = url is not None
-        self._backend: Backend[Any]
-        if url is None:
-            self._backend = MemoryBackend(
-                handlers=Handlers(handlers),
-                clock=clock_of(clock),
-                chance=self._chance,
-                observer=observer,
-                in_flight_max=max_concurrency,
-                threads_max=threads_max,
-                commands_max=commands_max,
-                processes_max=processes_max,
-            )
-        else:
-            from engine.runtime.durable_backend import DurableBackend
-            from engine.runtime.fleet_worker import CONCURRENCY, FleetOptions
-
-            if clock != "real":
-                raise ValueError("clock: a database means real time")
-            self._backend = DurableBackend(
-                opener_of(url),
-                handlers=None if handlers is None else Handlers(handlers),
-                chance=self._chance,
-                observer=observer,
-                options=FleetOptions(
-                    pools=tuple(pools),
-                    claims=claims,
-                    lease_seconds=lease_seconds,
-                    concurrency=CONCURRENCY if max_concurrency is None else max_concurrency,
-                    threads_max=threads_max,
-                    commands_max=commands_max,
-                    processes_max=processes_max,
-                ),
-            )
-        self.clock: Clock = self._backend.clock
+        self._is_on_store = is_on_store
+        self._backend = backend
+        self.clock = backend.clock
 
     async def __aenter__(self) -> Self:
         await self._own.__aenter__()
@@ -487,7 +529,7 @@ async def run(
     observer: Observer | None = None,
     seed: int | None = None,
 ) -> Json:
-    """Runs a definition once and gives its output.
+    """Runs a definition once, in memory, and gives its output.
 
     Args:
         definition: JSON or YAML text, the value it stands for, or a file that holds it.
@@ -495,7 +537,7 @@ async def run(
         handlers: Who does which Task; see `Handlers`.
         name: Of the execution; a UUID when not given.
         type: `EXPRESS` has its own rules.
-        clock, limits, observer, seed: See `Engine`.
+        clock, limits, observer, seed: See `Engine.in_memory`.
 
     Raises:
         ExecutionFailed: It did not succeed; error, cause and history are in it.
@@ -503,6 +545,10 @@ async def run(
         MissingHandler: A Task state has no handler.
         InvalidHandler, InvalidName, InvalidExecutionInput: An argument is wrong.
     """
-    async with Engine(handlers=handlers, clock=clock, limits=limits, observer=observer, seed=seed) as engine:
+    async with Engine.in_memory(handlers, clock=clock, limits=limits, observer=observer, seed=seed) as engine:
         machine = await engine.create_state_machine(definition, DEFAULT_NAME, type=type)
         return await engine.run(machine, input, name=name)
+
+
+def _chance_of(seed: int | None) -> Chance:
+    return random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311  asked for

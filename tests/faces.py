@@ -38,8 +38,8 @@ class Threaded:
 @asynccontextmanager
 async def open_engine(face: Face, handlers: Any = None, **options: Any) -> AsyncIterator[Any]:
     if face == "async":
-        async with engine.Engine(handlers, **options) as one:
+        async with engine.Engine.in_memory(handlers, **options) as one:
             yield one
     else:
-        with blocking.Engine(handlers, **options) as other:
+        with blocking.Engine.in_memory(handlers, **options) as other:
             yield Threaded(other)

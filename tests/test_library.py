@@ -144,7 +144,7 @@ async def test_input_that_is_not_json_is_refused(value):
 
 async def test_input_is_a_copy_that_the_caller_may_change_afterwards():
     given: dict[str, Any] = {"list": [1]}
-    async with engine.Engine() as one:
+    async with engine.Engine.in_memory() as one:
         execution = await one.start_execution(machine(ECHO), given)
         given["list"].append(2)
         assert await execution.result() == {"list": [1]}
@@ -152,7 +152,7 @@ async def test_input_is_a_copy_that_the_caller_may_change_afterwards():
 
 @pytest.mark.parametrize("name", ["", "a b", "a" * 81, "a/b", "a\u0000"])
 async def test_names_that_aws_refuses_are_refused(name):
-    async with engine.Engine() as one:
+    async with engine.Engine.in_memory() as one:
         with pytest.raises(engine.InvalidName):
             await one.start_execution(machine(ECHO), name=name)
         with pytest.raises(engine.InvalidName):
@@ -206,7 +206,7 @@ async def test_while_a_handler_runs_the_virtual_clock_goes_at_real_speed():
         time[0] += 250
         return context.get_remaining_time_in_millis() > 0
 
-    async with engine.Engine({"work": work}, clock=clock) as one:
+    async with engine.Engine.in_memory({"work": work}, clock=clock) as one:
         execution = await one.start_execution(machine(wait(10), task()))
         assert await execution.result() is True
         history = await execution.history()
@@ -216,7 +216,7 @@ async def test_while_a_handler_runs_the_virtual_clock_goes_at_real_speed():
 
 
 async def test_time_does_not_jump_while_nobody_waits_for_a_result():
-    async with engine.Engine(clock="virtual") as one:
+    async with engine.Engine.in_memory(clock="virtual") as one:
         execution = await one.start_execution(machine(wait(3_600)))
         await anyio.wait_all_tasks_blocked()
         assert execution.status == "RUNNING"
@@ -227,7 +227,7 @@ async def test_time_does_not_jump_while_nobody_waits_for_a_result():
 
 
 async def test_time_does_not_jump_before_the_one_who_waited_has_acted():
-    async with engine.Engine(clock="virtual") as one:
+    async with engine.Engine.in_memory(clock="virtual") as one:
         first = await one.start_execution(machine(wait(10)))
         second = await one.start_execution(machine(wait(20)))
         await first.result()
@@ -237,7 +237,7 @@ async def test_time_does_not_jump_before_the_one_who_waited_has_acted():
 
 
 async def test_time_does_not_jump_for_others_before_the_one_who_was_woken_has_acted():
-    async with engine.Engine(clock="virtual") as one:
+    async with engine.Engine.in_memory(clock="virtual") as one:
         first = await one.start_execution(machine(wait(10)))
         second = await one.start_execution(machine(wait(20)))
 
@@ -285,7 +285,7 @@ async def test_five_thousand_executions_run_at_once():
         await together.wait()
         return event["n"]
 
-    async with engine.Engine({"work": work}) as one:
+    async with engine.Engine.in_memory({"work": work}) as one:
         definition = await one.create_state_machine(machine(task()), "many")
         executions = [await one.start_execution(definition, {"n": n}) for n in range(5_000)]
         assert [await execution.result() for execution in executions] == list(range(5_000))
@@ -302,7 +302,7 @@ async def test_max_concurrency_bounds_the_handlers_that_run_at_once():
         running -= 1
 
     definition = machine({"Type": "Map", "ItemProcessor": machine({**task(), "Name": "I"})})
-    async with engine.Engine({"work": work}, max_concurrency=3, clock="virtual") as one:
+    async with engine.Engine.in_memory({"work": work}, max_concurrency=3, clock="virtual") as one:
         await one.run(definition, list(range(20)))
     assert most == 3
 
@@ -318,7 +318,7 @@ async def test_an_execution_that_never_stops_lets_others_have_their_turn():
         },
         "B": {"Type": "Succeed"},
     }
-    async with engine.Engine(limits=engine.Limits(history_events="off")) as one:
+    async with engine.Engine.in_memory(limits=engine.Limits(history_events="off")) as one:
         endless = await one.start_execution(forever, {"stop": False})
         assert await one.run(machine(ECHO), 1) == 1
         await endless.stop()
@@ -445,7 +445,7 @@ async def test_who_waits_while_somebody_redrives_waits_for_the_new_end():
             await execution.result()
         await execution.redrive()
 
-    async with engine.Engine({"work": work}) as one:
+    async with engine.Engine.in_memory({"work": work}) as one:
         execution = await one.start_execution(machine(task()))
         async with anyio.create_task_group() as group:
             group.start_soon(redrive)
@@ -615,7 +615,7 @@ async def test_heartbeats_keep_a_token_alive_until_they_stop():
     held = machine({**invoke(suffix=".waitForTaskToken", HeartbeatSeconds=10), "Name": "Held"})
     twice = [wait(8), task("beat"), wait(8), task("beat")]
     beats = machine(*({**state, "Name": f"Beat{place}"} for place, state in enumerate(twice)))
-    async with engine.Engine({"work": work, "beat": beat}, clock=engine.VirtualClock(start=0)) as one:
+    async with engine.Engine.in_memory({"work": work, "beat": beat}, clock=engine.VirtualClock(start=0)) as one:
         execution = await one.start_execution(machine(parallel(held, beats)))
         with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
             await execution.result()
@@ -764,7 +764,7 @@ async def _run_with(handlers: dict[str, Any]) -> None:
 
 async def test_observers_see_every_transition_after_it_is_committed():
     seen: list[Any] = []
-    async with engine.Engine({"work": "mock:1"}, observer=lambda *args: seen.append(args)) as one:
+    async with engine.Engine.in_memory({"work": "mock:1"}, observer=lambda *args: seen.append(args)) as one:
         execution = await one.start_execution(machine(task()))
         await execution.result()
         events = [event for _, transition in seen for event in transition.history]

@@ -97,10 +97,9 @@ def connected(database: Database) -> Iterator[str]:
 
     with database_faults_told(), refusals_told(), running(database) as url:
         if database.url is None:
-            from engine.store.postgres.upgrade import status, upgrade
+            from engine.store.postgres.upgrade import upgrade_if_needed
 
-            if status(url).state in ("absent", "outdated"):
-                upgrade(url)
+            upgrade_if_needed(url)
         yield url
 
 

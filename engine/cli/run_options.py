@@ -92,7 +92,7 @@ class Job:
             # Nobody else's executions: the targets of this command are not meant for them.
             return Engine(self.url, handlers=self.handlers, claims="own", limits=self.limits, observer=observer)
         clock: Literal["real", "virtual"] = "real" if self.options.real_time else "virtual"
-        return Engine(self.handlers, clock=clock, limits=self.limits, observer=observer, seed=self.seed)
+        return Engine.in_memory(self.handlers, clock=clock, limits=self.limits, observer=observer, seed=self.seed)
 
     async def machine(self, engine: Engine) -> StateMachineHandle:
         """The state machine in that engine, named after its file."""

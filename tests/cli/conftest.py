@@ -11,6 +11,7 @@ import pytest
 from engine.store.postgres.upgrade import upgrade
 from tests.cli.fleet import Fleet
 from tests.store.postgres.cluster import running_cluster
+from tests.store.postgres.embedded_process import home_of_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,8 +33,6 @@ def _no_database_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     with running_cluster() as running:
-        if running is None:
-            pytest.skip("no PostgreSQL binaries: install PostgreSQL, or set ASL_TEST_POSTGRES_BIN")
         with psycopg.connect(running.url(), autocommit=True) as admin:
             admin.execute(f"create database {_TEMPLATE}")
         upgrade(running.url(_TEMPLATE))
@@ -63,3 +62,10 @@ def url(new_database: Callable[[], str]) -> str:
 def fleet(url: str, tmp_path: Path) -> Fleet:
     """Commands over a database of their own."""
     return Fleet(tmp_path, "--db", url)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data directory that is not there yet."""
+    with home_of_servers() as directory:
+        yield directory / "asl"

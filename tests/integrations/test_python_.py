@@ -107,7 +107,7 @@ async def test_the_context_knows_the_task():
         )
 
     definition = machine(task("f:live", TimeoutSeconds=100, Name="Pay"))
-    async with engine.Engine({"f": work}, account_id="123456789012") as one:
+    async with engine.Engine.in_memory({"f": work}, account_id="123456789012") as one:
         execution = await one.start_execution(definition, name="e")
         await execution.result()
     assert seen["arn"] == execution.arn
@@ -139,7 +139,7 @@ async def test_idempotency_keys_differ_by_attempt_and_by_execution():
             raise ValueError
 
     definition = machine(task(Retry=retry()))
-    async with engine.Engine({"work": work}, clock="virtual") as one:
+    async with engine.Engine.in_memory({"work": work}, clock="virtual") as one:
         await one.run(definition)
         await one.run(definition)
     assert len(set(keys)) == len(keys) == 4
@@ -182,7 +182,7 @@ async def test_a_result_may_be_changed_by_its_handler_afterwards():
     async def work(event):
         return kept
 
-    async with engine.Engine({"work": work}) as one:
+    async with engine.Engine.in_memory({"work": work}) as one:
         execution = await one.start_execution(machine(task()))
         output = await execution.result()
         kept.append(2)
@@ -210,7 +210,7 @@ async def test_an_event_may_be_changed_by_its_handler(handler):
     seen: list[Any] = []
     caught = [{**catch("B")[0], "ResultPath": None}]
     definition = machine(task(Retry=retry(1), Catch=caught), task("after"))
-    async with engine.Engine({"work": handler, "after": seen.append}, clock="virtual") as one:
+    async with engine.Engine.in_memory({"work": handler, "after": seen.append}, clock="virtual") as one:
         execution = await one.start_execution(definition, given)
         await execution.result()
         history = await execution.history()
@@ -294,7 +294,7 @@ async def test_another_service_gets_its_parameters_and_gives_its_result():
 async def test_a_job_is_submitted_before_it_is_done():
     parameters = {"JobName": "j", "JobQueue": "q", "JobDefinition": "d"}
     job = {"Type": "Task", "Resource": "arn:aws:states:::batch:submitJob.sync", "Parameters": parameters}
-    async with engine.Engine({"*": lambda event: "done"}) as one:
+    async with engine.Engine.in_memory({"*": lambda event: "done"}) as one:
         execution = await one.start_execution(machine(job))
         assert await execution.result() == "done"
         types = [event["type"] for event in await execution.history()]
@@ -432,7 +432,7 @@ def all_kinds(**fields: Any) -> dict[str, Any]:
 async def test_a_hanging_handler_meets_its_own_time_limit_as_in_lambda():
     hanging = Hanging()
     try:
-        async with engine.Engine(hanging.handlers(timeout_seconds=0.05)) as one:
+        async with engine.Engine.in_memory(hanging.handlers(timeout_seconds=0.05)) as one:
             outputs: Any = await one.run(all_kinds())
             assert one.abandoned == 1
     finally:
@@ -469,7 +469,7 @@ async def test_waiting_for_a_thread_is_no_part_of_an_invocation():
     release = threading.Event()
     handlers = engine.Handlers()
     handlers.add("work", work, timeout_seconds=0.5)
-    async with engine.Engine(handlers, threads_max=1) as one:
+    async with engine.Engine.in_memory(handlers, threads_max=1) as one:
         executions = [await one.start_execution(machine(task())) for _ in range(3)]
         for execution in executions:
             await execution.result()
@@ -480,7 +480,7 @@ async def test_waiting_for_a_thread_is_no_part_of_an_invocation():
 async def test_a_hanging_handler_meets_the_states_time_limit_even_on_the_virtual_clock():
     hanging = Hanging()
     try:
-        async with engine.Engine(hanging.handlers(), clock="virtual") as one:
+        async with engine.Engine.in_memory(hanging.handlers(), clock="virtual") as one:
             outputs: Any = await one.run(all_kinds(TimeoutSeconds=1))
             assert one.abandoned == 1
     finally:
@@ -511,7 +511,7 @@ async def test_an_abandoned_thread_gives_its_slot_back_and_learns_that_it_is_aba
         except engine.TaskTimedOut:
             learnt.set()
 
-    async with engine.Engine({"work": work}, threads_max=1) as one:
+    async with engine.Engine.in_memory({"work": work}, threads_max=1) as one:
         first = await one.start_execution(machine(task()), "first")
         await anyio.to_thread.run_sync(begun.wait)
         await first.stop()
@@ -540,7 +540,7 @@ async def test_heartbeats_reach_the_engine_from_threads_and_processes(process):
     handlers = engine.Handlers()
     handlers.add("work", handler_functions.beat_until_told, process=process)
     definition = machine(task(HeartbeatSeconds=1, TimeoutSeconds=2))
-    async with engine.Engine(handlers) as one:
+    async with engine.Engine.in_memory(handlers) as one:
         execution = await one.start_execution(definition)
         with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
             await execution.result()
@@ -555,7 +555,7 @@ async def test_heartbeats_reach_the_engine_from_threads_and_processes(process):
 async def test_a_process_is_reused_until_it_is_killed():
     handlers = in_process(handler_functions.pid)
     handlers.add("leave", handler_functions.leave, process=True)
-    async with engine.Engine(handlers, processes_max=1) as one:
+    async with engine.Engine.in_memory(handlers, processes_max=1) as one:
         first = await one.run(machine(task()))
         assert await one.run(machine(task())) == first
         with pytest.raises(engine.ExecutionFailed, match=r"Runtime\.ExitError"):
@@ -566,7 +566,7 @@ async def test_a_process_is_reused_until_it_is_killed():
 async def test_a_process_that_hung_is_replaced():
     handlers = in_process(handler_functions.hang, timeout_seconds=0.05)
     handlers.add("pid", handler_functions.pid, process=True)
-    async with engine.Engine(handlers, processes_max=1) as one:
+    async with engine.Engine.in_memory(handlers, processes_max=1) as one:
         with pytest.raises(engine.ExecutionFailed, match=r"Sandbox\.Timedout"):
             await one.run(machine(task()))
         assert await one.run(machine(task("pid")))

@@ -52,7 +52,7 @@ async def test_nothing_outside_happens_before_the_checkpoint_that_ordered_it_is_
         called.append(event)
         return event
 
-    async with engine.Engine({"work": work, "next": work}) as one:
+    async with engine.Engine.in_memory({"work": work, "next": work}) as one:
         committer = HeldCommitter(one)
         execution = await one.start_execution(machine(task(), task("next")), "x")
         for calls in range(2):
@@ -66,7 +66,7 @@ async def test_nothing_outside_happens_before_the_checkpoint_that_ordered_it_is_
 
 
 async def test_mail_waits_while_a_checkpoint_is_being_written():
-    async with engine.Engine() as one:
+    async with engine.Engine.in_memory() as one:
         committer = HeldCommitter(one)
         execution = await one.start_execution(machine(wait(1_000)))
         await settled()
@@ -83,7 +83,7 @@ async def test_mail_waits_while_a_checkpoint_is_being_written():
 
 
 async def test_time_does_not_jump_while_a_checkpoint_is_being_written():
-    async with engine.Engine({"work": "mock:1"}, clock="virtual") as one:
+    async with engine.Engine.in_memory({"work": "mock:1"}, clock="virtual") as one:
         first = await one.start_execution(machine(wait(50)))
         await settled()
         committer = HeldCommitter(one)
@@ -99,14 +99,14 @@ async def test_time_does_not_jump_while_a_checkpoint_is_being_written():
 
 
 async def test_the_timers_of_a_task_vanish_with_its_answer():
-    async with engine.Engine({"*": lambda event: 1}, clock="virtual") as one:
+    async with engine.Engine.in_memory({"*": lambda event: 1}, clock="virtual") as one:
         assert await one.run(machine(task(TimeoutSeconds=3_600, HeartbeatSeconds=60), task("b"), wait(5))) == 1
         assert one.skipped_seconds <= 5
         assert len(one._backend.worker.timers) == 0
 
 
 async def test_nothing_is_left_in_memory_of_an_execution_that_is_over():
-    async with engine.Engine({"*": lambda event: 1}, clock="virtual") as one:
+    async with engine.Engine.in_memory({"*": lambda event: 1}, clock="virtual") as one:
         await one.run(machine(task(TimeoutSeconds=3_600), wait(5)))
         executions = one._backend.worker.executions
         assert not executions.live
@@ -122,7 +122,7 @@ async def test_an_answer_that_was_accepted_counts_though_the_time_limit_is_due()
     async def work(event, context):
         tokens.append(context.task_token)
 
-    async with engine.Engine({"work": work}) as one:
+    async with engine.Engine.in_memory({"work": work}) as one:
         execution = await one.start_execution(machine(invoke(suffix=".waitForTaskToken", TimeoutSeconds=100)))
         await settled()
         live = execution._tracked
@@ -133,7 +133,7 @@ async def test_an_answer_that_was_accepted_counts_though_the_time_limit_is_due()
 
 
 async def test_a_late_timer_and_a_late_answer_change_nothing():
-    async with engine.Engine({"work": "mock:1"}) as one:
+    async with engine.Engine.in_memory({"work": "mock:1"}) as one:
         execution = await one.start_execution(machine(task(), wait(1_000)))
         await settled()
         before = await execution.history()
@@ -147,7 +147,7 @@ async def test_a_late_timer_and_a_late_answer_change_nothing():
 async def test_a_store_that_fails_on_one_checkpoint_leaves_the_others_alone(monkeypatch):
     import structlog
 
-    async with engine.Engine() as one:
+    async with engine.Engine.in_memory() as one:
         commit = one._backend._store.commit
 
         def faulty(group: Any) -> Any:
@@ -170,13 +170,13 @@ async def test_a_task_that_is_cancelled_before_it_began_does_nothing():
     async def work(event):
         called.append(event)
 
-    async with engine.Engine({"work": work}) as one:
+    async with engine.Engine.in_memory({"work": work}) as one:
         execution = await one.start_execution(machine(task()))
     assert (execution.status, called) == ("ABORTED", [])
 
 
 async def test_nothing_is_kept_of_activity_tasks_that_no_worker_took():
-    async with engine.Engine(clock="virtual") as one:
+    async with engine.Engine.in_memory(clock="virtual") as one:
         arn = await one.create_activity("paint")
         with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
             await one.run(machine({"Type": "Task", "Resource": arn, "TimeoutSeconds": 5}))

@@ -34,7 +34,7 @@ async def test_an_execution_that_the_engine_fails_on_is_quarantined_alone(monkey
     import structlog
 
     with structlog.testing.capture_logs() as logs:
-        async with engine.Engine() as one:
+        async with engine.Engine.in_memory() as one:
             lucky = await one.start_execution(machine(wait(0)), 1, name="lucky")
             unlucky = await one.start_execution(machine(wait(0)), 1, name="unlucky")
             with pytest.raises(engine.ExecutionQuarantined, match="planted") as caught:
@@ -53,7 +53,7 @@ async def test_a_quarantined_execution_tells_why_to_who_looks_it_up_later(monkey
     import structlog
 
     with structlog.testing.capture_logs():
-        async with engine.Engine() as one:
+        async with engine.Engine.in_memory() as one:
             arn = (await one.start_execution(machine(wait(0)))).arn
             await anyio.wait_all_tasks_blocked()
             with pytest.raises(engine.ExecutionQuarantined, match="planted"):
@@ -85,7 +85,7 @@ async def test_nothing_is_done_for_an_execution_whose_observer_raised():
     async def work(event):
         called.append(event)
 
-    async with engine.Engine({"work": work}, observer=observe) as one:
+    async with engine.Engine.in_memory({"work": work}, observer=observe) as one:
         with pytest.raises(RuntimeError, match="observer"):
             await one.run(machine(task()))
     assert not called
@@ -93,7 +93,7 @@ async def test_nothing_is_done_for_an_execution_whose_observer_raised():
 
 @pytest.mark.parametrize("face", ["async", "blocking"])
 async def test_an_engine_that_is_not_open_says_so(face: Face):
-    one = engine.Engine() if face == "async" else Threaded(blocking.Engine())
+    one = engine.Engine.in_memory() if face == "async" else Threaded(blocking.Engine.in_memory())
     with pytest.raises(RuntimeError, match="the engine is not open: it works inside"):
         await one.run(machine(wait(0)))
     assert one.abandoned == 0
@@ -104,7 +104,7 @@ async def test_an_engine_that_is_not_open_says_so(face: Face):
 
 
 def test_a_blocking_engine_is_open_once():
-    one = blocking.Engine()
+    one = blocking.Engine.in_memory()
     with one:
         with pytest.raises(RuntimeError, match="open already"):
             one.__enter__()
@@ -116,12 +116,12 @@ def test_a_blocking_engine_is_open_once():
 @pytest.mark.parametrize("option", ["max_concurrency", "threads_max", "commands_max", "processes_max"])
 async def test_a_limit_that_would_let_nothing_run_is_refused(option):
     with pytest.raises(ValueError, match=f"{option}: expected a number of 1 or more, got 0"):
-        engine.Engine(**{option: 0})
+        engine.Engine.in_memory(**{option: 0})
 
 
 async def test_a_virtual_clock_drives_one_engine_at_a_time():
     clock = engine.VirtualClock()
-    async with engine.Engine(clock=clock) as one:
+    async with engine.Engine.in_memory(clock=clock) as one:
         with pytest.raises(RuntimeError, match="the clock drives another engine"):
             await engine.run(machine(wait(1)), clock=clock)
         assert await one.run(machine(wait(5)), 1) == 1
@@ -139,7 +139,7 @@ async def test_time_jumps_again_as_soon_as_nobody_holds_the_clock(from_thread: b
             anyio.from_thread.run(anyio.wait_all_tasks_blocked)
 
     clock = engine.VirtualClock()
-    async with engine.Engine(clock=clock) as one:
+    async with engine.Engine.in_memory(clock=clock) as one:
         execution = await one.start_execution(machine(wait(1_000)), 1)
         with anyio.fail_after(20):
             async with anyio.create_task_group() as group:
@@ -151,14 +151,14 @@ async def test_time_jumps_again_as_soon_as_nobody_holds_the_clock(from_thread: b
 
 
 async def test_many_engines_do_not_know_each_other():
-    async with engine.Engine({"work": "mock:1"}) as one, engine.Engine({"work": "mock:2"}) as two:
+    async with engine.Engine.in_memory({"work": "mock:1"}) as one, engine.Engine.in_memory({"work": "mock:2"}) as two:
         first = await one.start_execution(machine(task()), name="same")
         second = await two.start_execution(machine(task()), name="same")
         assert (await first.result(), await second.result()) == (1, 2)
 
 
 async def test_a_waiter_that_gives_up_does_not_disturb_the_others():
-    async with engine.Engine(clock="virtual") as one:
+    async with engine.Engine.in_memory(clock="virtual") as one:
         held = await one.start_execution(machine(wait(50)), 1)
         with one.clock.real_time():
             with anyio.move_on_after(0.01) as scope:
@@ -206,7 +206,7 @@ def test_nothing_is_left_when_the_process_ends():
     def children():
         return pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     async def main():
-        async with engine.Engine(handlers) as one:
+        async with engine.Engine.in_memory(handlers) as one:
             await one.start_execution(definition)
             while len(children()) < 2 or "asl handler" not in names():
                 await anyio.sleep(0.01)

