@@ -150,6 +150,7 @@ class MemoryHandle:
             return False
         row.owner, row.wake_at = None, release.wake_at
         row.missing, row.quarantine = tuple(release.missing), release.quarantine
+        row.is_orphan |= release.quarantine is not None
         return True
 
     def written(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:

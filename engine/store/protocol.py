@@ -210,8 +210,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         seq: Of its last checkpoint; 0 when it has none yet, and then its mail begins with StartRequested.
         mail: Oldest first; read after the claim was made, else mail already consumed would come back.
         deaths: How many workers died while they owned it alone (see `DurableStore.declare_dead`).
-        is_orphan: Whether its last owner was declared dead, or resigned while it still owned it, and nobody has written
-            a checkpoint since: its Tasks may have run.
+        is_orphan: Whether its last owner was declared dead, resigned while it still owned it, or quarantined it, and
+            nobody has written a checkpoint since: its Tasks may have run.
     """
 
     execution_id: ExecutionId

@@ -460,6 +460,30 @@ class DurableSuite:
         assert store.execution(run.arn).quarantine is None
         assert ids(worker.claim(most=9)) == [run.id]
 
+    def test_whoever_resumes_an_execution_clears_it_of_the_deaths_of_its_workers(self, store: Store):
+        first, second = self.enlisted(store), self.enlisted(store)
+        run = born(first)
+        self.bury(second)
+        (claim,) = second.claim(most=9).claimed
+        assert claim.deaths == 1
+        second.commit(Group(releases=[Release(execution_id=run.id, seq=1, wake_at=NEVER_DUE, quarantine="dead")]))
+        store.resume(run.arn)
+        (claim,) = second.claim(most=9).claimed
+        assert claim.deaths == 0
+
+    def test_the_tasks_of_a_quarantined_execution_may_have_run(self, store: Store, worker: DurableStore):
+        run = born(worker)
+        worker.commit(Group(releases=[Release(execution_id=run.id, seq=1, wake_at=NEVER_DUE, quarantine="why")]))
+        store.resume(run.arn)
+        assert worker.claim(most=9).claimed[0].is_orphan
+
+    def test_resuming_what_is_not_quarantined_changes_nothing(self, store: Store, worker: DurableStore):
+        run, resting = born(worker), parked(worker)
+        for one in (run, resting):
+            store.resume(one.arn)
+        assert list(worker.owned()) == [run.id]
+        assert worker.claim(most=9).claimed == []
+
     def test_what_is_over_or_unknown_is_not_resumed(self, store: Store, worker: DurableStore):
         run = born(worker)
         run.write(worker, ending=SUCCEEDED)
@@ -528,6 +552,9 @@ class DurableSuite:
         (claim,) = other.claim(most=9).claimed
         assert (claim.execution_id, claim.is_orphan, claim.deaths) == (run.id, True, 0)
         assert resting.id != run.id
+
+    def test_one_that_never_enlisted_may_resign(self, client: DurableStore):
+        client.resign()
 
     def test_a_release_keeps_the_mark_of_an_orphan(self, worker: DurableStore, other: DurableStore):
         run = born(worker)

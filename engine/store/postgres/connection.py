@@ -87,20 +87,34 @@ def _arguments(name: str) -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": _TCP_USER_TIMEOUT_MS,
         "cursor_factory": RawCursor,
+        "client_encoding": "UTF8",  # our arrays hold it, whatever the database is in
     }
+
+
+# What a role or a database may have set otherwise. The statements are written for this isolation: one that waited for a
+# lock must see what the other did. An answer that is not durable would be a lie.
+_EXPECTED = {
+    "default_transaction_isolation": "'read committed'",
+    "default_transaction_read_only": "'off'",
+    "default_transaction_deferrable": "'off'",
+    "synchronous_commit": (
+        "case current_setting('synchronous_commit') when 'off' then 'on' else current_setting('synchronous_commit') end"
+    ),
+}
 
 
 def _configure(connection: Connection, settings: dict[str, str]) -> None:
     limits = {"statement_timeout": str(STATEMENT_TIMEOUT_MS), "lock_timeout": str(LOCK_TIMEOUT_MS)}
-    given = limits | settings
-    calls = ", ".join(f"set_config('{key}', '{value}', false)" for key, value in given.items())
+    given = _EXPECTED | {key: f"'{value}'" for key, value in (limits | settings).items()}
+    calls = ", ".join(f"set_config('{key}', {value}, false)" for key, value in given.items())
     connection.execute(f"select {calls}")
     arrays.register(connection)
     connection.prepared_max = None  # there are as many kinds of groups as are sent
 
 
-# Those of the pool are OperationalErrors. An IntegrityError is two calls that met: the next try sees the other.
-WORLDS_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.IntegrityError)
+# Those of the pool are OperationalErrors. An IntegrityError is two calls that met: the next try sees the other. An
+# InternalError is a server that became a standby (25006), or that is damaged: perhaps another answers next time.
+WORLDS_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.IntegrityError, psycopg.InternalError)
 
 
 def unavailable(error: psycopg.Error) -> StoreUnavailable:
@@ -136,10 +150,10 @@ class Session:
                 raise
 
     def run(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """As `execute`, where every failure is the world's. Raises StoreUnavailable."""
+        """As `execute`, where each failure is the world's, a right taken away as well. Raises StoreUnavailable."""
         try:
             return self.execute(sql, parameters)
-        except WORLDS_ERRORS as error:
+        except psycopg.Error as error:
             raise unavailable(error) from error
 
     @property

@@ -96,9 +96,12 @@ with reopened as (delete from asl.closed_execution where execution_id = $1 and s
 select count(*) from opened
 """
 
+# Whoever resumes it says that it is not to blame: with the deaths of its workers it would be quarantined again at once.
 _RESUME = f"""
-update asl.open_execution set quarantine = null, wake_at = case when quarantine is null then wake_at else {NOW_MS} end
-where id = $1 returning 1
+with open as (select id from asl.open_execution where id = $1),
+resumed as (update asl.open_execution set quarantine = null, wake_at = {NOW_MS}, suspect = 0, deaths = 0
+ where id = $1 and quarantine is not null returning 1)
+select id from open
 """
 
 LIST_MAX = 1_000

@@ -181,7 +181,7 @@ _PARTS: dict[str, str] = {
  join asl.open_execution o on o.id = u.id and o.seq = u.seq and o.owner = $1
  where u.quarantine is null and exists (select from asl.mail m where m.execution_id = o.id)""",
     "let_go": """update asl.open_execution o set owner = null, wake_at = u.wake_at, missing = u.missing,
- quarantine = u.quarantine
+ quarantine = u.quarantine, orphan = o.orphan or u.quarantine is not null
  from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[], ?::bytea[]) u(id, seq, wake_at, missing, quarantine)
  where o.id = u.id and o.seq = u.seq and o.owner = $1
  and (u.quarantine is not null or not exists (select from asl.mail m where m.execution_id = o.id)) returning 1""",

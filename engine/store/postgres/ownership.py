@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 
-from engine.store.postgres.connection import NOW_MS, WORLDS_ERRORS, unavailable
+from engine.store.postgres.connection import NOW_MS, unavailable
 from engine.store.protocol import OwnershipLost, WorkerId
 
 if TYPE_CHECKING:
@@ -36,13 +36,15 @@ update asl.worker set epoch = $2, heartbeat = heartbeat + 1, renewed_at = {NOW_M
 where id = $1 and epoch < $2 and state = 'alive' returning {NOW_MS}
 """
 
-# The row goes when nothing is left of what it owned; else it stays and says that its owner went in good order.
 _RESIGN = """
-with busy as (select 1 from asl.open_execution where owner = $1 limit 1),
-gone as (delete from asl.worker where id = $1 and state = 'alive' and not exists (select from busy) returning 1),
-stays as (update asl.worker set state = 'resigned', epoch = epoch + 1
- where id = $1 and state = 'alive' and exists (select from busy) returning 1)
-select (select count(*) from gone) + (select count(*) from stays)
+update asl.worker set state = 'resigned', epoch = epoch + 1 where id = $1 and state = 'alive' returning 1
+"""
+
+# When nothing is left of what it owned; else the row stays, and says that its owner went in good order. A statement of
+# its own: the first one may have waited for a group, whose executions only a later one sees.
+_FORGET = """
+delete from asl.worker where id = $1 and state = 'resigned'
+and not exists (select from asl.open_execution where owner = $1) returning 1
 """
 
 _OTHERS = "select id, epoch, heartbeat from asl.worker where state = 'alive' and id <> $1"
@@ -113,7 +115,7 @@ class Ownership:
             # A statement of ours holds the row and does not come to an end: its client is gone, its backend is stuck.
             session.run(_END_BACKENDS, (session_name(self.worker_id),))
             raise unavailable(error) from error
-        except WORLDS_ERRORS as error:
+        except psycopg.Error as error:
             raise unavailable(error) from error
         if not rows:
             raise OwnershipLost("this worker was declared dead")
@@ -124,6 +126,7 @@ class Ownership:
     def resign(self, pool: Pool) -> None:
         """See `DurableStore.resign`."""
         pool.execute(_RESIGN, (self.worker_id,))
+        pool.execute(_FORGET, (self.worker_id,))
 
 
 def workers(pool: Pool) -> list[WorkerRecord]:

@@ -162,7 +162,8 @@ class Handle:
 
     def resign(self) -> None:
         """See `DurableStore`."""
-        self._worker.ownership.resign(self._pool)
+        if self._own is not None:
+            self._own.ownership.resign(self._pool)
 
     def recover(self) -> int:
         """See `DurableStore`."""

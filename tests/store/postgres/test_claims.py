@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from engine.store.postgres.claims import SUSPECT_BATCHES
 from engine.store.protocol import NEVER_DUE
 from tests.store.durable_suite import at_once, born, parked, stop
 from tests.store.postgres.test_writer import enlisted
+from tests.store.postgres.waiting import InThread, until_sessions_wait
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import PostgresStore
@@ -77,3 +80,20 @@ def test_a_worker_takes_the_next_suspects_when_the_last_are_behind(store: Postgr
     for claim in batch:
         runs[claim.execution_id].write(worker)
     assert len(worker.claim(most=3).claimed) == 3
+
+
+def test_what_a_group_brought_while_its_worker_resigned_is_not_lost(store: PostgresStore, url: str):
+    """The group has the fence's lock, so the resignation waits for it, and must see what it wrote."""
+    worker, other = enlisted(store), enlisted(store)
+    run = parked(other)
+    worker_id = worker._worker.ownership.worker_id
+    with psycopg.connect(url) as group, psycopg.connect(url, autocommit=True) as database:
+        group.execute("select 1 from asl.worker where id = %s for share", (worker_id,))
+        group.execute("update asl.open_execution set owner = %s where id = %s", (worker_id, run.id))
+        resigning = InThread(worker.resign)
+        until_sessions_wait(database, 1)
+        group.commit()
+        resigning.result()
+    (claim,) = other.claim(most=9).claimed
+    assert claim.execution_id == run.id
+    assert claim.is_orphan
