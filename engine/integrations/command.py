@@ -12,14 +12,20 @@ import shlex
 import shutil
 import signal
 import subprocess
-import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
 
 from engine.errors import StatesError
-from engine.integrations.invocation import SECONDS_MAX, answer_of, checked_seconds, event_of, timed_out
+from engine.integrations.invocation import (
+    SECONDS_MAX,
+    answer_of,
+    checked_seconds,
+    event_of,
+    new_request_id,
+    timed_out,
+)
 from engine.jsonvalue import InvalidJson, encode
 
 if TYPE_CHECKING:
@@ -63,7 +69,7 @@ class Command:
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`. Cancelled, it kills the command and all that the command started."""
-        request_id = str(uuid.uuid4())
+        request_id = new_request_id()
         event = encode(event_of(request))
         collected = _Output()
         async with workplace.commands:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import threading
-import uuid
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import anyio
@@ -18,6 +17,7 @@ from engine.integrations.invocation import (
     checked_seconds,
     event_of,
     marshal,
+    new_request_id,
     timed_out,
     unhandled,
     unshared,
@@ -133,7 +133,7 @@ class _Invocation:
         self.request = request
         self.channel = channel
         self.event = event_of(request)
-        self.request_id = str(uuid.uuid4())
+        self.request_id = new_request_id()
         self.seconds = seconds
         self.limit = anyio.CancelScope()
 

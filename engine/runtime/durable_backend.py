@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 from weakref import WeakValueDictionary
@@ -37,6 +39,11 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
 """How long a call that may safely be made again is made again while the store cannot be reached."""
 
+DEFINITION_SECONDS = 1.0
+"""How long after somebody else's update executions may still start with the definition before it; of AWS too it is said
+that this takes a few seconds. Asked for each start, it would be a third of what a start costs."""
+
+_REMEMBERED_MAX = 4_096
 _CALLS_MAX = 16
 _BACK_OFF_SECONDS = 0.05
 _BACK_OFF_SECONDS_MAX = 2.0
@@ -65,13 +72,29 @@ class RemoteExecution:
 
 
 class _Waiter:
-    """Somebody who waits for an end that this process may see before the store tells."""
+    """Somebody who waits for an end that this process may see before the store tells.
 
-    __slots__ = ("event", "live")
+    Attributes:
+        left: Done when the execution has left this process; `live` is how it then was.
+    """
+
+    __slots__ = ("left", "live")
 
     def __init__(self) -> None:
-        self.event = anyio.Event()
+        self.left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.live: LiveExecution | None = None
+
+    def look(self) -> LiveExecution | None:
+        """How it was when it left; what comes later is waited for."""
+        if self.left.done():
+            self.left = asyncio.get_running_loop().create_future()
+        return self.live
+
+    def tell(self, live: LiveExecution | None) -> None:
+        """It has left."""
+        self.live = live
+        if not self.left.done():
+            self.left.set_result(None)
 
 
 class DurableBackend:
@@ -107,6 +130,8 @@ class DurableBackend:
         self._client: DurableStore
         self._waiters: dict[str, list[_Waiter]] = {}
         self._born_here: WeakValueDictionary[str, RemoteExecution] = WeakValueDictionary()
+        self._is_open = False
+        self._remembered: dict[str, tuple[StateMachineRecord, float]] = {}
         self._limiter = anyio.CapacityLimiter(_CALLS_MAX)
 
     @property
@@ -126,7 +151,7 @@ class DurableBackend:
                     clock=self.clock,
                     chance=self._chance,
                     observer=self._observer,
-                    on_ending=self._on_ending,
+                    on_leaving=self._on_leaving,
                     options=self._options,
                 )
                 self.worker = await worker.__aenter__()
@@ -134,6 +159,7 @@ class DurableBackend:
             with anyio.CancelScope(shield=True):
                 await self._in_thread(self._store.close)
             raise
+        self._is_open = True
         return self
 
     async def __aexit__(
@@ -143,6 +169,9 @@ class DurableBackend:
             if self.worker is not None:
                 await self.worker.__aexit__(kind, error, trace)
         finally:
+            self._is_open = False
+            for waiter in (waiter for waiters in self._waiters.values() for waiter in waiters):
+                waiter.tell(None)
             with anyio.CancelScope(shield=True):
                 await self._in_thread(self._store.close)
 
@@ -174,15 +203,33 @@ class DurableBackend:
 
     async def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
         """See `Backend`."""
-        return await self._persistently(partial(self._store.create_state_machine, machine))
+        return self._remember(await self._persistently(partial(self._store.create_state_machine, machine)))
 
     async def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
         """See `Backend`."""
-        return await self._persistently(partial(self._store.deploy, machine))
+        return self._remember(await self._persistently(partial(self._store.deploy, machine)))
 
     async def state_machine(self, arn: str) -> StateMachineRecord:
-        """See `Backend`."""
-        return await self._persistently(partial(self._store.state_machine, arn))
+        """See `Backend`: as it was at most DEFINITION_SECONDS ago."""
+        record, until = self._remembered.get(arn, (None, 0.0))
+        now = time.monotonic()
+        if record is not None:
+            if now < until:
+                return record
+            # One caller asks again; the others need not wait for it.
+            self._remembered[arn] = (record, now + DEFINITION_SECONDS / 2)
+        try:
+            return self._remember(await self._persistently(partial(self._store.state_machine, arn)))
+        except BaseException:
+            self._remembered.pop(arn, None)
+            raise
+
+    def _remember(self, record: StateMachineRecord) -> StateMachineRecord:
+        self._remembered.pop(record.arn, None)
+        self._remembered[record.arn] = (record, time.monotonic() + DEFINITION_SECONDS / 2)
+        if len(self._remembered) > _REMEMBERED_MAX:
+            del self._remembered[next(iter(self._remembered))]
+        return record
 
     def check(self, program: StateMachine, region: str, account_id: str) -> None:
         """See `Backend`: another worker may have the handlers that this one has not."""
@@ -262,26 +309,30 @@ class DurableBackend:
     async def _result(self, execution: RemoteExecution, waiter: _Waiter) -> tuple[Ending, Json]:
         pause = _POLL_SECONDS
         while True:
-            live = waiter.live
+            live = waiter.look()
             if live is not None and live.ending is not None:
                 if live.fault is not None:
                     raise live.fault
                 execution.ending = live.ending
                 return live.ending, live.failed_input
-            if not self._is_here(execution):
-                record = await self.describe(execution.arn)
-                if record.ending is not None:
-                    execution.ending = record.ending
-                    return record.ending, await self._failed_input(record)
-                if record.quarantine is not None:
-                    raise ExecutionQuarantined(f"{execution.arn}: {record.quarantine}")
-            with anyio.move_on_after(pause):
-                await waiter.event.wait()
+            if self._is_here(execution):
+                await waiter.left
+                continue
+            if not self._is_open:
+                raise RuntimeError(f"the engine was left before {execution.arn} ended")
+            record = await self.describe(execution.arn)
+            if record.ending is not None:
+                execution.ending = record.ending
+                return record.ending, await self._failed_input(record)
+            if record.quarantine is not None:
+                raise ExecutionQuarantined(f"{execution.arn}: {record.quarantine}")
+            await asyncio.wait((waiter.left,), timeout=pause)
             pause = min(pause * 2, _POLL_SECONDS_MAX)
 
     def _is_here(self, execution: RemoteExecution) -> bool:
         """Whether it runs in this very process, which will tell."""
-        return self.worker is not None and execution.execution_id in self.worker.worker.executions.live
+        worker = self.worker
+        return self._is_open and worker is not None and execution.execution_id in worker.worker.executions.live
 
     async def _failed_input(self, record: ExecutionRecord) -> Json:
         if record.ending is None or record.ending.frame is None:
@@ -290,13 +341,12 @@ class DurableBackend:
         frame = None if snapshot is None else snapshot.frames.get(record.ending.frame)
         return None if frame is None else frame.input
 
-    def _on_ending(self, live: LiveExecution) -> None:
+    def _on_leaving(self, live: LiveExecution) -> None:
         tracked = self._born_here.get(live.arn)
         if tracked is not None and live.fault is None:
             tracked.ending = live.ending
         for waiter in self._waiters.get(live.arn, ()):
-            waiter.live = live
-            waiter.event.set()
+            waiter.tell(live)
 
     def _hint(self, execution_id: ExecutionId) -> None:
         if self.worker is not None:

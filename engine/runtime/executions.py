@@ -212,10 +212,10 @@ class Executions:
         committer: Committer,
         timers: Timers[LiveExecution],
         wake: Callable[[], None],
-        on_ending: Callable[[LiveExecution], None],
+        on_leaving: Callable[[LiveExecution], None],
         observer: Observer | None,
     ) -> None:
-        """`wake` is called when there is something to fold, `on_ending` when an execution is over."""
+        """`wake` is called when there is something to fold, `on_leaving` when an execution is over or not here."""
         self.live: dict[ExecutionId, LiveExecution] = {}
         self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
         self.tasks: TaskStarter
@@ -225,7 +225,7 @@ class Executions:
         self._committer = committer
         self._timers = timers
         self._wake = wake
-        self._on_ending = on_ending
+        self._on_leaving = on_leaving
         self._observer = observer
         self._ready: deque[LiveExecution] = deque()
 
@@ -514,10 +514,9 @@ class Executions:
 
     def retire(self, execution: LiveExecution) -> None:
         """Of an execution that is over nothing is left but how it ended."""
-        self.drop(execution)
         if execution.ended is not None:
             execution.ended.set()
-        self._on_ending(execution)
+        self.drop(execution)
 
     def drop(self, execution: LiveExecution) -> None:
         """Lets go of an execution: it is over, or somebody else's from now on."""
@@ -532,6 +531,7 @@ class Executions:
         execution.is_gone = True
         execution.snapshot.frames = {}
         self.live.pop(execution.execution_id, None)
+        self._on_leaving(execution)
 
 
 def waiting_event(execution: LiveExecution, make: Callable[[], Any]) -> Any:

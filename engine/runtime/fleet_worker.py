@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from dataclasses import dataclass, field
@@ -116,7 +117,7 @@ class FleetWorker:
         clock: StoreClock,
         chance: Chance,
         observer: Observer | None,
-        on_ending: Callable[[LiveExecution], None],
+        on_leaving: Callable[[LiveExecution], None],
         options: FleetOptions,
     ) -> None:
         self.revisions = Revisions(store)
@@ -128,7 +129,7 @@ class FleetWorker:
         self._clock = clock
         self._chance = chance
         self._observer = observer
-        self._on_ending = on_ending
+        self._on_leaving = on_leaving
         self._options = options
         self._lease = Lease(options.lease_seconds)
         self._workplace: OwnWorkplace | None = None
@@ -186,7 +187,7 @@ class FleetWorker:
             chance=self._chance,
             observer=self._observer,
             in_flight_max=self._options.concurrency,
-            on_ending=self._on_ending,
+            on_leaving=self._on_leaving,
             hint=self.hint,
             on_lost=self._lost,
             may_start=self._may_start,
@@ -231,6 +232,7 @@ class FleetWorker:
         finally:
             with anyio.CancelScope(shield=True):
                 assert self._workplace is not None
+                await self.worker.tasks.close()
                 await self._workplace.close()
                 await anyio.to_thread.run_sync(self._resign)
 
@@ -277,18 +279,16 @@ class FleetWorker:
     async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> tuple[Fate, str]:
         """Starts an execution that this worker owns from birth; what became of its first checkpoint, and why."""
         live = LiveExecution(execution_id, plan, Snapshot(execution=birth.execution), 0, birth)
-        answered = anyio.Event()
-        fates: list[tuple[Fate, str]] = []
+        answered: asyncio.Future[tuple[Fate, str]] = asyncio.get_running_loop().create_future()
 
         def told(fate: Fate, reason: str) -> None:
-            fates.append((fate, reason))
-            answered.set()
+            if not answered.done():  # else nobody waits any more
+                answered.set_result((fate, reason))
 
         live.on_birth = told
         self.worker.executions.add(live)
         self.worker.executions.mail(live, StartRequested(birth.input_text))
-        await answered.wait()
-        return fates[0]
+        return await answered
 
     def hint(self, execution_id: ExecutionId) -> None:
         """There may be something to do for this execution; in the event loop only."""

@@ -98,7 +98,7 @@ class MemoryBackend:
             chance=self._chance,
             observer=self._observer,
             in_flight_max=self._in_flight_max,
-            on_ending=self._on_ending,
+            on_leaving=self._on_leaving,
             hint=self._hint,
             on_lost=self._cannot_be_lost,
             may_start=lambda: True,
@@ -130,6 +130,7 @@ class MemoryBackend:
         finally:
             assert self._workplace is not None
             with anyio.CancelScope(shield=True):
+                await self.worker.tasks.close()
                 await self._workplace.close()
             self.clock.detach()
             self.clock.release()
@@ -284,7 +285,7 @@ class MemoryBackend:
                     live.waiters -= 1
                     self._lose_waiters(1)
 
-    def _on_ending(self, live: LiveExecution) -> None:
+    def _on_leaving(self, live: LiveExecution) -> None:
         # At once, not when they come to run: until they have, time must not jump for those who wait for others.
         self._lose_waiters(live.waiters)
         live.waiters = 0

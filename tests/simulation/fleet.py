@@ -224,7 +224,7 @@ class SimulatedWorker:
             committer=self.writing,
             timers=self.timers,
             wake=lambda: None,
-            on_ending=lambda execution: None,
+            on_leaving=lambda execution: None,
             observer=None,
         )
         self.custody = self.executions.keeper = Custody(
