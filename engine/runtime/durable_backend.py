@@ -318,8 +318,6 @@ class DurableBackend:
             if self._is_here(execution):
                 await waiter.left
                 continue
-            if not self._is_open:
-                raise RuntimeError(f"the engine was left before {execution.arn} ended")
             record = await self.describe(execution.arn)
             if record.ending is not None:
                 execution.ending = record.ending
