@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ _CAUSE_SHOWN = 500
 
 
 def configure_log() -> None:
-    """Sends what this process logs by structlog to stderr, as JSON."""
+    """Sends what this process logs to stderr, as JSON. A module that sets up `logging` has its own way with that."""
     import msgspec
 
     structlog.configure(
@@ -38,6 +39,17 @@ def configure_log() -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
+    logging.lastResort = _Unhandled(logging.WARNING)
+
+
+class _Unhandled(logging.Handler):
+    """For what libraries log and nobody handles: else it would stand between the lines of JSON as plain text."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        log = structlog.get_logger()
+        tell = log.error if record.levelno >= logging.ERROR else log.warning
+        tell(record.getMessage(), logger=record.name, exc_info=record.exc_info)
 
 
 def _encoded(encoder: Any) -> Any:

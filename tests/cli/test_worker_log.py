@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from structlog.testing import capture_logs
 import engine
 from engine.cli.worker_log import ExecutionLog, logged
 from engine.integrations.registry import Handlers
+from tests.cli.command_line import environment
 from tests.cli.fleet import task
 
 pytestmark = pytest.mark.anyio
@@ -80,3 +84,13 @@ def test_what_else_a_handler_says_of_itself_is_kept() -> None:
     handlers = logged(Handlers({"f": Careful()}))
     assert handlers._exact["f"].on_worker_loss == "fail"
     assert handlers._exact["f"].name == "careful"
+
+
+def test_what_libraries_log_is_json_too() -> None:
+    code = (
+        "from engine.cli.worker_log import configure_log; configure_log(); import logging;"
+        "logging.getLogger('psycopg.pool').warning('discarding %s', 1); logging.getLogger('x').info('not shown')"
+    )
+    said = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    line = json.loads(said.stderr)
+    assert (line["event"], line["level"], line["logger"]) == ("discarding 1", "warning", "psycopg.pool")

@@ -200,7 +200,8 @@ class Pool:
         with self._lock:
             if self._pool is pool:
                 self._pool = None
-        pool.close(timeout=0)
+        # Its threads may be about to connect, which takes a while; who waits for none is told so in the log.
+        threading.Thread(target=pool.close, name="asl pool", daemon=True).start()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Runs one statement, which is its own transaction; its rows. Raises StoreUnavailable."""
