@@ -130,7 +130,8 @@ class Writer:
             try:
                 return self._confirming(call)
             except StoreUnavailable:
-                ceiling = min(_BACK_OFF_SECONDS * 2**attempts, _BACK_OFF_SECONDS_MAX)
+                # Each refusal by a server that is down renews the lease: it must be asked for before the lease ends.
+                ceiling = min(_BACK_OFF_SECONDS * 2**attempts, _BACK_OFF_SECONDS_MAX, self._lease.renew_seconds)
                 # All workers lose the store in the same moment; they must not all come back in the same one.
                 if self.closing.wait(ceiling * (0.5 + self._chance.random() / 2)):
                     raise Closing from None

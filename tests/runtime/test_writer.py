@@ -205,6 +205,24 @@ def test_a_server_that_is_down_for_everybody_costs_no_lease(writer: Writer, line
     assert lease.is_safe
 
 
+def test_a_short_lease_is_not_slept_through(line: Line, writer: Writer, lease: Lease):
+    time: Any = lease.monotonic
+    lease.seconds = 2.0
+    lease.confirm(time.now)
+    line.faults = ["before"]
+    line.recoveries = [StoreUnavailable("refused", nobody_is_connected=True) for _ in range(20)]
+    was_safe = []
+
+    def wait(seconds: float) -> bool:
+        time.now += seconds
+        was_safe.append(lease.is_safe)
+        return False
+
+    writer.closing.wait = wait  # type: ignore[method-assign]
+    assert fates(writer.write([item(born().next())])) == ["WRITTEN"]
+    assert all(was_safe)
+
+
 def test_a_worker_that_alone_is_cut_off_dispatches_nothing_after_two_thirds_of_its_lease(
     writer: Writer, line: Line, lease: Lease
 ):
