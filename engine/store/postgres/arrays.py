@@ -1,4 +1,4 @@
-"""PostgreSQL arrays in their binary form, made by hand, each with one fixed type.
+"""Parameters in PostgreSQL's binary form, made by hand, each with one fixed type: arrays, above all.
 
 psycopg's own list dumper looks at every element to choose a type, and integers of another size make another prepared
 statement; these cost about a tenth of a microsecond for each element. A value of one of the classes below is a finished
@@ -32,24 +32,74 @@ _UUID_LENGTH = _LENGTH(16)
 _BYTEA_OID, _INT8_OID, _INT4_OID, _TEXT_OID, _UUID_OID = 17, 20, 23, 25, 2950
 
 
-class ByteaArray(bytes):
+class Parameter(bytes):
+    """A parameter as it is sent.
+
+    Attributes:
+        oid: Of its type.
+    """
+
+    __slots__ = ()
+    oid = 0
+
+
+class ByteaArray(Parameter):
     """A `bytea[]`."""
 
+    __slots__ = ()
+    oid = 1001
 
-class Int4Array(bytes):
+
+class Int4Array(Parameter):
     """An `int[]`."""
 
+    __slots__ = ()
+    oid = 1007
 
-class Int8Array(bytes):
+
+class Int8Array(Parameter):
     """A `bigint[]`."""
 
+    __slots__ = ()
+    oid = 1016
 
-class TextArray(bytes):
+
+class TextArray(Parameter):
     """A `text[]`."""
 
+    __slots__ = ()
+    oid = 1009
 
-class UuidArray(bytes):
+
+class UuidArray(Parameter):
     """A `uuid[]`."""
+
+    __slots__ = ()
+    oid = 2951
+
+
+class Int4(Parameter):
+    """An `int`."""
+
+    __slots__ = ()
+    oid = _INT4_OID
+
+
+class Uuid(Parameter):
+    """A `uuid`."""
+
+    __slots__ = ()
+    oid = _UUID_OID
+
+
+def int4(value: int) -> Int4:
+    """One integer of 32 bits."""
+    return Int4(_LENGTH(value))
+
+
+def uuid(value: UUID) -> Uuid:
+    """One UUID."""
+    return Uuid(value.bytes)
 
 
 def byteas(values: Sequence[bytes | None]) -> ByteaArray:
@@ -92,23 +142,16 @@ def _array(oid: int, elements: Sequence[bytes]) -> bytes:
     return _HEAD(1, 1, oid, len(elements), 1) + b"".join(elements)
 
 
-class _ArrayDumper(Dumper):
+class _Dumper(Dumper):
     format = Format.BINARY
 
     def dump(self, obj: bytes) -> bytes:
         return obj
 
 
-def _dumper(array_oid: int) -> type[_ArrayDumper]:
-    return type("_FixedArrayDumper", (_ArrayDumper,), {"oid": array_oid})
-
-
-_DUMPERS = (
-    (ByteaArray, _dumper(1001)),
-    (Int4Array, _dumper(1007)),
-    (Int8Array, _dumper(1016)),
-    (TextArray, _dumper(1009)),
-    (UuidArray, _dumper(2951)),
+_DUMPERS = tuple(
+    (kind, type("_FixedDumper", (_Dumper,), {"oid": kind.oid}))
+    for kind in (ByteaArray, Int4Array, Int8Array, TextArray, UuidArray, Int4, Uuid)
 )
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
+from psycopg.pq import ExecStatus, Format
 from psycopg.raw_cursor import RawCursor
 from psycopg_pool import ConnectionPool
 
@@ -19,6 +20,10 @@ from engine.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from psycopg.pq.abc import PGresult
+
+    from engine.store.postgres.arrays import Parameter
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Row: TypeAlias = tuple[Any, ...]
@@ -129,6 +134,7 @@ class Session:
         self._url = url
         self._name = name
         self._connection: Connection | None = None
+        self._prepared: dict[str, bytes] = {}
         self._lock = threading.RLock()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -138,12 +144,35 @@ class Session:
             StoreUnavailable: There is no connection.
             psycopg.Error: Of the statement, or that the connection broke meanwhile.
         """
+        with self._connected() as connection:
+            return connection.execute(sql, parameters, prepare=True).fetchall()
+
+    def execute_finished(self, sql: str, parameters: Sequence[Parameter]) -> list[str | None]:
+        """As `execute`, for parameters that are finished bytes; the one row, each value as text.
+
+        It is a single call of libpq, which lets other threads run meanwhile: a third of the time that a cursor takes,
+        which asks for Python's lock four times.
+        """
+        with self._connected() as connection:
+            link = connection.pgconn
+            name = self._prepared.get(sql)
+            if name is None:
+                name = b"asl_%d" % len(self._prepared)
+                _checked(link.prepare(name, sql.encode(), [parameter.oid for parameter in parameters]))
+                self._prepared[sql] = name
+            result = _checked(link.exec_prepared(name, parameters, [Format.BINARY] * len(parameters), Format.TEXT))
+            row = [result.get_value(0, column) for column in range(result.nfields)]
+            return [None if value is None else value.decode() for value in row]
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
         with self._lock:
             connection = self._connection
             if connection is None:
+                self._prepared.clear()
                 connection = self._connection = connect(self._url, name=self._name, pinned=True)
             try:
-                return connection.execute(sql, parameters, prepare=True).fetchall()
+                yield connection
             except BaseException:
                 if connection.closed:
                     self._connection = None
@@ -167,6 +196,13 @@ class Session:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+def _checked(result: PGresult) -> PGresult:
+    """Raises psycopg.Error: the statement failed."""
+    if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        raise psycopg.errors.error_from_result(result)
+    return result
 
 
 class Pool:

@@ -21,7 +21,7 @@ from engine.interpreter.history import Segment
 from engine.interpreter.messages import Ticket
 from engine.interpreter.snapshot import FORMAT, Execution, FrameKey, Redrives, Snapshot
 from engine.jsonvalue import encode
-from engine.store.postgres.arrays import byteas, int4s, int8s, texts, uuids
+from engine.store.postgres.arrays import Parameter, byteas, int4, int4s, int8s, texts, uuid, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import machine_key, owns_its_name, token_digest
 from engine.store.postgres.snapshots import encode_row, pack_transition, pack_whole
@@ -195,7 +195,7 @@ class Statement:
     """A statement and its parameters; its one row is `(the store's clock, ids of releases that were kept)`."""
 
     sql: str
-    parameters: Sequence[object]
+    parameters: Sequence[Parameter]
 
 
 def statement(
@@ -213,7 +213,7 @@ def statement(
     """
     arrays = _arrays(checkpoints, releases)
     sql = _sql(tuple((part, len(given)) for part, given in arrays.items()), is_rehearsal)
-    return Statement(sql, [worker_id, epoch, *(array for given in arrays.values() for array in given)])
+    return Statement(sql, [uuid(worker_id), int4(epoch), *(array for given in arrays.values() for array in given)])
 
 
 @lru_cache(maxsize=4_096)

@@ -10,21 +10,21 @@ anything else                               StoreUnavailable: only `recover` can
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import psycopg
 
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS, unavailable
 from engine.store.postgres.group import statement, write
-from engine.store.protocol import Committed, Conflict, OwnershipLost, StoreUnavailable, Unwritable
+from engine.store.protocol import Committed, Conflict, ExecutionId, OwnershipLost, StoreUnavailable, Unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     from engine.store.postgres.connection import Session
     from engine.store.postgres.group import Written
-    from engine.store.protocol import Checkpoint, ExecutionId, Group, Release
+    from engine.store.protocol import Checkpoint, Group, Release
 
 _DIVISION_BY_ZERO = "22012"
 _BAD_DATA_CLASSES = frozenset({"22", "23", "54"})
@@ -103,8 +103,10 @@ class GroupWriter:
 
     def _send(self, checkpoints: Sequence[Written], releases: Sequence[Release], epoch: int) -> Committed:
         sent = statement(self._worker_id, epoch, checkpoints, releases)
-        row = self._session.execute(sent.sql, sent.parameters)[0]
-        return Committed(now=row[0], kept=frozenset(row[1] or ()))
+        now, kept = self._session.execute_finished(sent.sql, sent.parameters)[:2]
+        assert now is not None
+        ids = kept.strip("{}").split(",") if kept else ()
+        return Committed(now=int(now), kept=frozenset(ExecutionId(UUID(one)) for one in ids if one))
 
     def _check_ownership(self, checkpoints: list[Written], releases: list[Release], epoch: int) -> None:
         """Raises OwnershipLost or Conflict where that is why a group failed."""
@@ -137,7 +139,7 @@ class GroupWriter:
             return None
         sent = statement(self._worker_id, epoch, checkpoints, (), is_rehearsal=True)
         try:
-            self._session.execute(sent.sql, sent.parameters)
+            self._session.execute_finished(sent.sql, sent.parameters)
         except psycopg.Error as error:
             if error.sqlstate is None:
                 raise unavailable(error) from error
