@@ -36,10 +36,16 @@ class DirectCalls:
 class ThreadCalls:
     """A thread that calls; to be made in the event loop that gets the answers."""
 
-    def __init__(self, name: str, *, after: Callable[[], None]) -> None:
-        """`after` is called in the event loop after each answer."""
+    def __init__(self, name: str, *, after: Callable[[], None], on_broken: Callable[[BaseException], None]) -> None:
+        """Nothing is called yet.
+
+        Args:
+            after: Called in the event loop after each answer.
+            on_broken: Called in the event loop when an answer could not be taken, which is an error of ours.
+        """
         self._post = poster()
         self._after = after
+        self._on_broken = on_broken
         self._queue: SimpleQueue[tuple[Callable[[], Any], Callable[[Outcome[Any]], None]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -62,7 +68,10 @@ class ThreadCalls:
             self._post(self._answer, answered, outcome_of(function))
 
     def _answer(self, answered: Callable[[Outcome[Any]], None], outcome: Outcome[Any]) -> None:
-        answered(outcome)
+        try:
+            answered(outcome)
+        except Exception as error:  # noqa: BLE001  the event loop would only log it, and go on without the answer
+            self._on_broken(error)
         self._after()
 
 

@@ -66,17 +66,27 @@ class GroupCommitter:
     thread renews the lease, so that a worker whose writes hang is not taken for alive.
     """
 
-    def __init__(self, writer: Writer, lease: Lease, *, on_lost: Callable[[], None], after: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        lease: Lease,
+        *,
+        on_lost: Callable[[], None],
+        on_broken: Callable[[BaseException], None],
+        after: Callable[[], None],
+    ) -> None:
         """To be made in the event loop that gets the answers.
 
         Args:
             on_lost: Called when this worker turns out to have been declared dead.
+            on_broken: Called when the thread ended of an error of ours, or an answer could not be taken.
             after: Called after each answer.
         """
         self.pending = 0
         self._writer = writer
         self._lease = lease
         self._on_lost = on_lost
+        self._on_broken = on_broken
         self._after = after
         self._post = poster()
         self._queue: SimpleQueue[Item | Callable[[], None] | None] = SimpleQueue()
@@ -114,6 +124,8 @@ class GroupCommitter:
                 pass
         except Closing:
             return
+        except Exception as error:  # noqa: BLE001  nothing would be written any more, and nobody would know
+            self._post(self._on_broken, error)
 
     def _turn(self) -> bool:
         """Waits for something to write, or until a renewal is due; False: it is over."""
@@ -154,6 +166,13 @@ class GroupCommitter:
     # ── the event loop ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _answer(self, answered: list[Answered]) -> None:
+        try:
+            self._take(answered)
+        except Exception as error:  # noqa: BLE001  the event loop would only log it, and go on without the answers
+            self._on_broken(error)
+        self._after()
+
+    def _take(self, answered: list[Answered]) -> None:
         self.pending -= len(answered)
         is_lost = False
         for item, fate, reason in answered:
@@ -161,8 +180,10 @@ class GroupCommitter:
             item.answer(fate, reason)
         if is_lost:
             self._on_lost()
-        self._after()
 
     def _tell(self, answered: Callable[[Outcome[None]], None], outcome: Outcome[None]) -> None:
-        answered(outcome)
+        try:
+            answered(outcome)
+        except Exception as error:  # noqa: BLE001  as above
+            self._on_broken(error)
         self._after()

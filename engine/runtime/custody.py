@@ -327,7 +327,11 @@ class Custody:
         self._committer.submit(release, partial(self._quarantine_answered, execution))
 
     def _quarantine_answered(self, execution: LiveExecution, fate: Fate, reason: str) -> None:
-        if not execution.is_gone and fate != "LOST":
+        if execution.is_gone or fate == "LOST":
+            return
+        if fate == "KEPT":  # the answer was lost, and it turns out not to have been written
+            self.quarantine(execution)
+        else:
             self._executions.retire(execution)
 
     def release_idle(self) -> None:

@@ -88,9 +88,11 @@ class Revisions:
     def _load(self, revision_id: RevisionId) -> Plan | Exception:
         plan = self._plans.pop(revision_id, None)
         if plan is None:
-            machine = self._library.revision(revision_id)
             try:
+                machine = self._library.revision(revision_id)
                 plan = compile_plan(load(machine.definition, type=machine.type, name=machine.name, syntax="YAML"))
+            except StoreUnavailable:
+                raise
             except Exception as error:  # noqa: BLE001  an older or newer engine took it; that execution alone must wait
                 return error
         self._plans[revision_id] = plan
@@ -136,6 +138,7 @@ class FleetWorker:
         self._group: TaskGroup
         self._committer: GroupCommitter
         self._calls: ThreadCalls
+        self._broken: BaseException | None = None
         self._is_draining = False
         self._drained = anyio.Event()
 
@@ -174,8 +177,10 @@ class FleetWorker:
             host=self._options.host,
             pid=self._options.pid,
         )
-        self._committer = GroupCommitter(writer, self._lease, on_lost=self._lost, after=self._wake)
-        self._calls = ThreadCalls("asl clerk", after=self._wake)
+        self._committer = GroupCommitter(
+            writer, self._lease, on_lost=self._lost, on_broken=self._break, after=self._wake
+        )
+        self._calls = ThreadCalls("asl clerk", after=self._wake, on_broken=self._break)
         self.worker = Worker(
             store=self._handle,
             committer=self._committer,
@@ -295,7 +300,13 @@ class FleetWorker:
         self.housekeeping.hint(execution_id)
         self.worker.wake()
 
+    def _break(self, error: BaseException) -> None:
+        self._broken = error
+        self.worker.wake()
+
     def _tick(self) -> float:
+        if self._broken is not None:
+            raise self._broken  # the worker ends, for all to see; what it owns others take over
         if self._is_draining and not self.worker.executions.live and self._committer.pending == 0:
             self._drained.set()
         return self.housekeeping.tick()

@@ -330,6 +330,12 @@ class Housekeeping:
             self._watch.forget()
             self._is_unsure |= question in ("claim", "hint")
             return None
+        except Exception as error:  # noqa: BLE001  we are wrong; a claim may have been made all the same
+            import structlog
+
+            structlog.get_logger().error("a question to the store failed", question=question, exc_info=error)
+            self._is_unsure |= question in ("claim", "hint")
+            return None
         if incarnation != self.incarnations or not self.is_enlisted:
             self._has_strays = True  # asked by one, answered to the next: the claim may have been made by either
             return None

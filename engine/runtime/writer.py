@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.clock import StoreClock
     from engine.runtime.lease import Lease
-    from engine.store.protocol import DurableStore, ExecutionId
+    from engine.store.protocol import Committed, DurableStore, ExecutionId
 
 T = TypeVar("T")
 
@@ -161,6 +162,8 @@ class Writer:
         while left:
             try:
                 answered += self._write_group(left)
+                if left:
+                    self._renew_between()
             except OwnershipLost:
                 self._lease.lose()
                 answered += [(item, "LOST", "") for item in left.values()]
@@ -180,20 +183,28 @@ class Writer:
             return [(left.pop(execution_id), "CONFLICT", "") for execution_id in conflict.execution_ids]
         except Unwritable as refused:
             bad: list[Answered] = [(left.pop(one), "UNWRITABLE", refused.reason) for one in refused.execution_ids]
-            return bad + self._all_written(left, refused.committed.kept)
+            return bad + self._all_written(left, refused.committed)
         except StoreUnavailable:
             self.recover()
             return self._read_back(left)
         self._clock.observe(committed.now)
-        return self._all_written(left, committed.kept)
+        return self._all_written(left, committed)
 
-    def _all_written(self, left: dict[ExecutionId, Item], kept: Collection[ExecutionId]) -> list[Answered]:
+    def _renew_between(self) -> None:
+        """Many parts may take longer than the lease. Raises OwnershipLost."""
+        with suppress(StoreUnavailable):  # the next part meets it as well
+            self.renew()
+
+    def _all_written(self, left: dict[ExecutionId, Item], committed: Committed) -> list[Answered]:
+        again = {execution_id: left.pop(execution_id) for execution_id in committed.left}
         self.commits += 1
         self.written += len(left)
+        kept = committed.kept
         answered: list[Answered] = [
             (item, "KEPT" if execution_id in kept else "WRITTEN", "") for execution_id, item in left.items()
         ]
         left.clear()
+        left.update(again)
         return answered
 
     def _read_back(self, left: dict[ExecutionId, Item]) -> list[Answered]:

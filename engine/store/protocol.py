@@ -183,10 +183,17 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a group: the store's clock, and which releases were not made because mail had come."""
+    """The answer to a group.
+
+    Attributes:
+        now: The store's clock.
+        kept: Releases that were not made because mail had come.
+        left: Checkpoints that were too much for one group: nothing of them was written. They are handed in again.
+    """
 
     now: int
     kept: Collection[ExecutionId] = ()
+    left: Collection[ExecutionId] = ()
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,7 +289,7 @@ class DurableStore(Protocol):
     # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def commit(self, group: Group) -> Committed:
-        """Writes the whole group or nothing, fenced.
+        """Writes the whole group, but for what is answered as `left`, or nothing; fenced.
 
         Raises:
             OwnershipLost, StoreUnavailable, Conflict, Unwritable: See there.

@@ -55,6 +55,7 @@ class Desk:
         self.line = SlowLine(self.store)
         self.lease = Lease(lease_seconds)
         self.lost = anyio.Event()
+        self.broken: list[BaseException] = []
         self.after = 0
         writer = Writer(
             self.line,  # type: ignore[arg-type]  the rest comes from the handle
@@ -65,7 +66,9 @@ class Desk:
             host="h",
             pid=1,
         )
-        self.committer = GroupCommitter(writer, self.lease, on_lost=self.lost.set, after=self._after)
+        self.committer = GroupCommitter(
+            writer, self.lease, on_lost=self.lost.set, on_broken=self.broken.append, after=self._after
+        )
         self.fates: list[str] = []
         self._changed = anyio.Event()
 
@@ -162,6 +165,33 @@ async def test_leaving_does_not_wait_for_a_store_that_is_away(monkeypatch):
         desk.submit()
     assert not desk.committer._thread.is_alive()
     assert desk.fates == []
+
+
+async def test_an_error_of_ours_in_the_thread_is_told(monkeypatch):
+    def wrong(*args: Any) -> Any:
+        raise AssertionError("planted")
+
+    async with Desk() as desk:
+        monkeypatch.setattr(desk.line.handle, "commit", wrong)
+        desk.submit()
+        desk.line.may_go.release()
+        with anyio.fail_after(5):
+            while not desk.broken:
+                await anyio.lowlevel.checkpoint()
+        assert [str(error) for error in desk.broken] == ["planted"]
+
+
+async def test_an_error_of_ours_in_an_answer_is_told():
+    def wrong(fate: str, reason: str) -> None:
+        raise AssertionError("planted")
+
+    async with Desk() as desk:
+        desk.committer.submit(Run(new_id()).next(), wrong)
+        desk.line.may_go.release()
+        with anyio.fail_after(5):
+            while not desk.broken:
+                await anyio.lowlevel.checkpoint()
+        assert desk.committer.pending == 0
 
 
 async def test_the_store_of_one_process_answers_at_once():

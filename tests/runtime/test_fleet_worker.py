@@ -16,7 +16,8 @@ from engine.library import NotDeployed, UsedAfterFork
 from engine.runtime import custody, executions
 from engine.runtime.durable_backend import NotOnAStore
 from engine.store.memory import MemoryStore
-from engine.store.protocol import NEVER_DUE
+from engine.store.memory_handle import MemoryHandle
+from engine.store.protocol import NEVER_DUE, StoreUnavailable
 from tests.definitions import catch, invoke, machine, parallel, task, wait
 
 if TYPE_CHECKING:
@@ -303,6 +304,80 @@ async def test_an_execution_that_the_engine_fails_on_is_quarantined_for_people_t
             is_broken = False
             await unlucky.resume()
             assert await unlucky.result() == 1
+
+
+async def test_a_quarantine_whose_answer_was_lost_is_written_all_the_same(store: MemoryStore, monkeypatch):
+    real, lost = MemoryHandle.commit, []
+
+    def commit(self: MemoryHandle, group: Any) -> Any:
+        if not lost and any(release.quarantine for release in group.releases):
+            lost.append(group)
+            raise StoreUnavailable
+        return real(self, group)
+
+    def planted(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("planted")
+
+    monkeypatch.setattr(MemoryHandle, "commit", commit)
+    with structlog.testing.capture_logs():
+        async with on(store) as client, on(store, {"work": echo}):
+            await client.deploy(machine(task()), "m")
+            monkeypatch.setattr(executions, "advance", planted)
+            unlucky = await client.start_execution("m", 1, name="unlucky")
+            with pytest.raises(engine.ExecutionQuarantined, match="planted"):
+                await unlucky.result()
+    assert lost
+
+
+async def test_an_execution_whose_revision_is_gone_is_quarantined_alone(store: MemoryStore):
+    async with on(store) as client:
+        await client.deploy(machine(task()), "m")
+        bad = await client.start_execution("m", 1, name="bad")
+        del store._revisions[store.execution(bad.arn).revision_id]
+        await client.deploy(machine(task(), task()), "m")
+        good = await client.start_execution("m", 2, name="good")
+        with structlog.testing.capture_logs():
+            async with on(store, {"work": echo}):
+                assert await good.result() == 2
+                with pytest.raises(engine.ExecutionQuarantined, match="KeyError"):
+                    await bad.result()
+
+
+# ── errors of ours ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_claim_that_failed_of_an_error_of_ours_is_not_forgotten(store: MemoryStore, monkeypatch):
+    real, failed = MemoryHandle.claim, []
+
+    def claim(self: MemoryHandle, *, most: int) -> Any:
+        claims = real(self, most=most)
+        if claims.claimed and not failed:
+            failed.append(claims)
+            raise ZeroDivisionError("planted")
+        return claims
+
+    monkeypatch.setattr(MemoryHandle, "claim", claim)
+    with structlog.testing.capture_logs() as logged:
+        async with on(store) as client, on(store, {"work": echo}):
+            await client.deploy(machine(task()), "m")
+            assert await client.run("m", 1) == 1
+    assert failed
+    assert [entry["event"] for entry in logged] == ["a question to the store failed"]
+
+
+async def test_a_worker_whose_writer_fails_of_an_error_of_ours_ends_for_all_to_see(store: MemoryStore, monkeypatch):
+    def commit(self: MemoryHandle, group: Any) -> Any:
+        raise ZeroDivisionError("planted")
+
+    async def run() -> None:
+        async with on(store, {"work": echo}) as worker:
+            await worker.deploy(machine(task()), "m")
+            monkeypatch.setattr(MemoryHandle, "commit", commit)
+            await worker.run("m", 1)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await run()
+    assert caught.group_contains(ZeroDivisionError, match="planted")
 
 
 # ── losing workers ──────────────────────────────────────────────────────────────────────────────────────────────────

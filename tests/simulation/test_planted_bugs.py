@@ -19,7 +19,7 @@ from engine.runtime.lease import Watch
 from engine.runtime.writer import Writer
 from engine.store.memory import MemoryStore
 from engine.store.memory_handle import MemoryHandle
-from engine.store.protocol import OwnershipLost, StoreUnavailable
+from engine.store.protocol import Committed, OwnershipLost, StoreUnavailable
 from tests.simulation import fleet
 from tests.simulation.world import OUTAGES, Broken, Faults, Simulation
 
@@ -59,7 +59,7 @@ def early_acknowledgement(patch: Plant) -> None:
 
 def unknown_is_written(patch: Plant) -> None:
     """A group whose answer was lost is taken for written."""
-    patch.setattr(Writer, "_read_back", lambda self, left: self._all_written(left, ()))
+    patch.setattr(Writer, "_read_back", lambda self, left: self._all_written(left, Committed(now=0)))
 
 
 def unknown_is_not_written(patch: Plant) -> None:

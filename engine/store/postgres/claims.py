@@ -12,14 +12,16 @@ last one at a time. So what kills workers is alone in the end, and the rest is f
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from engine.store.postgres.arrays import uuids
+from engine.interpreter.snapshot import UnknownFormat
+from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS, unavailable
-from engine.store.postgres.mail import read_mail
+from engine.store.postgres.mail import letter, read_mail
 from engine.store.postgres.snapshots import READABLE_FORMATS, decode_execution, has_frame_rows, unpack
 from engine.store.protocol import Claim, Claims, OwnershipLost, StoreUnavailable
 
@@ -119,6 +121,13 @@ select f.execution_id, f.data from unnest($1::uuid[]) u(id) join asl.frame f on 
 order by f.execution_id, f.fork, f.place
 """
 
+# What nobody here can read waits for people, as what the engine fails on does.
+_SET_ASIDE = """
+update asl.open_execution o set owner = null, orphan = true, quarantine = u.quarantine
+from unnest($2::uuid[], $3::int[], $4::bytea[]) u(id, seq, quarantine)
+where o.id = u.id and o.seq = u.seq and o.owner = $1 returning 1
+"""
+
 _OWNED = "select id from asl.open_execution where owner = $1"
 
 _NEXT_DUE = """
@@ -139,12 +148,14 @@ class Claiming:
         self._formats = list(READABLE_FORMATS)
         self._lock = threading.Lock()
         self._suspects: dict[UUID, float] = {}
+        self._suspects_lock = threading.Lock()  # the writer thread clears them while another one claims
 
     def clear(self, execution_ids: Collection[ExecutionId]) -> None:
         """Says that these have a checkpoint since, or were released: they are suspects of this worker no longer."""
         if self._suspects:
-            for execution_id in execution_ids:
-                self._suspects.pop(execution_id, None)
+            with self._suspects_lock:
+                for execution_id in execution_ids:
+                    self._suspects.pop(execution_id, None)
 
     def claim(self, most: int) -> Claims:
         """See `DurableStore.claim`."""
@@ -194,7 +205,11 @@ class Claiming:
 
     def fetch_mail(self, execution_ids: Collection[ExecutionId]) -> Sequence[Mail]:
         """See `DurableStore.fetch_mail`."""
-        return read_mail(self._session, execution_ids)
+        found = []
+        for row in read_mail(self._session, execution_ids):
+            with suppress(UnknownFormat, ValueError):  # it stays, and the next claim or reload sets the execution aside
+                found.append(letter(*row))
+        return found
 
     def _take(self, sql: str, last: object) -> Row:
         """The row of a claiming statement: the clock, 1, the ids claimed, the suspects among them."""
@@ -209,14 +224,16 @@ class Claiming:
                 if epoch == own.epoch:
                     raise OwnershipLost("this worker was declared dead") from error
                 continue  # `recover` went by meanwhile
-            self._suspects |= dict.fromkeys(row[3], monotonic() + SUSPICION_SECONDS)
+            with self._suspects_lock:
+                self._suspects |= dict.fromkeys(row[3], monotonic() + SUSPICION_SECONDS)
             return row
         raise StoreUnavailable("the epoch kept changing during a claim")
 
     def _holds_suspects(self) -> bool:
         now = monotonic()
-        self._suspects = {key: until for key, until in self._suspects.items() if until > now}
-        return bool(self._suspects)
+        with self._suspects_lock:
+            self._suspects = {key: until for key, until in self._suspects.items() if until > now}
+            return bool(self._suspects)
 
     def _load(self, execution_ids: Sequence[UUID]) -> list[Claim]:
         if not execution_ids:
@@ -228,19 +245,32 @@ class Claiming:
         if with_frames:
             for execution_id, data in run(_LOAD_FRAMES, (uuids(with_frames),)):
                 frames[execution_id].append(data)
-        mail: dict[UUID, list[Mail]] = {row[0]: [] for row in rows}
-        for letter in read_mail(self._session, [row[0] for row in rows]):
-            mail[letter.execution_id].append(letter)
-        return [
-            Claim(
-                execution_id=execution_id,
-                seq=seq,
-                snapshot=unpack(decode_execution(head), snapshot, frames.get(execution_id, ())),
-                revision_id=revision_id,
-                pool=pool,
-                mail=mail[execution_id],
-                deaths=deaths,
-                is_orphan=orphan,
-            )
-            for execution_id, seq, snapshot, head, revision_id, pool, deaths, orphan in rows
-        ]
+        mail: dict[UUID, list[Row]] = {row[0]: [] for row in rows}
+        for row in read_mail(self._session, [row[0] for row in rows]):
+            mail[row[1]].append(row)
+        claims: list[Claim] = []
+        unreadable: list[tuple[UUID, int, bytes]] = []
+        for row in rows:
+            try:
+                claims.append(_claim(row, frames.get(row[0], ()), mail[row[0]]))
+            except Exception as error:  # noqa: BLE001  whatever it is, the others of the batch must not wait with it
+                text = f"the store holds what this engine cannot read: {error!r}"
+                unreadable.append((row[0], row[1], text.encode("utf-8", "backslashreplace")))
+        if unreadable:
+            columns = tuple(zip(*unreadable, strict=True))
+            run(_SET_ASIDE, (self._ownership.worker_id, uuids(columns[0]), int4s(columns[1]), byteas(columns[2])))
+        return claims
+
+
+def _claim(row: Row, frames: Sequence[bytes], mail: Sequence[Row]) -> Claim:
+    execution_id, seq, snapshot, head, revision_id, pool, deaths, orphan = row
+    return Claim(
+        execution_id=execution_id,
+        seq=seq,
+        snapshot=unpack(decode_execution(head), snapshot, frames),
+        revision_id=revision_id,
+        pool=pool,
+        mail=[letter(*one) for one in mail],
+        deaths=deaths,
+        is_orphan=orphan,
+    )

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Transition
     from engine.store.protocol import Checkpoint, Release
 
+KEPT_BYTES_MAX = 64 << 20
+"""Of the last snapshot of what did not succeed. A larger one, of a Map with thousands of large results, is not kept."""
+
+_INT4_MAX = (1 << 31) - 1
+
 STILL_OWNED = -1
 """In place of a checkpoint's time of release: it is not released."""
 
@@ -72,19 +77,33 @@ class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     tokens_opened: Sequence[tuple[bytes, Ticket]] = ()
     tokens_closed: Sequence[bytes] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes to be sent, without what is small."""
+        closing, segment = self.closing, self.segment
+        ending = 0 if closing is None else len(closing.data) + len(closing.kept or b"")
+        frames = sum([len(data) for _, data in self.frames_put]) if self.frames_put else 0
+        return len(self.head) + len(self.snapshot) + (0 if segment is None else len(segment[1])) + ending + frames
+
 
 def write(checkpoint: Checkpoint) -> Written:
     """A checkpoint as bytes.
 
     Raises:
-        UnicodeEncodeError, ValueError, TypeError, RecursionError: Data that no JSON text can hold.
+        ValueError, TypeError, RecursionError: Data that no JSON text and no UTF-8 can hold.
+        OverflowError: A number that is too large for its column.
         ValueError: Also a birth whose ARN somebody else may have; such starts go by `start_named`.
     """
     transition, birth, execution = checkpoint.transition, checkpoint.birth, checkpoint.snapshot.execution
-    if birth is not None and not owns_its_name(checkpoint.execution_id, execution.arn):
-        raise ValueError(
-            f"{execution.arn}: a start in a group has an ARN that ends in its id {checkpoint.execution_id}"
-        )
+    if birth is not None:
+        if not owns_its_name(checkpoint.execution_id, execution.arn):
+            raise ValueError(
+                f"{execution.arn}: a start in a group has an ARN that ends in its id {checkpoint.execution_id}"
+            )
+        for text in (birth.pool, execution.name, execution.state_machine_arn):
+            text.encode()
+    if max(checkpoint.seq, transition.counter, transition.first_event_id + len(transition.history)) > _INT4_MAX:
+        raise OverflowError(f"more than {_INT4_MAX} checkpoints, events or tickets")
     closing = None if transition.ending is None else _closing(checkpoint, transition.ending)
     packed = pack_transition(checkpoint.snapshot, transition)
     opened, closed = _tokens(checkpoint) if checkpoint.tokens_opened or checkpoint.tokens_closed else ((), ())
@@ -125,7 +144,8 @@ def _closing(checkpoint: Checkpoint, ending: Ending) -> Closing:
     if ending.status != "SUCCEEDED" and before.execution.type == "STANDARD":
         after = Snapshot(execution=before.execution, frames=dict(before.frames))
         after.apply(transition)
-        kept = pack_whole(after)
+        packed = pack_whole(after)
+        kept = packed if len(packed) <= KEPT_BYTES_MAX else None
     return Closing(
         status=ending.status,
         machine_arn=before.execution.state_machine_arn,
@@ -317,9 +337,13 @@ def _releases(arrays: dict[str, list[Any]], releases: Sequence[Release]) -> None
     quarantines = byteas(
         [None if r.quarantine is None else r.quarantine.encode("utf-8", "backslashreplace") for r in releases]
     )
-    missing = byteas([encode(list(r.missing)) if r.missing else None for r in releases])
+    missing = byteas([encode([_utf8(name) for name in r.missing]) if r.missing else None for r in releases])
     arrays["kept"] = [ids, seqs, quarantines]
     arrays["let_go"] = [ids, seqs, int8s([r.wake_at for r in releases]), missing, quarantines]
+
+
+def _utf8(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 # ── parts that few checkpoints have ─────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from engine.interpreter.messages import Event, Ticket
-    from engine.store.postgres.connection import Pool, Session
+    from engine.store.postgres.connection import Pool, Row, Session
     from engine.store.protocol import MailId
 
 # Mail that is there already counts as taken.
@@ -98,21 +98,20 @@ def deliver(pool: Pool, mail: Sequence[Mail]) -> Collection[MailId]:
     return frozenset(row[0] for row in pool.execute(_DELIVER, arrays))
 
 
-def read_mail(session: Session, execution_ids: Collection[ExecutionId]) -> list[Mail]:
-    """All mail of these executions, oldest first.
-
-    Raises:
-        UnknownFormat: Some of it was written by a newer engine.
-        StoreUnavailable: See there.
-    """
-    if not execution_ids:
-        return []
-    return [_letter(*row) for row in session.run(_READ, (uuids(execution_ids),))]
+def read_mail(session: Session, execution_ids: Collection[ExecutionId]) -> list[Row]:
+    """Their mail, oldest first, as rows for `letter`; [1] is the execution. Raises StoreUnavailable."""
+    return session.run(_READ, (uuids(execution_ids),)) if execution_ids else []
 
 
-def _letter(
+def letter(
     mail_id: MailId, execution_id: ExecutionId, data: bytes, sent_at: int, task_id: list[int] | None, format_: int
 ) -> Mail:
+    """Mail that was read.
+
+    Raises:
+        UnknownFormat: A newer engine wrote it.
+        ValueError: Nobody did.
+    """
     if format_ not in READABLE_FORMATS:
         raise UnknownFormat(f"mail of format {format_}; this engine reads {READABLE_FORMATS}")
     event = decode_event(data)

@@ -183,7 +183,8 @@ class Handle:
         """See `DurableStore`."""
         own = self._worker
         committed = own.writer.commit(group, own.ownership.epoch)
-        own.claims.clear([checkpoint.execution_id for checkpoint in group.checkpoints])
+        left = committed.left
+        own.claims.clear([one.execution_id for one in group.checkpoints if one.execution_id not in left])
         own.claims.clear([release.execution_id for release in group.releases])
         return committed
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import psycopg
+from msgspec.structs import replace
 
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS, unavailable
@@ -31,6 +32,12 @@ _BAD_DATA_CLASSES = frozenset({"22", "23", "54"})
 # Serialization failure and deadlock; lock_timeout. The server says that it rolled back.
 _PASSING_CLASSES = frozenset({"40", "55"})
 _ATTEMPTS_MAX = 4
+
+GROUP_BYTES_MAX = 32 << 20
+"""More does not go into one statement: on a slow disk it would not come to an end in time, at 1 GB never."""
+
+CHECKPOINT_BYTES_MAX = 256 << 20
+"""A larger one is refused: sent alone, it would fail again and again, and hold up all others."""
 
 _CLOCK = f"select {NOW_MS}"
 
@@ -60,15 +67,12 @@ class GroupWriter:
         """See `DurableStore.commit`."""
         if not group.checkpoints and not group.releases:
             raise ValueError("a group without a checkpoint or release")
-        checkpoints: list[Written] = []
         bad: dict[ExecutionId, str] = {}
-        for checkpoint in sorted(group.checkpoints, key=_by_execution):
-            try:
-                checkpoints.append(write(checkpoint))
-            except (UnicodeEncodeError, TypeError, RecursionError, OverflowError) as error:
-                bad[checkpoint.execution_id] = repr(error)
+        checkpoints, left = _written(sorted(group.checkpoints, key=_by_execution), bad)
         releases = sorted(group.releases, key=_by_execution)
         committed = self._commit(checkpoints, releases, epoch, bad)
+        if left:
+            committed = replace(committed, left=left)
         if bad:
             raise Unwritable(bad.keys(), "; ".join(sorted(set(bad.values()))), committed)
         return committed
@@ -147,6 +151,31 @@ class GroupWriter:
                 return None
             return f"{error.sqlstate}: {error.diag.message_primary}"
         raise AssertionError("a rehearsal always fails")
+
+
+def _written(
+    checkpoints: Sequence[Checkpoint], bad: dict[ExecutionId, str]
+) -> tuple[list[Written], frozenset[ExecutionId]]:
+    """The first of these, as many as one statement takes; and those that are left. `bad` grows by what cannot be."""
+    written: list[Written] = []
+    total = 0
+    for number, checkpoint in enumerate(checkpoints):
+        try:
+            one = write(checkpoint)
+        except (ValueError, TypeError, RecursionError, OverflowError) as error:
+            bad[checkpoint.execution_id] = repr(error)
+            continue
+        size = one.size
+        if size > CHECKPOINT_BYTES_MAX:
+            bad[checkpoint.execution_id] = (
+                f"a checkpoint of {size} bytes, at most {CHECKPOINT_BYTES_MAX} can be written"
+            )
+            continue
+        if written and total + size > GROUP_BYTES_MAX:
+            return written, frozenset(left.execution_id for left in checkpoints[number:])
+        total += size
+        written.append(one)
+    return written, frozenset()
 
 
 def _by_execution(item: Checkpoint | Release) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
+import pytest
 
 from engine.store.postgres.claims import SUSPECT_BATCHES
 from engine.store.protocol import NEVER_DUE
@@ -97,3 +98,35 @@ def test_what_a_group_brought_while_its_worker_resigned_is_not_lost(store: Postg
     (claim,) = other.claim(most=9).claimed
     assert claim.execution_id == run.id
     assert claim.is_orphan
+
+
+@pytest.mark.parametrize("spoil", [
+    "update asl.open_execution set snapshot = '\\x00' where id = %s",
+    "update asl.execution set head = '\\xff' where id = %s",
+    "update asl.mail set format = 32000 where execution_id = %s",
+    "update asl.mail set event = '\\x00ff' where execution_id = %s",
+])  # fmt: skip
+def test_what_nobody_can_read_is_set_aside_alone(store: PostgresStore, database: psycopg.Connection[Any], spoil: str):
+    worker = enlisted(store)
+    runs = [parked(worker) for _ in range(3)]
+    bad = runs[1]
+    store.handle().deliver([stop(run.id) for run in runs])
+    database.execute(spoil.encode(), (bad.id,))
+    claimed = [claim.execution_id for claim in worker.claim(most=9).claimed]
+    assert sorted(claimed) == sorted(run.id for run in runs if run is not bad)
+    assert sorted(worker.owned()) == sorted(claimed)
+    assert worker.claim(most=9).claimed == []
+    quarantine = database.execute("select quarantine from asl.open_execution where id = %s", (bad.id,)).fetchone()
+    assert quarantine is not None
+    assert b"cannot read" in quarantine[0]
+
+
+def test_a_letter_that_nobody_can_read_does_not_hold_the_others_up(
+    store: PostgresStore, database: psycopg.Connection[Any]
+):
+    worker, client = enlisted(store), store.handle()
+    bad, good = born(worker), born(worker)
+    client.deliver([stop(bad.id), stop(good.id)])
+    database.execute("update asl.mail set format = 32000 where execution_id = %s", (bad.id,))
+    assert [letter.execution_id for letter in worker.fetch_mail([bad.id, good.id])] == [good.id]
+    assert [claim.execution_id for claim in worker.reload([bad.id, good.id]).claimed] == [good.id]

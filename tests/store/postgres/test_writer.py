@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
+from engine.errors import ExecutionNotRedrivable
 from engine.interpreter.snapshot import Execution, Frame
+from engine.store.postgres import group, writer
 from engine.store.postgres.ownership import _RECOVER
 from engine.store.protocol import Conflict, Group, OwnershipLost, Release, StoreUnavailable, Unwritable
 from tests.store.durable_suite import FAILED, Run, born, parked
 from tests.store.postgres.waiting import InThread, cut, until, until_sessions_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from engine.store.postgres.store import Handle, PostgresStore
     from tests.store.postgres.cluster import Cluster
@@ -194,7 +197,7 @@ def test_an_unnamed_birth_must_own_its_name(worker: Handle):
     run = Run()
     given = {field: getattr(run.snapshot.execution, field) for field in Execution.__struct_fields__}
     run.snapshot.execution = Execution(**given | {"arn": "arn:aws:states:us-east-1:123456789012:execution:m:chosen"})
-    with pytest.raises(ValueError, match="ends in its id"):
+    with pytest.raises(Unwritable, match="ends in its id"):
         worker.commit(Group(checkpoints=[run.next()]))
 
 
@@ -270,3 +273,68 @@ def test_a_wide_map_writes_what_changed(worker: Handle, database: Database):
     database.execute("checkpoint")
     bytes_of_one_checkpoint(1_000)  # the first writes of a page after a checkpoint hold the whole page
     assert bytes_of_one_checkpoint(2_000) < 2 * bytes_of_one_checkpoint(100)
+
+
+# ── what is too large, or not to be written at all ──────────────────────────────────────────────────────────────────
+
+
+def test_what_is_too_much_for_one_statement_is_left_for_the_next(
+    worker: Handle, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(writer, "GROUP_BYTES_MAX", 4_000)
+    runs = [Run(input={"a": random.Random(number).randbytes(1_000).hex()}) for number in range(9)]
+    checkpoints = {run.id: run.next() for run in runs}
+    parts = 0
+    while checkpoints:
+        left = worker.commit(Group(checkpoints=list(checkpoints.values()))).left
+        assert len(left) < len(checkpoints)
+        assert len(worker.owned()) == len(runs) - len(left)
+        checkpoints = {execution_id: checkpoints[execution_id] for execution_id in left}
+        parts += 1
+    assert 1 < parts < len(runs)
+
+
+def test_a_checkpoint_that_no_statement_can_carry_is_refused_alone(worker: Handle, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writer, "CHECKPOINT_BYTES_MAX", 4_000)
+    large, small = Run(input={"a": random.Random(1).randbytes(9_000).hex()}), Run()
+    with pytest.raises(Unwritable, match="at most 4000 can be written") as caught:
+        worker.commit(Group(checkpoints=[large.next(), small.next()]))
+    assert caught.value.execution_ids == {large.id}
+    assert list(worker.owned()) == [small.id]
+
+
+def test_a_last_snapshot_that_is_too_large_is_not_kept(
+    worker: Handle, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(group, "KEPT_BYTES_MAX", 10)
+    run = born(worker)
+    run.write(worker, ending=FAILED)
+    assert store.execution(run.arn).status == "FAILED"
+    with pytest.raises(ExecutionNotRedrivable):
+        store.reopen(run.arn)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: Run(pool="\ud800"),
+    lambda: Run(pool="a\0b"),
+    lambda: Run(state_machine_arn="arn:aws:states:us-east-1:1:stateMachine:\ud800"),
+    lambda: at_event((1 << 31) - 2),
+])  # fmt: skip
+def test_what_no_column_can_hold_is_refused_alone(worker: Handle, make: Callable[[], Run]):
+    bad, good = make(), Run()
+    with pytest.raises(Unwritable) as caught:
+        worker.commit(Group(checkpoints=[bad.next(events=2), good.next()]))
+    assert caught.value.execution_ids == {bad.id}
+    assert list(worker.owned()) == [good.id]
+
+
+def at_event(number: int) -> Run:
+    run = Run()
+    run.snapshot.last_event_id = number
+    return run
+
+
+def test_a_resource_of_whatever_name_is_shown_as_missing(worker: Handle, store: PostgresStore):
+    run = born(worker)
+    worker.commit(Group(releases=[Release(execution_id=run.id, seq=1, wake_at=0, missing=["arn:\ud800"])]))
+    assert list(store.execution(run.arn).missing) == ["arn:\\ud800"]
