@@ -78,8 +78,14 @@ def check_at_once(max_concurrency: int | None, threads_max: int, commands_max: i
             raise ValueError(f"{what}: expected a number of 1 or more, got {number!r}")
 
 
-def opener_of(store: StoreLike | None, data_dir: Path | str | None) -> Callable[[], Store]:
-    """What opens the store that is meant; ASL_DATABASE_URL says it when the caller does not. Raises ValueError."""
+def opener_of(
+    store: StoreLike | None, data_dir: Path | str | None, *, pooler: bool | None = None
+) -> Callable[[], Store]:
+    """What opens the store that is meant; ASL_DATABASE_URL and ASL_POOLER say it when the caller does not.
+
+    Raises:
+        ValueError: They mean nothing.
+    """
     if store is not None and data_dir is not None:
         raise ValueError("url and data_dir exclude one another: one is a server of yours, the other our own one's")
     if store is not None and not isinstance(store, str):
@@ -91,7 +97,7 @@ def opener_of(store: StoreLike | None, data_dir: Path | str | None) -> Callable[
         return partial(_open_own_server, data_dir)
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError(f"{what}: expected the URL of a database, postgresql://user@host/name, got {url!r}")
-    return partial(_open_database, url)
+    return partial(_open_database, url, pooler=Settings.from_environment().has_pooler if pooler is None else pooler)
 
 
 def _open_own_server(data_dir: Path | str | None) -> Store:
@@ -101,10 +107,10 @@ def _open_own_server(data_dir: Path | str | None) -> Store:
     return EmbeddedStore(default_data_dir(os.environ) if data_dir is None else Path(data_dir))
 
 
-def _open_database(url: str) -> Store:
+def _open_database(url: str, *, pooler: bool) -> Store:
     from engine.store.postgres.store import PostgresStore
 
-    return PostgresStore(url)
+    return PostgresStore(url, pooler=pooler)
 
 
 def text_of(definition: Definition) -> tuple[str, Syntax]:

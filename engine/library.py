@@ -98,6 +98,7 @@ class Engine:
         *,
         url: StoreLike | None = None,
         data_dir: Path | str | None = None,
+        pooler: bool | None = None,
         handlers: HandlersLike = None,
         pools: Sequence[str] = (DEFAULT_POOL,),
         claims: Literal["pools", "own"] = "pools",
@@ -118,6 +119,7 @@ class Engine:
             url_or_handlers: A text is `url`, everything else `handlers`.
             url: Of the database that holds the executions; else from ASL_DATABASE_URL; else the engine's own server.
             data_dir: Where the engine's own server keeps its data; that of the user when not given.
+            pooler: Whether `url` is that of a pooler in transaction mode, as PgBouncer's; else as ASL_POOLER says.
             handlers: Who does which Task; see `Handlers`. None: this is a client, and runs nothing.
             pools: Whose executions a worker claims.
             claims: `own`: this worker carries only what it started itself.
@@ -148,7 +150,7 @@ class Engine:
             handlers = url_or_handlers
         chance = _chance_of(seed)
         backend = DurableBackend(
-            opener_of(url, data_dir),
+            opener_of(url, data_dir, pooler=pooler),
             handlers=None if handlers is None else Handlers(handlers),
             chance=chance,
             observer=observer,

@@ -3,6 +3,7 @@
 ASL_REGION, else AWS_REGION, else AWS_DEFAULT_REGION    region in the ARNs we mint; default `us-east-1`
 ASL_ACCOUNT_ID                                          account in the ARNs we mint; default `000000000000`
 ASL_DATABASE_URL                                        the PostgreSQL database that durable executions are in
+ASL_POOLER                                              1: that URL is one of a pooler in transaction mode
 
 `DATABASE_URL` is never read: it is the user's application's.
 """
@@ -27,6 +28,7 @@ class Settings:
     region: str = REGION
     account_id: str = ACCOUNT_ID
     database_url: str | None = None
+    pooler: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -36,4 +38,12 @@ class Settings:
             region=read("ASL_REGION") or read("AWS_REGION") or read("AWS_DEFAULT_REGION") or REGION,
             account_id=read("ASL_ACCOUNT_ID") or ACCOUNT_ID,
             database_url=read("ASL_DATABASE_URL") or None,
+            pooler=read("ASL_POOLER") or None,
         )
+
+    @property
+    def has_pooler(self) -> bool:
+        """Whether the database is behind a pooler in transaction mode. Raises ValueError: neither yes nor no."""
+        if self.pooler not in (None, "0", "1"):
+            raise ValueError(f"ASL_POOLER: expected 1 or 0, got {self.pooler!r}")
+        return self.pooler == "1"

@@ -29,6 +29,14 @@ def test_a_url_goes_before_the_environment_and_that_before_our_own_server(monkey
     assert store_of(data_dir="here") == ("_open_own_server", "here")
 
 
+@pytest.mark.parametrize(("given", "environment", "meant"), [(None, "1", True), (None, "", False), (False, "1", False)])
+def test_a_pooler_is_named_by_the_caller_or_the_environment(given, environment, meant, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ASL_POOLER", environment)
+    opener = opener_of("postgresql://host/name", None, pooler=given)
+    assert isinstance(opener, partial)
+    assert opener.keywords == {"pooler": meant}
+
+
 def test_a_server_of_the_callers_has_no_directory_of_ours():
     with pytest.raises(ValueError, match="exclude one another"):
         engine.Engine("postgresql://host/name", data_dir=Path("here"))

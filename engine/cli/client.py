@@ -28,11 +28,11 @@ def client(database: Database) -> Iterator[Client]:
     with connected(database) as url:
         from engine.store.postgres.store import PostgresStore
 
-        store = PostgresStore(url, application_name="asl command")
+        store = PostgresStore(url, application_name="asl command", pooler=database.pooler)
         try:
             from engine.blocking import Engine
 
-            with Engine(url) as engine:
+            with Engine(url, pooler=database.pooler) as engine:
                 yield Client(engine, store)
         finally:
             store.close()

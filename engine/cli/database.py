@@ -31,11 +31,13 @@ class Database:
         url: Of a PostgreSQL database; None: the engine's own server keeps them.
         data_dir: Of that server; None: the one that this user has by default.
         is_given: Whether the user named one, in whatever way.
+        pooler: Whether the URL is that of a pooler in transaction mode.
     """
 
     url: str | None
     data_dir: Path | None
     is_given: bool
+    pooler: bool = False
 
     @property
     def directory(self) -> Path:
@@ -46,7 +48,7 @@ class Database:
 
 
 def database_options(command: F) -> F:
-    """Adds `--db` and `--data-dir`; the function gets them as `database`."""
+    """Adds `--db`, `--data-dir` and `--pooler`; the function gets them as `database`."""
 
     @click.option("--db", metavar="URL", help="PostgreSQL database; else ASL_DATABASE_URL; else a server of our own.")
     @click.option(
@@ -55,22 +57,30 @@ def database_options(command: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         help="Where our own server keeps its data.",
     )
+    @click.option("--pooler", is_flag=True, help="The URL is that of PgBouncer in transaction mode; or ASL_POOLER=1.")
     @functools.wraps(command)
-    def with_database(*args: Any, db: str | None, data_dir: Path | None, **given: Any) -> Any:
-        return command(*args, database=_database(db, data_dir), **given)
+    def with_database(*args: Any, db: str | None, data_dir: Path | None, pooler: bool, **given: Any) -> Any:
+        return command(*args, database=_database(db, data_dir, pooler=pooler), **given)
 
     return with_database  # type: ignore[return-value]  # the same but for the options it takes
 
 
-def _database(db: str | None, data_dir: Path | None) -> Database:
+def _database(db: str | None, data_dir: Path | None, *, pooler: bool) -> Database:
     if db is not None and data_dir is not None:
         raise click.UsageError("--db and --data-dir exclude one another.")
+    settings = Settings.from_environment()
+    option, url = ("--db", db) if db is not None else ("ASL_DATABASE_URL", settings.database_url)
+    if pooler and (data_dir is not None or url is None):
+        raise click.UsageError("--pooler is for the URL of a pooler: give it by --db or ASL_DATABASE_URL.")
     if data_dir is not None:
         return Database(url=None, data_dir=data_dir.resolve(), is_given=True)
-    option, url = ("--db", db) if db is not None else ("ASL_DATABASE_URL", Settings.from_environment().database_url)
     if url is not None and not url.startswith(_SCHEMES):
         raise click.UsageError(f"{option}: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE.")
-    return Database(url=url, data_dir=None, is_given=url is not None)
+    try:
+        pooler = url is not None and (pooler or settings.has_pooler)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return Database(url=url, data_dir=None, is_given=url is not None, pooler=pooler)
 
 
 @contextmanager
@@ -109,7 +119,7 @@ def opened(database: Database) -> Iterator[PostgresStore]:
     with connected(database) as url:
         from engine.store.postgres.store import PostgresStore
 
-        store = PostgresStore(url, application_name="asl command")
+        store = PostgresStore(url, application_name="asl command", pooler=database.pooler)
         try:
             yield store
         finally:
@@ -125,6 +135,7 @@ def database_faults_told() -> Iterator[None]:
     """
     import psycopg
 
+    from engine.store.postgres.connection import PoolerUnnamed
     from engine.store.postgres.embedded_errors import EmbeddedPostgresError
     from engine.store.postgres.upgrade import SchemaMismatch
     from engine.store.protocol import StoreUnavailable
@@ -135,7 +146,7 @@ def database_faults_told() -> Iterator[None]:
         raise click.ClickException(f"the database cannot be reached: {_in_lines(error)}") from error
     except psycopg.ProgrammingError as error:  # a URL that is none, found when it is first used
         raise click.ClickException(f"the database cannot be used: {_in_lines(error)}") from error
-    except (SchemaMismatch, EmbeddedPostgresError) as error:
+    except (SchemaMismatch, EmbeddedPostgresError, PoolerUnnamed) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -90,7 +90,14 @@ class Job:
 
         if self.url is not None:
             # Nobody else's executions: the targets of this command are not meant for them.
-            return Engine(self.url, handlers=self.handlers, claims="own", limits=self.limits, observer=observer)
+            return Engine(
+                self.url,
+                pooler=self.options.database.pooler,
+                handlers=self.handlers,
+                claims="own",
+                limits=self.limits,
+                observer=observer,
+            )
         clock: Literal["real", "virtual"] = "real" if self.options.real_time else "virtual"
         return Engine.in_memory(self.handlers, clock=clock, limits=self.limits, observer=observer, seed=self.seed)
 

@@ -121,6 +121,7 @@ def command(
         # A URL may hold a password, which everybody could read among the words of a command.
         environment = {**os.environ, **({} if database.url is None else {"ASL_DATABASE_URL": database.url})}
         words += [f"--data-dir={database.directory}"] if database.url is None else []
+        words += ["--pooler"] if database.pooler else []
         with connected(database):
             return supervise(words, processes, environment)
     handlers = read_handlers(modules, targets)
@@ -132,6 +133,7 @@ def command(
 
         engine = Engine(
             url,
+            pooler=database.pooler,
             handlers=logged(handlers),
             pools=tuple(dict.fromkeys(pools)),
             max_concurrency=concurrency,

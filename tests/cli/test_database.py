@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from engine.store.postgres.embedded import EmbeddedPostgres
 from tests.cli.command_line import asl
 from tests.cli.fleet import Fleet
+from tests.store.postgres.poolers import running_swapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,20 @@ def test_the_users_own_database_is_never_read(
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     monkeypatch.setenv("XDG_DATA_HOME", str(data_dir.parent))
     assert asl("db", "status").exit_code == 2  # the server of this user, just made
+
+
+def test_a_pooler_is_named_by_an_option_or_the_environment(url: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+    with running_swapper(cluster, str(conninfo_to_dict(url)["dbname"])) as pooled:
+        assert json.loads(asl("ls", "--json", "--db", pooled, "--pooler").stdout) == {"executions": []}
+        monkeypatch.setenv("ASL_DATABASE_URL", pooled)
+        monkeypatch.setenv("ASL_POOLER", "1")
+        assert json.loads(asl("ls", "--json").stdout) == {"executions": []}
+
+
+def test_a_pooler_needs_its_url(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "--pooler is for the URL of a pooler" in asl("ls", "--data-dir", str(data_dir), "--pooler").stderr
+    monkeypatch.setenv("ASL_POOLER", "yes")
+    assert "ASL_POOLER: expected 1 or 0, got 'yes'" in asl("ls", "--db", "postgresql://x/y").stderr
 
 
 def test_two_places_at_once_are_refused(url: str) -> None:

@@ -36,15 +36,21 @@ if TYPE_CHECKING:
 class PostgresStore:
     """A `Store` in the database of a URL; connections are made when they are needed."""
 
-    def __init__(self, url: str, *, application_name: str = "asl") -> None:
+    def __init__(self, url: str, *, application_name: str = "asl", pooler: bool = False) -> None:
         """The database must have the tables of this engine.
+
+        Args:
+            url: Of the database, or of a pooler before it.
+            application_name: What `pg_stat_activity` shows.
+            pooler: The URL is that of a pooler in transaction mode, PgBouncer's for one.
 
         Raises:
             SchemaMismatch: It has not; the text names the command that upgrades it.
             StoreUnavailable: It cannot be reached.
         """
         self._url = url
-        self._pool = Pool(url, application_name)
+        self._pooler = pooler
+        self._pool = Pool(url, application_name, pooler=pooler)
         self._handles: list[Handle] = []
         try:
             require_current(self._pool)
@@ -54,7 +60,7 @@ class PostgresStore:
 
     def handle(self) -> Handle:
         """See `Store.handle`."""
-        handle = Handle(self._url, self._pool)
+        handle = Handle(self._url, self._pool, pooler=self._pooler)
         self._handles.append(handle)
         return handle
 
@@ -131,9 +137,10 @@ class PostgresStore:
 class Handle:
     """A `DurableStore`: one worker incarnation at a time, or a client that owns nothing."""
 
-    def __init__(self, url: str, pool: Pool) -> None:
+    def __init__(self, url: str, pool: Pool, *, pooler: bool = False) -> None:
         self._url = url
         self._pool = pool
+        self._pooler = pooler
         self._own: _Own | None = None
 
     def close(self) -> None:
@@ -153,7 +160,8 @@ class Handle:
     def enlist(self, *, pools: Collection[str], host: str, pid: int) -> WorkerId:
         """See `DurableStore`."""
         self.close()
-        self._own = _Own(self._url, ownership.Ownership(self._pool, pools=pools, host=host, pid=pid))
+        own = ownership.Ownership(self._pool, pools=pools, host=host, pid=pid)
+        self._own = _Own(self._url, own, pooler=self._pooler)
         return self._own.ownership.worker_id
 
     def renew(self) -> int:
@@ -249,10 +257,10 @@ class Handle:
 class _Own:
     """What an enlisted worker has: its row, and two sessions, for its writer thread and for claims."""
 
-    def __init__(self, url: str, own: ownership.Ownership) -> None:
+    def __init__(self, url: str, own: ownership.Ownership, *, pooler: bool) -> None:
         name = ownership.session_name(own.worker_id)
         self.ownership = own
-        self.writing = Session(url, name)
-        self.claiming = Session(url, name)
+        self.writing = Session(url, name, pooler=pooler)
+        self.claiming = Session(url, name, pooler=pooler)
         self.writer = GroupWriter(self.writing, own.worker_id)
         self.claims = claims.Claiming(self.claiming, own)

@@ -56,10 +56,15 @@ class SchemaMismatch(Exception):
 def status(url: str) -> SchemaStatus:
     """The revision of a database. Raises StoreUnavailable."""
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+        with _connect(url, autocommit=True) as connection:
             return _status(connection)
     except psycopg.OperationalError as error:
         raise unavailable(error) from error
+
+
+def _connect(url: str, *, autocommit: bool) -> Connection:
+    # Nothing is prepared, so that it does not matter whether a pooler stands between.
+    return psycopg.connect(url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_SECONDS, prepare_threshold=None)
 
 
 def require_current(pool: Pool) -> None:
@@ -107,7 +112,7 @@ def upgrade(url: str) -> SchemaStatus:
     config = Config()
     config.set_main_option("script_location", str(_migrations()).replace("%", "%%"))
     # psycopg reads the URL, as everywhere: SQLAlchemy does not know all of its forms.
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(url, autocommit=False), poolclass=NullPool)
     try:
         before = status(url)
         if before.state == "newer":
