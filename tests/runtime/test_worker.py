@@ -212,6 +212,9 @@ def test_nothing_is_left_when_the_process_ends():
                 await anyio.sleep(0.01)
         print(children())
     anyio.run(main)
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncio-waitpid"):  # Python 3.11: it has told of its child's end, and ends itself
+            thread.join(10)
     print(names())
     """
     )
