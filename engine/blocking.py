@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from engine.outcome import ExecutionDescription
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer
+    from engine.runtime.metrics import Metrics
     from engine.store.protocol import ExecutionStatus, MachineType
 
 T = TypeVar("T")
@@ -116,6 +117,9 @@ class Engine:
         processes_max: int | None = None,
         observer: Observer | None = None,
         seed: int | None = None,
+        waits_for_store: bool = False,
+        watchdog: bool = False,
+        notice: Callable[..., None] | None = None,
     ) -> None:
         self._begin(
             library.Engine(
@@ -136,6 +140,9 @@ class Engine:
                 processes_max=processes_max,
                 observer=observer,
                 seed=seed,
+                waits_for_store=waits_for_store,
+                watchdog=watchdog,
+                notice=notice,
             )
         )
 
@@ -223,6 +230,14 @@ class Engine:
     def abandoned(self) -> int:
         """Handlers in threads that were given up while they ran. They cannot be killed, so they may still act."""
         return self._engine.abandoned
+
+    def metrics(self) -> Metrics:
+        """See `engine.Engine.metrics`."""
+        return self._engine.metrics()
+
+    def not_ready(self) -> Sequence[str]:
+        """See `engine.Engine.not_ready`."""
+        return self._engine.not_ready()
 
     def drain(self, seconds: float) -> bool:
         """See `engine.Engine.drain`."""

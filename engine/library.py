@@ -30,7 +30,7 @@ from engine.settings import Settings
 from engine.store.protocol import DEFAULT_POOL, UUID7_BITS, Birth, ExecutionId, RevisionId, StateMachineRecord, uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from engine.runtime.backend import Backend, Tracked
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer
+    from engine.runtime.metrics import Metrics
     from engine.store.protocol import ExecutionRecord, MachineType
 
 POLL_SECONDS = 60
@@ -112,6 +113,9 @@ class Engine:
         processes_max: int | None = None,
         observer: Observer | None = None,
         seed: int | None = None,
+        waits_for_store: bool = False,
+        watchdog: bool = False,
+        notice: Callable[..., None] | None = None,
     ) -> None:
         """Nothing is opened before the engine is entered.
 
@@ -136,6 +140,11 @@ class Engine:
             observer: Called with (execution ARN, transition) whenever something happened here; must not wait. When it
                 raises, the execution is stopped, and whoever waits for it here gets the observer's error.
             seed: Makes what is drawn (jitter, tokens, random functions) the same in every run.
+            waits_for_store: Entering it while the database cannot be reached waits, instead of StoreUnavailable.
+            watchdog: Of a worker: ends the process, with exit code 75, when the event loop stands still for two thirds
+                of the lease; where it stands is logged.
+            notice: Told what an operator of a worker wants to know (a lost lease, a database that is away), as
+                `notice("database away", error="...")`; from any thread, and must not wait.
 
         Raises:
             InvalidHandler, ValueError: An argument means nothing.
@@ -162,6 +171,9 @@ class Engine:
                 threads_max=threads_max,
                 commands_max=commands_max,
                 processes_max=processes_max,
+                waits_for_store=waits_for_store,
+                watchdog=watchdog,
+                notice=notice,
             ),
         )
         self._begin(backend, chance, limits, region, account_id, is_on_store=True)
@@ -263,6 +275,17 @@ class Engine:
     def abandoned(self) -> int:
         """Handlers in threads that were given up while they ran. They cannot be killed, so they may still act."""
         return self._backend.abandoned
+
+    def metrics(self) -> Metrics:
+        """What this engine has done and has in hand: plain numbers, free of charge; from any thread.
+
+        `engine.observability.prometheus.EngineCollector` gives them to Prometheus.
+        """
+        return self._backend.metrics()
+
+    def not_ready(self) -> Sequence[str]:
+        """Why this engine cannot take work now: a text for each reason; empty: it can. From any thread."""
+        return self._backend.not_ready()
 
     async def drain(self, seconds: float) -> bool:
         """Gets ready to be left: claims and starts no more Tasks, gives up what is idle, waits for the Tasks in flight.

@@ -28,7 +28,7 @@ THREADS_MAX = 40
 class _Call:
     """One call of a function, and where to tell its end."""
 
-    __slots__ = ("args", "context", "done", "error", "function", "result", "token")
+    __slots__ = ("args", "context", "done", "error", "function", "is_abandoned", "result", "token")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], token: EventLoopToken) -> None:
         self.function = function
@@ -36,6 +36,7 @@ class _Call:
         self.context = contextvars.copy_context()
         self.token = token
         self.done = anyio.Event()
+        self.is_abandoned = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -69,11 +70,12 @@ class Threads:
 
     Attributes:
         abandoned: Calls that were cancelled while they ran. A thread cannot be killed: such a call may still act.
+        hanging: Those of them that still run.
         slots: Whoever calls `run` holds one of these meanwhile; an abandoned call holds none.
     """
 
     def __init__(self, threads_max: int = THREADS_MAX) -> None:
-        self.abandoned = 0
+        self.abandoned = self.hanging = 0
         self.slots = anyio.CapacityLimiter(threads_max)
         self._idle: list[_Thread] = []
         self._closed = False
@@ -90,7 +92,9 @@ class Threads:
             await call.done.wait()
         except BaseException:
             if not call.done.is_set():
+                call.is_abandoned = True
                 self.abandoned += 1
+                self.hanging += 1
             raise
         if call.error is not None:
             raise call.error
@@ -100,6 +104,7 @@ class Threads:
     def finished(self, thread: _Thread, call: _Call) -> None:
         """Called in the event loop when a thread is through with a call."""
         call.done.set()
+        self.hanging -= call.is_abandoned
         if self._closed:
             thread.calls.put(None)
         else:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
+    from engine.runtime.metrics import Metrics
     from engine.store.protocol import Birth, ExecutionId, ExecutionRecord, StateMachineRecord
 
 _REDRIVABLE_MS = 14 * 24 * 3_600 * 1_000
@@ -55,6 +56,14 @@ class Backend(Protocol[X]):
     @property
     def abandoned(self) -> int:
         """Handlers in threads that were given up while they ran."""
+        ...
+
+    def metrics(self) -> Metrics:
+        """What it counts; from any thread. A client counts nothing."""
+        ...
+
+    def not_ready(self) -> Sequence[str]:
+        """Why it cannot take work now; empty: it can. From any thread."""
         ...
 
     async def __aenter__(self) -> Self: ...

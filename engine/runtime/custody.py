@@ -73,6 +73,7 @@ class Custody:
     Attributes:
         is_draining: Everything is given up as soon as it is idle.
         missing: How many executions wait because of a Resource that has no handler here, by Resource; since the start.
+        quarantined: How many executions were put into quarantine here.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Custody:
         """
         self.is_draining = False
         self.missing: dict[str, int] = {}
+        self.quarantined = 0
         self.tasks: HeldTasks
         self._store = store
         self._calls = calls
@@ -317,6 +319,7 @@ class Custody:
         reason = execution.quarantine
         assert reason is not None
         if execution.birth is not None:
+            self.quarantined += 1
             if execution.on_birth is not None:
                 execution.on_birth("UNWRITABLE", reason)
             self._executions.retire(execution)
@@ -332,6 +335,7 @@ class Custody:
         if fate == "KEPT":  # the answer was lost, and it turns out not to have been written
             self.quarantine(execution)
         else:
+            self.quarantined += 1
             self._executions.retire(execution)
 
     def release_idle(self) -> None:

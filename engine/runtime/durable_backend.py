@@ -17,6 +17,7 @@ from engine.runtime.backend import not_redrivable_now
 from engine.runtime.clock import StoreClock
 from engine.runtime.executions import ExecutionQuarantined
 from engine.runtime.fleet_worker import FleetWorker
+from engine.runtime.metrics import Metrics
 from engine.store.protocol import UUID7_BITS, Mail, MailId, StoreUnavailable, uuid7
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ _REMEMBERED_MAX = 4_096
 _CALLS_MAX = 16
 _BACK_OFF_SECONDS = 0.05
 _BACK_OFF_SECONDS_MAX = 2.0
+_OPEN_BACK_OFF_SECONDS = 0.5
+_OPEN_BACK_OFF_SECONDS_MAX = 10.0
 _POLL_SECONDS = 0.02
 _POLL_SECONDS_MAX = 1.0
 
@@ -132,6 +135,7 @@ class DurableBackend:
         self._born_here: WeakValueDictionary[str, RemoteExecution] = WeakValueDictionary()
         self._is_open = False
         self._remembered: dict[str, tuple[StateMachineRecord, float]] = {}
+        self._waits_for = "not entered yet"
         self._limiter = anyio.CapacityLimiter(_CALLS_MAX)
 
     @property
@@ -139,8 +143,33 @@ class DurableBackend:
         """Handlers in threads that were given up while they ran."""
         return 0 if self.worker is None else self.worker.abandoned
 
+    def metrics(self) -> Metrics:
+        """See `Backend`."""
+        return Metrics() if self.worker is None else self.worker.metrics()
+
+    def not_ready(self) -> list[str]:
+        """See `Backend`."""
+        if self.worker is None:
+            return [] if self._is_open else [self._waits_for]
+        return self.worker.not_ready()
+
+    async def _opened(self) -> Store:
+        """The store. Raises StoreUnavailable, unless it is to be waited for."""
+        back_off = _OPEN_BACK_OFF_SECONDS
+        while True:
+            try:
+                return await self._in_thread(self._open_store)
+            except StoreUnavailable as error:
+                if error.is_final or not self._options.waits_for_store:
+                    raise
+                self._waits_for = f"the database cannot be reached: {error}"
+                seconds = back_off * (0.5 + self._chance.random() / 2)
+                self._options.tell("waiting for the database", error=str(error), seconds=round(seconds, 3))
+            await anyio.sleep(seconds)
+            back_off = min(back_off * 2, _OPEN_BACK_OFF_SECONDS_MAX)
+
     async def __aenter__(self) -> Self:
-        self._store = await self._in_thread(self._open_store)
+        self._store = await self._opened()
         try:
             self._client = self._store.handle()
             self.clock.observe(await self._persistently(self._client.now))
@@ -154,6 +183,7 @@ class DurableBackend:
                     on_leaving=self._on_leaving,
                     options=self._options,
                 )
+                self._waits_for = "not enlisted among the workers yet"
                 self.worker = await worker.__aenter__()
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -165,6 +195,7 @@ class DurableBackend:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._waits_for = "left"
         try:
             if self.worker is not None:
                 await self.worker.__aexit__(kind, error, trace)

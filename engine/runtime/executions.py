@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from engine.runtime.tasks import OpenTask
     from engine.runtime.timers import Key, Timer, Timers
     from engine.runtime.writer import Fate
-    from engine.store.protocol import Birth, Claim, ExecutionId, MailId
+    from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionStatus, MailId
 
 _MS_PER_SECOND = 1_000
 
@@ -202,6 +202,9 @@ class Executions:
     Attributes:
         live: Those that are not over, by id.
         known: Those and the ended ones that somebody holds, by ARN.
+        transitions: How many were written.
+        started: Executions whose first transition was.
+        ended: Executions that ended, by status.
     """
 
     def __init__(
@@ -218,6 +221,8 @@ class Executions:
         """`wake` is called when there is something to fold, `on_leaving` when an execution is over or not here."""
         self.live: dict[ExecutionId, LiveExecution] = {}
         self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
+        self.transitions = self.started = 0
+        self.ended: dict[ExecutionStatus, int] = {}
         self.tasks: TaskStarter
         self.keeper: Keeper
         self._clock = clock
@@ -312,6 +317,9 @@ class Executions:
 
     def suspend(self, execution: LiveExecution, reason: str) -> None:
         """Leaves an execution alone that is not to go on, whoever is to blame."""
+        import structlog
+
+        structlog.get_logger().error("execution quarantined", execution=execution.arn, reason=reason)
         self._quarantine(execution, reason, None)
 
     def _quarantine(self, execution: LiveExecution, reason: str, cause: Exception | None) -> None:
@@ -439,6 +447,8 @@ class Executions:
 
     def _committed(self, execution: LiveExecution, checkpoint: Checkpoint, answered: OpenTask | None) -> None:
         transition = checkpoint.transition
+        self.transitions += 1
+        self.started += transition.first_event_id == 1
         execution.seq = checkpoint.seq
         execution.conflicts = 0
         execution.snapshot.apply(transition)
@@ -507,6 +517,7 @@ class Executions:
 
     def _end(self, execution: LiveExecution, ending: Ending) -> None:
         execution.ending = ending
+        self.ended[ending.status] = self.ended.get(ending.status, 0) + 1
         if ending.frame is not None:
             failed = execution.snapshot.frames.get(ending.frame)
             execution.failed_input = None if failed is None else failed.input

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -21,6 +22,8 @@ from engine.runtime.committer import GroupCommitter
 from engine.runtime.executions import LiveExecution
 from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import LEASE_SECONDS, Lease
+from engine.runtime.metrics import StoreMeter
+from engine.runtime.watchdog import STILL_PART, Watchdog
 from engine.runtime.worker import Worker
 from engine.runtime.writer import Writer
 from engine.store.protocol import DEFAULT_POOL, StoreUnavailable
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from engine.runtime.calls import Outcome
     from engine.runtime.clock import StoreClock
     from engine.runtime.executions import Observer
+    from engine.runtime.metrics import Metrics
     from engine.runtime.writer import Fate
     from engine.store.protocol import Birth, ExecutionId, Library, RevisionId, Store
 
@@ -57,6 +61,9 @@ class FleetOptions:
         lease_seconds: How long without a sign of life until others take over what it has; the same for all workers.
         threads_max: Handlers that run in threads at once.
         processes_max: Child processes; as many as there are processors when None.
+        waits_for_store: Entered while the store cannot be reached, it waits for it.
+        watchdog: Ends the process when the event loop stands still for two thirds of the lease.
+        notice: Told what an operator wants to know: a name, and what goes with it as keywords. From any thread.
     """
 
     pools: tuple[str, ...] = (DEFAULT_POOL,)
@@ -68,6 +75,14 @@ class FleetOptions:
     processes_max: int | None = None
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
+    waits_for_store: bool = False
+    watchdog: bool = False
+    notice: Callable[..., None] | None = None
+
+    def tell(self, event: str, **about: object) -> None:
+        """Passes a notice on, if somebody wants it."""
+        if self.notice is not None:
+            self.notice(event, **about)
 
 
 class Revisions:
@@ -126,7 +141,8 @@ class FleetWorker:
         self.worker: Worker
         self.housekeeping: Housekeeping
         self._store = store
-        self._handle = store.handle()
+        self._meter = StoreMeter(options.tell)
+        self._handle = self._meter.metered(store.handle())
         self._handlers = handlers
         self._clock = clock
         self._chance = chance
@@ -141,11 +157,30 @@ class FleetWorker:
         self._broken: BaseException | None = None
         self._is_draining = False
         self._drained = anyio.Event()
+        self._exits = ExitStack()
 
     @property
     def abandoned(self) -> int:
         """Handlers in threads that were given up while they ran."""
         return 0 if self._workplace is None else self._workplace.threads.abandoned
+
+    def metrics(self) -> Metrics:
+        """See `Backend.metrics`."""
+        store = self._meter.read(self._lease, incarnations=self.housekeeping.incarnations)
+        return self.worker.metrics(store)
+
+    def not_ready(self) -> list[str]:
+        """See `Backend.not_ready`."""
+        reasons = []
+        if self._is_draining:
+            reasons.append("draining: nothing new is begun")
+        if not self._meter.is_available:
+            reasons.append("the database cannot be reached")
+        if not self.housekeeping.is_enlisted:
+            reasons.append("not enlisted among the workers yet")
+        elif not self._lease.is_safe:
+            reasons.append("the lease was not renewed in time: no Task may be started")
+        return reasons
 
     # ── coming and going ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,6 +194,8 @@ class FleetWorker:
         await self._group.__aenter__()
         try:
             self._assemble()
+            if self._options.watchdog:
+                self._exits.enter_context(Watchdog(self._options.lease_seconds * STILL_PART))
             await self._enlist()
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
@@ -209,10 +246,15 @@ class FleetWorker:
             clock=self._clock,
             lease=self._lease,
             sweep=self._store.sweep,
+            sample=self._sample,
             free=self.free,
             dispatch=self._dispatch,
             claims=self._options.claims == "pools",
+            notice=self._options.tell,
         )
+
+    def _sample(self) -> None:
+        self._meter.backlog = self._store.backlog(self._options.pools)
 
     async def _enlist(self) -> None:
         enlisted = anyio.Event()
@@ -239,6 +281,7 @@ class FleetWorker:
                 assert self._workplace is not None
                 await self.worker.tasks.close()
                 await self._workplace.close()
+                self._exits.close()
                 await anyio.to_thread.run_sync(self._resign)
 
     def _resign(self) -> None:

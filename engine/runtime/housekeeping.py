@@ -39,6 +39,9 @@ CLAIM_MAX = 128
 
 SWEEP_SECONDS = 60.0
 
+SAMPLE_SECONDS = 30.0
+"""Between two looks at what waits in the store."""
+
 _WATCHES_PER_LEASE = 5
 _RETRY_SECONDS = 0.25
 _MS_PER_SECOND = 1_000
@@ -105,18 +108,22 @@ class Housekeeping:
         clock: StoreClock,
         lease: Lease,
         sweep: Callable[[], object],
+        sample: Callable[[], None],
         free: Callable[[], int],
         dispatch: Callable[[], None],
         claims: bool,
+        notice: Callable[..., None],
         poll_seconds_max: float = POLL_SECONDS_MAX,
     ) -> None:
         """Nothing is done before `begin`.
 
         Args:
             sweep: Deletes what nobody needs any more, as `Store`.
+            sample: Looks what waits in the store.
             free: How many more executions this worker can take.
             dispatch: Called when Tasks that were held may be started.
             claims: Whether it takes what others started.
+            notice: See `FleetOptions`.
             poll_seconds_max: The longest pause between two questions for work.
         """
         self.is_draining = False
@@ -131,9 +138,11 @@ class Housekeeping:
         self._clock = clock
         self._lease = lease
         self._sweep = sweep
+        self._sample = sample
         self._free = free
         self._dispatch = dispatch
         self._claims_others = claims
+        self._notice = notice
         self._pause_max = poll_seconds_max
         self._watch = Watch(lease)
         self._claims = Pace(lease.monotonic, poll_seconds_max)
@@ -141,6 +150,7 @@ class Housekeeping:
         self._next_watch = lease.monotonic()
         self._next_retry = lease.monotonic()
         self._next_sweep = lease.monotonic() + SWEEP_SECONDS
+        self._next_sample = lease.monotonic()
         self._hints: dict[ExecutionId, None] = {}
         self._open: set[str] = set()  # questions that are not answered yet
         self._was_safe = True
@@ -169,6 +179,7 @@ class Housekeeping:
         """This worker was declared dead: what it had is others', and it begins anew as another."""
         if not self.is_enlisted:
             return
+        self._notice("lease lost", executions=len(self._executions.live))
         self.is_enlisted = False
         self._lease.lose()
         self._custody.drop_all()
@@ -221,6 +232,7 @@ class Housekeeping:
             self._has_held = False
             self._dispatch()
         elif self._was_safe and not is_safe and self.is_enlisted:
+            self._notice("lease not renewed in time", executions=len(self._executions.live))
             self._custody.interrupt()
             self._has_held = True
         if self.is_enlisted:
@@ -282,8 +294,12 @@ class Housekeeping:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             if self._begins("sweep"):
-                self._ask(self._sweep, self._swept)
-        return self._next_sweep
+                self._ask(self._sweep, partial(self._done, "sweep"))
+        if self._claims_others and now >= self._next_sample:
+            self._next_sample = now + SAMPLE_SECONDS
+            if self._begins("sample"):
+                self._ask(self._sample, partial(self._done, "sample"))
+        return min(self._next_sweep, self._next_sample) if self._claims_others else self._next_sweep
 
     # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -370,6 +386,8 @@ class Housekeeping:
     def _take(self, planned: Planned) -> None:
         claimed, plans = planned
         for claim in claimed:
+            if claim.is_orphan:
+                self._notice("execution taken over", execution=claim.snapshot.execution.arn, deaths=claim.deaths)
             self._custody.take(claim, plans[claim.revision_id])
 
     def _fetched(self, incarnation: int, outcome: Outcome[Sequence[Mail]]) -> None:
@@ -389,8 +407,8 @@ class Housekeeping:
         else:
             self._is_unsure, self._has_strays = False, True
 
-    def _swept(self, incarnation: int, outcome: Outcome[object]) -> None:
-        self._value("sweep", incarnation, outcome)
+    def _done(self, question: str, incarnation: int, outcome: Outcome[object]) -> None:
+        self._value(question, incarnation, outcome)
 
     def _saw_others(
         self, asked_at: float, incarnation: int, outcome: Outcome[Mapping[WorkerId, tuple[int, int]]]
@@ -400,8 +418,9 @@ class Housekeeping:
             return
         for worker_id, (epoch, heartbeat) in self._watch.look(others, asked_at):
             declare = partial(self._store.declare_dead, worker_id, epoch=epoch, heartbeat=heartbeat)
-            self._ask(declare, self._declared)
+            self._ask(declare, partial(self._declared, worker_id))
 
-    def _declared(self, incarnation: int, outcome: Outcome[bool]) -> None:
+    def _declared(self, worker_id: WorkerId, incarnation: int, outcome: Outcome[bool]) -> None:
         if self._value("declare", incarnation, outcome):
+            self._notice("worker declared dead", worker=str(worker_id))
             self._claims.hurry()

@@ -16,6 +16,7 @@ from engine.runtime.backend import not_redrivable_now
 from engine.runtime.calls import DirectCalls
 from engine.runtime.committer import DirectCommitter
 from engine.runtime.executions import ExecutionQuarantined, LiveExecution, waiting_event
+from engine.runtime.metrics import Metrics
 from engine.runtime.worker import TURN_SECONDS, Worker
 from engine.store.memory import MemoryStore
 from engine.store.protocol import DEFAULT_POOL
@@ -76,6 +77,14 @@ class MemoryBackend:
     def abandoned(self) -> int:
         """Handlers in threads that were given up while they ran."""
         return 0 if self._workplace is None else self._workplace.threads.abandoned
+
+    def metrics(self) -> Metrics:
+        """See `Backend`."""
+        return self.worker.metrics(None) if self.is_open else Metrics()
+
+    def not_ready(self) -> list[str]:
+        """See `Backend`."""
+        return [] if self.is_open else ["not entered"]
 
     async def __aenter__(self) -> Self:
         if self.is_open:

@@ -81,6 +81,7 @@ class Tasks:
     Attributes:
         activities: ARNs of activities that have no handler but workers, with the Tasks that wait for one.
         in_flight: Handlers that run or wait for their turn.
+        ended: Handlers that came to an end, by outcome: `succeeded`, `failed`, `cancelled`.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Tasks:
         """
         self.activities: dict[str, OrderedDict[OpenTask, None]] = {}
         self.in_flight = 0
+        self.ended = {"succeeded": 0, "failed": 0, "cancelled": 0}
         self._pollers: dict[str, list[anyio.Event]] = {}
         self._executions = executions
         self._store = store
@@ -268,10 +270,13 @@ class Tasks:
             self.start_waiting()
         if answer is not None:
             self._answer(task, answer, is_fixed=False)
+        else:
+            self.ended["cancelled"] += 1
 
     def _answer(self, task: OpenTask, answer: Answer | Exception, *, is_fixed: bool) -> None:
         """Makes a handler's outcome mail (integrations.md 1.1)."""
         task_id, resource = task.task_id, task.request.resource
+        self.ended["failed" if isinstance(answer, Exception) else "succeeded"] += 1
         if task.is_over:
             return
         if isinstance(answer, UnsupportedTask):

@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint, current_token
 
 from engine.runtime.custody import Custody
 from engine.runtime.executions import Executions, LiveExecution
+from engine.runtime.metrics import Metrics
 from engine.runtime.tasks import Tasks
 from engine.runtime.timers import Timers
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from engine.runtime.clock import Clock
     from engine.runtime.committer import Committer
     from engine.runtime.executions import Observer
+    from engine.runtime.metrics import StoreMetrics
     from engine.store.protocol import DurableStore, ExecutionId
 
 TURN_SECONDS = 0.005
@@ -87,6 +89,7 @@ class Worker:
         self.timers: Timers[LiveExecution] = Timers()
         self._clock = clock
         self._committer = committer
+        self._workplace = workplace
         self._tick = tick
         self._alarm: asyncio.Future[None] | None = None
         self._token, self._thread = current_token(), threading.get_ident()
@@ -120,6 +123,23 @@ class Worker:
             in_flight_max=in_flight_max,
             may_start=may_start,
             is_alone=is_alone,
+        )
+
+    def metrics(self, store: StoreMetrics | None) -> Metrics:
+        """See `Backend.metrics`; `store` is put in."""
+        threads = self._workplace.threads
+        return Metrics(
+            started=self.executions.started,
+            ended=dict(self.executions.ended),
+            live=len(self.executions.live),
+            transitions=self.executions.transitions,
+            in_flight=self.tasks.in_flight,
+            tasks_ended=dict(self.tasks.ended),
+            abandoned=threads.abandoned,
+            hanging=threads.hanging,
+            quarantined=self.custody.quarantined,
+            missing=dict(self.custody.missing),
+            store=store,
         )
 
     async def run(self) -> None:

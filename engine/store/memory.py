@@ -29,10 +29,10 @@ from engine.interpreter.history import Segment
 from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
-from engine.store.protocol import NEVER_DUE, ExecutionRecord, Mail, MailId, uuid7
+from engine.store.protocol import NEVER_DUE, Backlog, ExecutionRecord, Mail, MailId, uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Execution
@@ -173,6 +173,14 @@ class MemoryStore:
     def sweep(self) -> int:
         """See `Store`: nothing is left behind."""
         return 0
+
+    def backlog(self, pools: Collection[str]) -> Backlog:
+        """See `Store`."""
+        with self.lock:
+            free = [row for row in self.open.values() if row.owner is None and row.quarantine is None]
+            dues = [row.wake_at for row in free if row.pool in pools]
+            now = self.now()
+            return Backlog(parked=len(dues), overdue=max((now - due for due in dues if 0 < due <= now), default=0))
 
     def close(self) -> None:
         """See `Store`: there is nothing to close."""

@@ -167,14 +167,13 @@ class MemoryHandle:
             now = self._store.now()
             due = [row for row in self._store.open.values() if self._is_claimable(row, now, me)]
             due.sort(key=lambda row: row.wake_at)
-            taken: list[Row] = []
+            taken: list[Claim] = []
             for row in due:
                 if len(taken) == most:
                     break
                 if self._may_suspect(row, me):
-                    row.owner, row.wake_at = me, 0
-                    taken.append(row)
-            return Claims(now=now, claimed=[self._claimed(row) for row in taken])
+                    taken.append(self._take(row, me))
+            return Claims(now=now, claimed=taken)
 
     def claim_one(self, execution_id: ExecutionId) -> Claim | None:
         """See `DurableStore`."""
@@ -183,8 +182,12 @@ class MemoryHandle:
             row = self._store.open.get(execution_id)
             if row is None or not self._is_claimable(row, self._store.now(), me) or not self._may_suspect(row, me):
                 return None
-            row.owner, row.wake_at = me, 0
-            return self._claimed(row)
+            return self._take(row, me)
+
+    def _take(self, row: Row, me: Incarnation) -> Claim:
+        due = row.wake_at
+        row.owner, row.wake_at = me, 0
+        return msgspec.structs.replace(self._claimed(row), wake_at=due)
 
     def _is_claimable(self, row: Row, now: int, me: Incarnation) -> bool:
         return _is_free(row, me) and (row.wake_at <= now or bool(row.mail))

@@ -68,11 +68,14 @@ class StoreUnavailable(Exception):
     Attributes:
         nobody_is_connected: The server itself refuses connections (it is down, starting or stopping), so no other
             worker can have declared this one dead meanwhile. False: it may be this worker alone that is cut off.
+        is_final: The server answered, and refuses this caller: a wrong password, no such database. Waiting does not
+            help. False: nobody can tell.
     """
 
-    def __init__(self, message: str = "", *, nobody_is_connected: bool = False) -> None:
+    def __init__(self, message: str = "", *, nobody_is_connected: bool = False, is_final: bool = False) -> None:
         super().__init__(message)
         self.nobody_is_connected = nobody_is_connected
+        self.is_final = is_final
 
 
 class OwnershipLost(Exception):
@@ -219,6 +222,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         deaths: How many workers died while they owned it alone (see `DurableStore.declare_dead`).
         is_orphan: Whether its last owner was declared dead, resigned while it still owned it, or quarantined it, and
             nobody has written a checkpoint since: its Tasks may have run.
+        wake_at: When it was due; 0: nobody knows since when, NEVER_DUE: it was claimed for its mail.
     """
 
     execution_id: ExecutionId
@@ -229,6 +233,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     mail: Sequence[Mail]
     deaths: int = 0
     is_orphan: bool = False
+    wake_at: int = 0
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +241,22 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
     now: int
     claimed: Sequence[Claim]
+
+
+PARKED_COUNTED_MAX = 10_000
+"""Parked executions that are counted one by one. More: the store may estimate."""
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits in the store for a worker or for a time.
+
+    Attributes:
+        parked: Executions that no worker has; those in quarantine do not count.
+        overdue: Milliseconds since the one of them became due that is due longest; 0 when none is due.
+    """
+
+    parked: int
+    overdue: int
 
 
 class DurableStore(Protocol):
@@ -525,6 +546,10 @@ class Store(Library, Protocol):
 
     def sweep(self) -> int:
         """Deletes what nobody needs any more, the rows of workers long dead among it; how much. For now and then."""
+        ...
+
+    def backlog(self, pools: Collection[str]) -> Backlog:
+        """What waits in these pools. Cheap enough to be asked twice a minute by every worker."""
         ...
 
     def close(self) -> None:

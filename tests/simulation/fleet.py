@@ -249,6 +249,8 @@ class SimulatedWorker:
             clock=self.clock,
             lease=self.lease,
             sweep=lambda: 0,
+            sample=lambda: None,
+            notice=lambda event, **about: None,
             free=self.free,
             dispatch=self._dispatch,
             claims=True,

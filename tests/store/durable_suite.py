@@ -26,6 +26,7 @@ from engine.interpreter.messages import RedriveRequested, StartRequested, StopRe
 from engine.interpreter.snapshot import Ending, Execution, Frame, OnTask, Redrives, Snapshot, Transition
 from engine.store.protocol import (
     NEVER_DUE,
+    Backlog,
     Birth,
     Checkpoint,
     Committed,
@@ -388,6 +389,26 @@ class DurableSuite:
         parked(worker, 10, pool="gpu")
         assert worker.next_due() == 50
         assert self.enlisted(store, "gpu").next_due() == 10
+
+    def test_a_claim_tells_since_when_it_was_due(self, worker: DurableStore, other: DurableStore):
+        due = worker.renew() - 5_000
+        run = parked(worker, wake_at=due)
+        (claim,) = other.claim(most=10).claimed
+        assert (claim.execution_id, claim.wake_at) == (run.id, due)
+
+    def test_the_backlog_is_what_nobody_has_and_how_long_it_has_been_due(self, store: Store, worker: DurableStore):
+        pools = ["default"]
+        assert store.backlog(pools) == Backlog(parked=0, overdue=0)
+        born(worker)
+        parked(worker)
+        parked(worker, wake_at=worker.renew() + 60_000)
+        assert store.backlog(pools) == Backlog(parked=2, overdue=0)
+        assert store.backlog(["elsewhere"]) == Backlog(parked=0, overdue=0)
+        parked(worker, wake_at=worker.renew() - 5_000)
+        parked(worker, wake_at=0)  # a worker that drains gave it up: nobody knows since when it has been due
+        backlog = store.backlog(pools)
+        assert backlog.parked == 4
+        assert 5_000 <= backlog.overdue < 60_000
 
     def test_reload_gives_only_what_is_owned(self, worker: DurableStore, other: DurableStore):
         mine, theirs = born(worker), born(other)

@@ -110,7 +110,7 @@ picked as (
 """
 
 _LOAD = """
-select o.id, o.seq, o.snapshot, e.head, e.revision_id, o.pool, o.deaths, o.orphan
+select o.id, o.seq, o.snapshot, e.head, e.revision_id, o.pool, o.deaths, o.orphan, o.wake_at
 from unnest($2::uuid[]) u(id) join asl.open_execution o on o.id = u.id and o.owner = $1
 join asl.execution e on e.id = o.id
 order by o.wake_at, o.id
@@ -263,7 +263,7 @@ class Claiming:
 
 
 def _claim(row: Row, frames: Sequence[bytes], mail: Sequence[Row]) -> Claim:
-    execution_id, seq, snapshot, head, revision_id, pool, deaths, orphan = row
+    execution_id, seq, snapshot, head, revision_id, pool, deaths, orphan, wake_at = row
     return Claim(
         execution_id=execution_id,
         seq=seq,
@@ -273,4 +273,5 @@ def _claim(row: Row, frames: Sequence[bytes], mail: Sequence[Row]) -> Claim:
         mail=[letter(*one) for one in mail],
         deaths=deaths,
         is_orphan=orphan,
+        wake_at=wake_at,
     )

@@ -68,6 +68,10 @@ _POOLER_STATES = frozenset({"26000", "42P05"})
 
 _DOWN_STATES = frozenset({"57P02", "57P03"})
 # Of a failed connection libpq gives a text only.
+_FINAL_TEXTS = (
+    "authentication failed", "no password supplied", " does not exist", "pg_hba.conf", "permission denied",
+    "certificate", "server does not support SSL", "is not currently accepting connections",
+)  # fmt: skip
 _DOWN_TEXTS = ("Connection refused", "No such file or directory", "the database system is", "terminating connection")
 
 
@@ -130,7 +134,8 @@ def connect(url: str, *, name: str, pinned: bool, pooler: bool = False) -> Conne
         connection = kind.connect(url, **_arguments(name, pooler=pooler))
     except psycopg.OperationalError as error:
         is_down = any(text in str(error) for text in _DOWN_TEXTS)
-        raise StoreUnavailable(str(error), nobody_is_connected=is_down) from error
+        is_final = not is_down and any(text in str(error) for text in _FINAL_TEXTS)
+        raise StoreUnavailable(str(error), nobody_is_connected=is_down, is_final=is_final) from error
     try:
         _configure(connection, name, _PINNED if pinned else {})
     except psycopg.OperationalError as error:

@@ -13,13 +13,14 @@ from uuid import uuid4
 import psycopg
 
 from engine.store.postgres.connection import NOW_MS, unavailable
-from engine.store.protocol import OwnershipLost, WorkerId
+from engine.store.protocol import PARKED_COUNTED_MAX, Backlog, OwnershipLost, WorkerId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from uuid import UUID
 
     from engine.store.postgres.connection import Pool, Session
+    from engine.store.protocol import ExecutionId
 
 _ENLIST = f"""
 insert into asl.worker (id, pools, host, pid, started_at, state, epoch, heartbeat, renewed_at)
@@ -49,7 +50,24 @@ and not exists (select from asl.open_execution where owner = $1) returning 1
 
 _OTHERS = "select id, epoch, heartbeat from asl.worker where state = 'alive' and id <> $1"
 
-_WORKERS = "select id, pools, host, pid, state, started_at, renewed_at from asl.worker order by started_at, id"
+_WORKERS = """
+select id, pools, host, pid, state, started_at, renewed_at,
+ (select count(*) from asl.open_execution o where o.owner = w.id)
+from asl.worker w order by started_at, id
+"""
+
+_OWNER = "select owner from asl.open_execution where id = $1"
+
+# Beyond some thousands nobody wants to know exactly, and to count a million rows takes a second.
+_BACKLOG = f"""
+select (select count(*) from (
+  select 1 from asl.open_execution o where o.pool = any($1::text[]) and o.owner is null and o.quarantine is null
+  limit {PARKED_COUNTED_MAX + 1}) counted),
+ (select reltuples::bigint from pg_class where oid = 'asl.open_execution_due'::regclass),
+ {NOW_MS} - (select min(due.wake_at) from unnest($1::text[]) p(pool), lateral (
+  select o.wake_at from asl.open_execution o where o.pool = p.pool and o.owner is null and o.quarantine is null
+  and o.wake_at > 0 order by o.wake_at limit 1) due)
+"""
 
 # Blamed is the only execution it owned, or the only suspect among several.
 _DECLARE_DEAD = """
@@ -67,7 +85,12 @@ select pg_terminate_backend(pid) from pg_stat_activity where application_name = 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRecord:
-    """A worker as it is shown. `renewed_at`: when it last said that it is alive; times are ms since the epoch."""
+    """A worker as it is shown; times are ms since the epoch.
+
+    Attributes:
+        renewed_at: When it last said that it is alive.
+        owned: Executions that it has.
+    """
 
     id: WorkerId
     pools: Sequence[str]
@@ -76,6 +99,7 @@ class WorkerRecord:
     state: Literal["alive", "dead", "resigned"]
     started_at: int
     renewed_at: int
+    owned: int
 
 
 class Ownership:
@@ -131,8 +155,21 @@ class Ownership:
 
 def workers(pool: Pool) -> list[WorkerRecord]:
     """All workers, oldest first: those alive, and the others of which something is left to take over."""
-    names = ("id", "pools", "host", "pid", "state", "started_at", "renewed_at")
+    names = ("id", "pools", "host", "pid", "state", "started_at", "renewed_at", "owned")
     return [WorkerRecord(**dict(zip(names, row, strict=True))) for row in pool.execute(_WORKERS)]
+
+
+def owner(pool: Pool, execution_id: ExecutionId) -> WorkerId | None:
+    """The worker that has an execution, alive or not; None: nobody has it, or it is over."""
+    rows = pool.execute(_OWNER, (execution_id,))
+    return WorkerId(rows[0][0]) if rows and rows[0][0] is not None else None
+
+
+def backlog(pool: Pool, pools: Collection[str]) -> Backlog:
+    """See `Store.backlog`."""
+    counted, estimated, overdue = pool.execute(_BACKLOG, (sorted(pools),))[0]
+    parked = counted if counted <= PARKED_COUNTED_MAX else max(counted, estimated)
+    return Backlog(parked=parked, overdue=max(0, overdue or 0))
 
 
 def others(pool: Pool, worker_id: UUID | None) -> dict[WorkerId, tuple[int, int]]:

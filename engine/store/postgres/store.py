@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Snapshot
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.protocol import (
+        Backlog,
         Birth,
         Claim,
         Claims,
@@ -128,6 +129,14 @@ class PostgresStore:
     def workers(self) -> list[WorkerRecord]:
         """See `ownership.workers`."""
         return ownership.workers(self._pool)
+
+    def owner(self, execution_id: ExecutionId) -> WorkerId | None:
+        """See `ownership.owner`."""
+        return ownership.owner(self._pool, execution_id)
+
+    def backlog(self, pools: Collection[str]) -> Backlog:
+        """See `Store.backlog`."""
+        return ownership.backlog(self._pool, pools)
 
     def sweep(self) -> int:
         """See `mail.sweep`."""
