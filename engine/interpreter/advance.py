@@ -14,7 +14,7 @@ import msgspec
 
 from engine.errors import PayloadTooLarge, StatesError
 from engine.interpreter import branches, recovery
-from engine.interpreter.history import CODE, INPUT_TEXT, payload_bytes
+from engine.interpreter.history import CODE, INPUT_TEXT, SHOWING_RESULT, payload_bytes
 from engine.interpreter.messages import (
     EXECUTION_TIMER,
     CancelTask,
@@ -80,6 +80,7 @@ an execution after one year; where time is skipped, it may as well wait longer."
 _MS_PER_SECOND = 1_000
 _SUCCEEDED = CODE["ExecutionSucceeded"]
 _NO_RETRIES: list[int] = []
+_NOTHING = object()
 
 _Next: TypeAlias = tuple[Frame, Step | None] | None
 """The Frame to go on with at once, and its step when it is known already."""
@@ -354,8 +355,12 @@ class _Advance(Workspace):
         state, data, size, cursor = self.plan.states[frame.state], frame.input, frame.size, frame.cursor
         visit = self.visit(frame, state)
         measure_above, pause_at, now = visit.measure_above, self.pause_at, self.now
-        # known: the event at `cursor` shows `data`. fresh: the state was entered in this call.
+        # known: the event at `cursor` shows `data`. fresh: the state was entered in this call. shown: what the event at
+        # `cursor` shows, where an Exited event may share it.
         known = fresh = False
+        shown: Any = _NOTHING
+        if step is not None and self.is_newest(cursor) and history[-1][0] in SHOWING_RESULT:
+            shown = history[-1][3]["output"]
         while True:
             if step is None:
                 if len(history) >= pause_at or self.weight > BYTES_PER_ADVANCE:
@@ -377,7 +382,7 @@ class _Advance(Workspace):
                     _NO_RETRIES,
                 )
                 visit.entered_at = now
-                fresh = True
+                fresh, shown = True, data
                 try:
                     step = _enter(state, visit)
                 except StatesError as error:
@@ -409,7 +414,7 @@ class _Advance(Workspace):
                     step, size = Raise(too_many), visit.size
                     continue
                 append((state.exited_code, cursor, state.name, payload, step.assigned))
-            elif fresh and output is data:
+            elif output is shown:
                 append((state.exited_code, cursor, state.name))
             else:
                 append((state.exited_code, cursor, state.name, payload))

@@ -38,6 +38,10 @@ class Core(Protocol):
         """Index and value of the Map iteration that the Frame is in."""
         ...
 
+    def is_newest(self, event_id: int) -> bool:
+        """Whether this event was recorded in this advance, and none after it: the next one may share its document."""
+        ...
+
 
 class Visit:
     """One state being run in one Frame: the Scope of its expressions, and what its module may ask for.

@@ -1,10 +1,11 @@
 """History events as small tuples, sealed segments, and AWS's shape when somebody reads them.
 
 An event is `(code, previous_id, name, payload, assigned)`, cut short where the rest is absent. Its id is its place in
-the segment, its timestamp the segment's: one advance happens at one instant. A StateEntered, StateExited or
-ExecutionSucceeded without a payload has that of the event it follows (`previous_id`, always in the same segment): the
-input of a state *is* the output before it. Events are plain tuples because a frozen dataclass here costs 70 to 100 % of
-the whole interpreter.
+the segment, its timestamp the segment's: one advance happens at one instant. What an event shares with the one it
+follows (`previous_id`, always in the same segment) is written once: a StateEntered, StateExited or ExecutionSucceeded
+without a payload has the document of that event, for the input of a state *is* the output before it; a Scheduled event
+without its input or parameters has them from there. Events are plain tuples because a frozen dataclass here costs 70 to
+100 % of the whole interpreter.
 """
 
 from __future__ import annotations
@@ -56,6 +57,15 @@ INPUT_TEXT: Final = "inputText"
 """Member of an ExecutionStarted's payload: the input's text as it was given, where it is not the one we would write."""
 
 _SHARING: Final = ("StateEntered", "StateExited", "ExecutionSucceeded")
+_RESULTS: Final = ("TaskSucceeded", "LambdaFunctionSucceeded", "ActivitySucceeded")
+_SHARING_MEMBER: Final = {
+    "TaskScheduled": "parameters",
+    "LambdaFunctionScheduled": "input",
+    "ActivityScheduled": "input",
+}
+
+SHOWING_RESULT: Final = frozenset(CODE[kind] for kind in _RESULTS)
+"""Codes of events whose payload has the document under `output`."""
 
 # What was given is shown twice: by ExecutionStarted, and by the first state's Entered event (recorded).
 _FIRST_ENTERED_ID = 2
@@ -113,6 +123,8 @@ def as_aws(segments: Iterable[Segment]) -> Iterator[dict[str, Any]]:
                 payload = msgspec.json.decode(payload)
             if len(rest) < 2 and kind.endswith(_SHARING):
                 payload = payloads[previous - segment.first_event_id]
+            elif kind in _SHARING_MEMBER and _SHARING_MEMBER[kind] not in payload:
+                payload = {**payload, _SHARING_MEMBER[kind]: payloads[previous - segment.first_event_id]}
             payloads.append(_document(kind, payload))
             event = {
                 "timestamp": timestamp,
@@ -133,6 +145,8 @@ def _document(kind: str, payload: Json) -> Json:
     """The document that a following event may share."""
     if kind == "ExecutionStarted" and isinstance(payload, dict):
         return payload["input"]
+    if kind in _RESULTS and isinstance(payload, dict):
+        return payload["output"]
     return payload
 
 

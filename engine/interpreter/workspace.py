@@ -65,6 +65,11 @@ class Workspace:
         self.history.append((event[0], previous, None, event[1]))
         return self.first_id + len(self.history) - 1
 
+    def is_newest(self, event_id: int) -> bool:
+        """See `Core`."""
+        history = self.history
+        return bool(history) and event_id == self.first_id + len(history) - 1
+
     def new_ticket(self, frame: Frame) -> Ticket:
         """A name for a task or timer: the Frame it belongs to and a number no other one of this execution has."""
         self.counter += 1

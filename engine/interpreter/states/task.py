@@ -162,10 +162,15 @@ def _scheduled(
     role_arn: str | None,
 ) -> tuple[tuple[int, Any], ...]:
     details: dict[str, Any]
+    is_shown = arguments is visit.input and visit.core.is_newest(visit.entered)
     if state.family == "Task":
-        details = {**_about(state), "region": visit.core.execution.region, "parameters": arguments}
+        details = {**_about(state), "region": visit.core.execution.region}
+        if not is_shown:
+            details["parameters"] = arguments
     else:
-        details = {"resource": state.resource.arn, "input": arguments}
+        details = {"resource": state.resource.arn}
+        if not is_shown:
+            details["input"] = arguments
     if timeout_seconds is not None:
         details["timeoutInSeconds"] = timeout_seconds
     if heartbeat_seconds is not None and state.resource.kind != "lambda":

@@ -16,6 +16,12 @@ _SMALL_BYTES_MAX = 2_048
 """The window of the small form; beyond it the ordinary one packs better and its setting up no longer counts."""
 
 _LEVEL = 1
+
+_THOROUGH_LEVEL = 6
+_THOROUGH_BYTES_MAX = 32_768
+"""Up to one window of zlib thoroughness pays: 10 KB of records become 1.5 KB in place of 1.9, in 44 us for 23, and each
+byte is written twice, ahead and in its place. Of 100 KB it would take 0.9 ms more, while everybody's group waits."""
+
 _SMALL_WINDOW_BITS = -11
 _SMALL_MEMORY = 4
 
@@ -45,7 +51,7 @@ def squeeze(data: bytes) -> bytes:
     if size <= _PLAIN_BYTES_MAX:
         return _PLAIN + data
     if size > _SMALL_BYTES_MAX:
-        packed = _LARGE + zlib.compress(data, _LEVEL)
+        packed = _LARGE + zlib.compress(data, _THOROUGH_LEVEL if size <= _THOROUGH_BYTES_MAX else _LEVEL)
     else:
         # A copy of one that has read the dictionary: half the time of a new one.
         packer = _prepared.copy()
