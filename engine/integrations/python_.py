@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 import threading
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import anyio
 
@@ -25,10 +26,12 @@ from engine.integrations.invocation import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import TracebackType
 
     from engine.integrations.process_child import Reference
     from engine.integrations.request import Answer, Channel, TaskRequest, WorkerLoss, Workplace
-    from engine.jsonvalue import Json
+
+_CANCEL_AGAIN_SECONDS = 0.05
 
 Way: TypeAlias = Literal["async", "thread", "process"]
 
@@ -71,28 +74,25 @@ class PythonCallable:
         with invocation.limit as limit:
             try:
                 if self.way == "async":
-                    result = await self._in_loop(invocation)
+                    invocation.begin()
+                    result = await self._awaited(invocation, self._called)
                 elif self.way == "thread":
                     result = await self._in_thread(invocation, workplace)
                 else:
                     result = await self._in_process(invocation, workplace)
             except StatesError:
-                if not limit.cancel_called:
+                if not limit.is_reached:
                     raise
-        if limit.cancel_called:  # whatever the handler made of its cancellation
+        if limit.is_reached:  # whatever the handler made of its cancellation
             raise timed_out(self.seconds, invocation.request_id)
         return checked_answer(request, result, invocation.request_id)
 
-    async def _in_loop(self, invocation: _Invocation) -> bytes:
-        context = invocation.begin()
-        return await _awaited(lambda: self._called(invocation.event, context), context)
-
     async def _in_thread(self, invocation: _Invocation, workplace: Workplace) -> bytes:
         async with workplace.threads.slots:
-            context = invocation.begin()
-            result = await workplace.threads.run(self.call, invocation.event, context)
+            invocation.begin()
+            result = await workplace.threads.run(self.call, invocation)
         # Else a plain function that returned a coroutine, such as a lambda.
-        return result if isinstance(result, bytes) else await _awaited(lambda: result, context)
+        return result if isinstance(result, bytes) else await self._awaited(invocation, lambda _: result)
 
     async def _in_process(self, invocation: _Invocation, workplace: Workplace) -> bytes:
         from engine.integrations.process_child import Job
@@ -111,17 +111,27 @@ class PythonCallable:
             )
             return await workplace.processes.run(job, invocation.channel)
 
-    def _called(self, event: Json, context: HandlerContext) -> Any:
-        event = unshared(event)
-        return self.function(event, context) if self._takes_context else self.function(event)
+    def _called(self, invocation: _Invocation) -> Any:
+        event = unshared(invocation.event)
+        return self.function(event, invocation.context()) if self._takes_context else self.function(event)
 
-    def call(self, event: Json, context: HandlerContext) -> Any:
+    def call(self, invocation: _Invocation) -> Any:
         """Calls the function; the JSON text of its result, or the coroutine that it returned. Raises StatesError."""
         try:
-            result = self._called(event, context)
+            result = self._called(invocation)
         except BaseException as error:
-            raise unhandled(error, context.aws_request_id) from error
-        return result if inspect.iscoroutine(result) else marshal(result, context.aws_request_id)
+            raise unhandled(error, invocation.request_id) from error
+        return result if inspect.iscoroutine(result) else marshal(result, invocation.request_id)
+
+    async def _awaited(self, invocation: _Invocation, call: Callable[[_Invocation], Awaitable[object]]) -> bytes:
+        """The JSON text of what a handler's coroutine returns. Raises StatesError."""
+        try:
+            result = await call(invocation)
+        except BaseException as error:
+            if _is_from_outside(error, invocation.limit):
+                raise
+            raise unhandled(error, invocation.request_id) from error
+        return marshal(result, invocation.request_id)
 
 
 class _Invocation:
@@ -135,31 +145,66 @@ class _Invocation:
         self.event = event_of(request)
         self.request_id = new_request_id()
         self.seconds = seconds
-        self.limit = anyio.CancelScope()
+        self.limit = _TimeLimit()
 
-    def begin(self) -> HandlerContext:
+    def begin(self) -> None:
         """Its time runs from here on: waiting for a thread or a process is no part of it."""
-        self.limit.deadline = anyio.current_time() + self.seconds
+        self.limit.begin(self.seconds)
+
+    def context(self) -> HandlerContext:
+        """What a handler gets beside its event."""
         return HandlerContext(self.request, self.channel, seconds=self.seconds, request_id=self.request_id)
 
 
-async def _awaited(call: Callable[[], Awaitable[object]], context: HandlerContext) -> bytes:
-    """The JSON text of what a handler's coroutine returns. Raises StatesError."""
-    try:
-        result = await call()
-    except BaseException as error:
-        if _is_from_outside(error):
-            raise
-        raise unhandled(error, context.aws_request_id) from error
-    return marshal(result, context.aws_request_id)
+class _TimeLimit:
+    """Cancels the task that it surrounds when the time is up, again and again until it ends.
+
+    A cancel scope with a deadline does the same and takes three times as long, for each Task.
+    """
+
+    __slots__ = ("_cancellations", "_task", "_timer", "is_reached")
+
+    def __init__(self) -> None:
+        self.is_reached = False
+        self._cancellations = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        return self
+
+    def begin(self, seconds: float) -> None:
+        """The time runs from here on."""
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
+
+    def _end(self) -> None:
+        assert self._task is not None
+        self.is_reached = True
+        self._cancellations += 1
+        self._task.cancel()
+        self.begin(_CANCEL_AGAIN_SECONDS)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.is_reached:
+            return False
+        assert self._task is not None
+        for _ in range(self._cancellations):
+            self._task.uncancel()
+        # Somebody else's cancellation goes on.
+        return isinstance(error, asyncio.CancelledError) and not self._task.cancelling()
 
 
-def _is_from_outside(error: BaseException) -> bool:
+def _is_from_outside(error: BaseException, limit: _TimeLimit) -> bool:
     """Whether this was raised into a coroutine, not by it: Ctrl-C, the end of its loop, its cancellation."""
     if isinstance(error, KeyboardInterrupt):
         return threading.current_thread() is threading.main_thread()
-    if isinstance(error, anyio.get_cancelled_exc_class()):
-        return anyio.current_effective_deadline() == -math.inf
+    if isinstance(error, asyncio.CancelledError):
+        return limit.is_reached or anyio.current_effective_deadline() == -math.inf
     return isinstance(error, GeneratorExit)
 
 
