@@ -13,7 +13,7 @@ from engine.integrations.invocation import is_lambda_invoke
 from engine.jsonvalue import decode
 
 if TYPE_CHECKING:
-    from engine.integrations.request import Channel, TaskRequest
+    from engine.integrations.request import Signals, TaskRequest
     from engine.jsonvalue import Json
 
 _MS_PER_SECOND = 1_000
@@ -55,7 +55,7 @@ class HandlerContext:
 
     __slots__ = ("_channel", "_ends_at", "_logger", "_request", "_request_id")
 
-    def __init__(self, request: TaskRequest, channel: Channel, *, seconds: float, request_id: str) -> None:
+    def __init__(self, request: TaskRequest, channel: Signals, *, seconds: float, request_id: str) -> None:
         self._request = request
         self._channel = channel
         self._request_id = request_id

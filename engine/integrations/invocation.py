@@ -32,10 +32,16 @@ _ids = random.Random()  # noqa: S311
 if hasattr(os, "register_at_fork"):  # there is no fork on Windows
     os.register_at_fork(after_in_child=_ids.seed)
 
+_VARIANT = "89ab"
+
 
 def new_request_id() -> str:
-    """A UUID for one invocation."""
-    return str(uuid.UUID(int=_ids.getrandbits(128), version=4))
+    """A UUID (version 4) for one invocation."""
+    # By hand: an object of the class takes three times as long.
+    digits = f"{_ids.getrandbits(122):031x}"
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{_VARIANT[int(digits[15], 16) & 3]}{digits[16:19]}-{digits[19:]}"
+    )
 
 
 def checked_seconds(timeout_seconds: float) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import threading
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import anyio
 
@@ -26,12 +26,9 @@ from engine.integrations.invocation import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from types import TracebackType
 
     from engine.integrations.process_child import Reference
     from engine.integrations.request import Answer, Channel, TaskRequest, WorkerLoss, Workplace
-
-_CANCEL_AGAIN_SECONDS = 0.05
 
 Way: TypeAlias = Literal["async", "thread", "process"]
 
@@ -71,19 +68,20 @@ class PythonCallable:
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`."""
         invocation, result = _Invocation(request, channel, self.seconds), b""
-        with invocation.limit as limit:
-            try:
-                if self.way == "async":
-                    invocation.begin()
-                    result = await self._awaited(invocation, self._called)
-                elif self.way == "thread":
-                    result = await self._in_thread(invocation, workplace)
-                else:
-                    result = await self._in_process(invocation, workplace)
-            except StatesError:
-                if not limit.is_reached:
-                    raise
-        if limit.is_reached:  # whatever the handler made of its cancellation
+        try:
+            if self.way == "async":
+                invocation.begin()
+                result = await self._awaited(invocation, self._called)
+            elif self.way == "thread":
+                result = await self._in_thread(invocation, workplace)
+            else:
+                result = await self._in_process(invocation, workplace)
+        except (StatesError, asyncio.CancelledError):
+            if not invocation.is_over_time:
+                raise
+        finally:
+            invocation.end()
+        if invocation.is_over_time:  # whatever the handler made of its cancellation
             raise timed_out(self.seconds, invocation.request_id)
         return checked_answer(request, result, invocation.request_id)
 
@@ -128,16 +126,20 @@ class PythonCallable:
         try:
             result = await call(invocation)
         except BaseException as error:
-            if _is_from_outside(error, invocation.limit):
+            if _is_from_outside(error):
                 raise
             raise unhandled(error, invocation.request_id) from error
         return marshal(result, invocation.request_id)
 
 
 class _Invocation:
-    """One call: what it is about, and its time limit."""
+    """One call: what it is about, and its time limit.
 
-    __slots__ = ("channel", "event", "limit", "request", "request_id", "seconds")
+    Attributes:
+        is_over_time: Its time is up, and its handler was cancelled.
+    """
+
+    __slots__ = ("_timer", "channel", "event", "is_over_time", "request", "request_id", "seconds")
 
     def __init__(self, request: TaskRequest, channel: Channel, seconds: float) -> None:
         self.request = request
@@ -145,66 +147,34 @@ class _Invocation:
         self.event = event_of(request)
         self.request_id = new_request_id()
         self.seconds = seconds
-        self.limit = _TimeLimit()
+        self.is_over_time = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """Its time runs from here on: waiting for a thread or a process is no part of it."""
-        self.limit.begin(self.seconds)
+        # A cancel scope of its own, with a deadline, takes three times as long, for each Task.
+        self._timer = asyncio.get_running_loop().call_later(self.seconds, self._stop)
+
+    def _stop(self) -> None:
+        self.is_over_time = True
+        self.channel.cancel()
+
+    def end(self) -> None:
+        """Its handler has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def context(self) -> HandlerContext:
         """What a handler gets beside its event."""
         return HandlerContext(self.request, self.channel, seconds=self.seconds, request_id=self.request_id)
 
 
-class _TimeLimit:
-    """Cancels the task that it surrounds when the time is up, again and again until it ends.
-
-    A cancel scope with a deadline does the same and takes three times as long, for each Task.
-    """
-
-    __slots__ = ("_cancellations", "_task", "_timer", "is_reached")
-
-    def __init__(self) -> None:
-        self.is_reached = False
-        self._cancellations = 0
-        self._task: asyncio.Task[Any] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
-        return self
-
-    def begin(self, seconds: float) -> None:
-        """The time runs from here on."""
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
-
-    def _end(self) -> None:
-        assert self._task is not None
-        self.is_reached = True
-        self._cancellations += 1
-        self._task.cancel()
-        self.begin(_CANCEL_AGAIN_SECONDS)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self.is_reached:
-            return False
-        assert self._task is not None
-        for _ in range(self._cancellations):
-            self._task.uncancel()
-        # Somebody else's cancellation goes on.
-        return isinstance(error, asyncio.CancelledError) and not self._task.cancelling()
-
-
-def _is_from_outside(error: BaseException, limit: _TimeLimit) -> bool:
+def _is_from_outside(error: BaseException) -> bool:
     """Whether this was raised into a coroutine, not by it: Ctrl-C, the end of its loop, its cancellation."""
     if isinstance(error, KeyboardInterrupt):
         return threading.current_thread() is threading.main_thread()
     if isinstance(error, asyncio.CancelledError):
-        return limit.is_reached or anyio.current_effective_deadline() == -math.inf
+        return anyio.current_effective_deadline() == -math.inf
     return isinstance(error, GeneratorExit)
 
 

@@ -17,6 +17,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -39,6 +40,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _DEFAULT = "*"
 _GLOB = re.compile(r"[*?\[]")
 _FUNCTION_NAME_AT = 6  # arn:aws:lambda:region:account:function:NAME
+_ARNS_CACHED = 4_096
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
@@ -290,8 +292,9 @@ def _folded(name: str) -> str:
     return _NOT_ALPHANUMERIC.sub("", name).casefold()
 
 
-def account_of(execution_arn: str) -> str:
+@lru_cache(_ARNS_CACHED)
+def account_of(state_machine_arn: str) -> str:
     """The account in an ARN that we minted."""
-    arn = parse_arn(execution_arn)
-    assert arn is not None, execution_arn
+    arn = parse_arn(state_machine_arn)
+    assert arn is not None, state_machine_arn
     return arn.account

@@ -61,8 +61,8 @@ class Answer(NamedTuple):
     output_bytes: int
 
 
-class Channel(Protocol):
-    """What a handler may tell the engine while it runs, from whatever thread it runs in."""
+class Signals(Protocol):
+    """What user code may tell the engine while it runs, from whatever thread or process it runs in."""
 
     def now(self) -> int:
         """The engine's time, ms since the epoch."""
@@ -82,6 +82,14 @@ class Channel(Protocol):
 
     def send_task_heartbeat(self, task_token: str) -> None:
         """A heartbeat of the Task of the token. Raises InvalidToken, TaskTimedOut."""
+        ...
+
+
+class Channel(Signals, Protocol):
+    """What a handler may tell the engine."""
+
+    def cancel(self) -> None:
+        """Cancels the handler, whose time is up: what it then raises is the Task's end. In the event loop only."""
         ...
 
 

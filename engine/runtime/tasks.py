@@ -398,6 +398,10 @@ class _TaskChannel:
     def now(self) -> int:
         return self._tasks._clock.now()  # noqa: SLF001  of the same module
 
+    def cancel(self) -> None:
+        if self._task.scope is not None:
+            self._task.scope.cancel()
+
     def heartbeat(self) -> None:
         self._tasks.in_loop(self._tasks.heartbeat, self._task)
 
@@ -435,7 +439,7 @@ def _request(execution: LiveExecution, command: ScheduleTask) -> TaskRequest:
         entered=command.entered,
         redrive_count=command.redrive,
         region=about.region,
-        account_id=account_of(about.arn),
+        account_id=account_of(about.state_machine_arn),
         task_token=command.task_token,
         deadline=command.deadline,
         heartbeat_seconds=command.heartbeat_seconds,
