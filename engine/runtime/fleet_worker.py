@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -64,6 +64,7 @@ class FleetOptions:
         waits_for_store: Entered while the store cannot be reached, it waits for it.
         watchdog: Ends the process when the event loop stands still for two thirds of the lease.
         notice: Told what an operator wants to know: a name, and what goes with it as keywords. From any thread.
+        retention_ms: How long finished executions are kept, as `Store.sweep`; None: for ever.
     """
 
     pools: tuple[str, ...] = (DEFAULT_POOL,)
@@ -73,6 +74,7 @@ class FleetOptions:
     threads_max: int = THREADS_MAX
     commands_max: int = COMMANDS_MAX
     processes_max: int | None = None
+    retention_ms: int | None = None
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     waits_for_store: bool = False
@@ -155,7 +157,9 @@ class FleetWorker:
         self._committer: GroupCommitter
         self._calls: ThreadCalls
         self._broken: BaseException | None = None
+        self._slow_calls: ThreadCalls
         self._is_draining = False
+        self._is_leaving = False
         self._drained = anyio.Event()
         self._exits = ExitStack()
 
@@ -218,6 +222,7 @@ class FleetWorker:
             writer, self._lease, on_lost=self._lost, on_broken=self._break, after=self._wake
         )
         self._calls = ThreadCalls("asl clerk", after=self._wake, on_broken=self._break)
+        self._slow_calls = ThreadCalls("asl sweeper", after=self._wake, on_broken=self._break)
         self.worker = Worker(
             store=self._handle,
             committer=self._committer,
@@ -239,13 +244,14 @@ class FleetWorker:
         self.housekeeping = Housekeeping(
             store=self._handle,
             calls=self._calls,
+            slow_calls=self._slow_calls,
             custody=self.worker.custody,
             executions=self.worker.executions,
             plans=self.revisions,
             committer=self._committer,
             clock=self._clock,
             lease=self._lease,
-            sweep=self._store.sweep,
+            sweep=self._sweep,
             sample=self._sample,
             free=self.free,
             dispatch=self._dispatch,
@@ -286,14 +292,15 @@ class FleetWorker:
 
     def _resign(self) -> None:
         """After the last write; what is still owned others may have from now on."""
+        self._is_leaving = True
         self._committer.close()
         self._calls.close()
+        self._slow_calls.close()
         self._committer.join(_LAST_WRITES_SECONDS)
         self._calls.join(_LAST_WRITES_SECONDS)
-        try:
+        with suppress(StoreUnavailable):  # they find out when the lease is over
             self._handle.resign()
-        except StoreUnavailable:
-            return  # they find out when the lease is over
+        self._slow_calls.join(_LAST_WRITES_SECONDS)
 
     async def drain(self, seconds: float) -> bool:
         """Stops claiming and starting Tasks, gives up what is idle, and waits for the Tasks in flight.
@@ -346,6 +353,12 @@ class FleetWorker:
     def _break(self, error: BaseException) -> None:
         self._broken = error
         self.worker.wake()
+
+    def _sweep(self) -> None:
+        """Called in a thread, so that nothing waits for it."""
+        swept = self._store.sweep(retention=self._options.retention_ms, proceed=lambda: not self._is_leaving)
+        if swept.left:
+            self._options.tell("retention is behind", left=list(swept.left))
 
     def _tick(self) -> float:
         if self._broken is not None:

@@ -101,6 +101,7 @@ class Housekeeping:
         *,
         store: DurableStore,
         calls: Calls,
+        slow_calls: Calls,
         custody: Custody,
         executions: Executions,
         plans: Plans,
@@ -118,6 +119,7 @@ class Housekeeping:
         """Nothing is done before `begin`.
 
         Args:
+            slow_calls: For what may take minutes.
             sweep: Deletes what nobody needs any more, as `Store`.
             sample: Looks what waits in the store.
             free: How many more executions this worker can take.
@@ -131,6 +133,7 @@ class Housekeeping:
         self.is_enlisted = False
         self._store = store
         self._calls = calls
+        self._slow_calls = slow_calls
         self._custody = custody
         self._executions = executions
         self._plans = plans
@@ -294,7 +297,7 @@ class Housekeeping:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             if self._begins("sweep"):
-                self._ask(self._sweep, partial(self._done, "sweep"))
+                self._slow_calls.ask(self._sweep, partial(self._done, "sweep", self.incarnations))
         if self._claims_others and now >= self._next_sample:
             self._next_sample = now + SAMPLE_SECONDS
             if self._begins("sample"):

@@ -29,7 +29,7 @@ from engine.interpreter.history import Segment
 from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
-from engine.store.protocol import NEVER_DUE, Backlog, ExecutionRecord, Mail, MailId, uuid7
+from engine.store.protocol import NEVER_DUE, Backlog, ExecutionRecord, Garbage, Mail, MailId, check_retention, uuid7
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -170,9 +170,25 @@ class MemoryStore:
 
         return MemoryHandle(self)
 
-    def sweep(self) -> int:
-        """See `Store`: nothing is left behind."""
-        return 0
+    def gc(self, *, older_than: int | None = None, dry_run: bool = False) -> Garbage:
+        """See `Store`. Nothing is left behind here, and a name goes with its execution."""
+        check_retention(older_than)
+        if older_than is None:
+            return Garbage()
+        with self.lock:
+            horizon = self.now() - older_than
+            old = [self.rows[execution_id] for execution_id in self._closed]
+            old = [row for row in old if row.stop_date is not None and row.stop_date < horizon]
+            tokens = sum(len(row.tokens or ()) for row in old)
+            if not dry_run:
+                for row in old:
+                    del self._closed[row.execution_id]
+                    self._forget(row.execution_id)
+            return Garbage(executions=len(old), names=len(old), task_tokens=tokens)
+
+    def sweep(self, *, retention: int | None, proceed: Callable[[], bool]) -> Garbage:
+        """See `Store`."""
+        return self.gc(older_than=retention) if proceed() else Garbage()
 
     def backlog(self, pools: Collection[str]) -> Backlog:
         """See `Store`."""

@@ -14,7 +14,7 @@ whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NewType, Protocol, TypeAlias
 from uuid import UUID
@@ -41,6 +41,12 @@ DEFAULT_POOL = "default"
 
 NEVER_DUE = (1 << 62) - 1
 """In place of a time: only mail wakes it."""
+
+RETENTION_MS_MIN = 24 * 3_600 * 1_000
+"""Finished executions are kept for so long at least: they go by days."""
+
+NAME_KEPT_MS = 90 * 24 * 3_600 * 1_000
+"""How long after the end nobody may use the name of an execution again (api.md 5.3), even if the execution is gone."""
 
 _UUID7_VERSION = 0x7
 _UUID_VARIANT = 0b10
@@ -457,6 +463,32 @@ class ExecutionRecord:
         return "RUNNING" if self.ending is None else self.ending.status
 
 
+class Garbage(msgspec.Struct, frozen=True, kw_only=True):
+    """What went, or would go.
+
+    Attributes:
+        executions: Finished ones, with all that belongs to them.
+        names: Names of executions, which from now on may be used again.
+        task_tokens: Those of executions that went.
+        mail: For executions that are over.
+        workers: Rows of workers of whom nothing is left.
+        left: What could not go, and why, in words.
+    """
+
+    executions: int = 0
+    names: int = 0
+    task_tokens: int = 0
+    mail: int = 0
+    workers: int = 0
+    left: Sequence[str] = ()
+
+
+def check_retention(milliseconds: int | None) -> None:
+    """Raises ValueError: it is less than a day, and days go as a whole."""
+    if milliseconds is not None and milliseconds < RETENTION_MS_MIN:
+        raise ValueError(f"retention: expected a day at least, got {milliseconds / RETENTION_MS_MIN:.3g} days")
+
+
 class Library(Protocol):
     """Definitions; executions and histories as they are shown; and what an operator does to an execution."""
 
@@ -544,8 +576,26 @@ class Store(Library, Protocol):
         """The access of one worker, or of a client; each has its own."""
         ...
 
-    def sweep(self) -> int:
-        """Deletes what nobody needs any more, the rows of workers long dead among it; how much. For now and then."""
+    def gc(self, *, older_than: int | None = None, dry_run: bool = False) -> Garbage:
+        """Deletes what nobody needs any more; workers may run meanwhile.
+
+        Always: what callers and dead workers left behind. With `older_than` also executions that finished more than so
+        many milliseconds ago. They may stay until the whole day (UTC) that they started in is as old. Open ones stay.
+
+        Args:
+            dry_run: Deletes nothing and tells what would go now.
+
+        Raises:
+            ValueError: `older_than` is less than a day.
+        """
+        ...
+
+    def sweep(self, *, retention: int | None, proceed: Callable[[], bool]) -> Garbage:
+        """As `gc`, for a fleet whose workers all call it now and then: what one has done the others leave alone.
+
+        Args:
+            proceed: Asked now and then; when it is false this ends early.
+        """
         ...
 
     def backlog(self, pools: Collection[str]) -> Backlog:

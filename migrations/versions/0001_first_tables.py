@@ -1,6 +1,7 @@
 """The first tables.
 
-Runs before the code that needs it. Locks nothing that anybody uses: it only creates.
+Runs before the code that needs it. Locks nothing that anybody uses: it only creates. The partitions of the days are
+made by `engine.store.postgres.partitions`, now and ahead of each day.
 """
 
 from alembic import op
@@ -38,8 +39,9 @@ _TABLES = (
         start_time bigint not null,
         pool text not null,
         name text not null,
+        format smallint not null,
         head bytea not null
-    )
+    ) partition by range (id)
     """,
     "create index execution_by_machine on asl.execution (state_machine_id, id)",
     """
@@ -51,11 +53,11 @@ _TABLES = (
         redrive_count integer,
         redrive_time bigint,
         status text not null,
+        format smallint not null,
         ending bytea not null,
         state_machine_id uuid,
-        format smallint,
         snapshot bytea
-    )
+    ) partition by range (execution_id)
     """,
     """
     create index closed_execution_unsuccessful on asl.closed_execution (state_machine_id, status, execution_id)
@@ -67,9 +69,11 @@ _TABLES = (
         name text collate "C" not null,
         execution_id uuid not null,
         input_digest bytea not null,
+        expires_at bigint,
         primary key (state_machine_id, name)
     )
     """,
+    "create index execution_name_expired on asl.execution_name (expires_at) where expires_at is not null",
     """
     create table asl.open_execution (
         id uuid primary key,
@@ -109,9 +113,10 @@ _TABLES = (
     create table asl.history_segment (
         execution_id uuid not null,
         first_event_id integer not null,
+        format smallint not null,
         data bytea not null,
         primary key (execution_id, first_event_id)
-    )
+    ) partition by range (execution_id)
     """,
     """
     create table asl.mail (
@@ -145,10 +150,17 @@ _TABLES = (
         started_at bigint not null,
         blamed uuid,
         state text not null constraint worker_state_check check (state in ('alive', 'dead', 'resigned')),
+        format smallint not null,
         epoch integer not null,
         heartbeat bigint not null,
         renewed_at bigint not null
     ) with (fillfactor = 50)
+    """,
+    """
+    create table asl.chore (
+        name text primary key,
+        due_at bigint not null
+    )
     """,
     # What is packed already PostgreSQL need not try to compress.
     *(
@@ -162,6 +174,11 @@ _TABLES = (
             ("history_segment", "data"),
             ("mail", "event"),
         )
+    ),
+    # After that: a partition takes how a column is stored from its table when it is made.
+    *(
+        f"create table asl.{table}_default partition of asl.{table} default"
+        for table in ("execution", "closed_execution", "history_segment")
     ),
 )
 

@@ -242,6 +242,7 @@ class SimulatedWorker:
         self.housekeeping = Housekeeping(
             store=line,
             calls=self.clerk,
+            slow_calls=self.clerk,
             custody=self.custody,
             executions=self.executions,
             plans=self,

@@ -102,7 +102,7 @@ class Run:
             changed={(0, 0): root(f"S{self.seq + 1}")} if changed is None else changed,
             counter=self.snapshot.counter + 1,
             first_event_id=last + 1,
-            now=1_000 + self.seq,
+            now=fields.pop("now", 1_000 + self.seq),
             history=[(0, last + place, None, {"n": place}) for place in range(events)],
             commands=[],
             redrives=fields.pop("redrives", self.snapshot.redrives),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from engine.interpreter.messages import RedriveRequested
@@ -11,6 +13,7 @@ from engine.jsonvalue import decode
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import as_execution_id, machine_key, name_key
+from engine.store.postgres.partitions import DAY_MS
 from engine.store.postgres.snapshots import (
     HEAD_BYTES,
     READABLE_FORMATS,
@@ -27,19 +30,17 @@ from engine.store.protocol import ExecutionId, ExecutionRecord, RevisionId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from uuid import UUID
 
     from engine.interpreter.history import Segment
     from engine.interpreter.snapshot import Ending, Snapshot
     from engine.store.postgres.connection import Connection, Pool, Row
     from engine.store.protocol import ExecutionStatus
 
-# The row of a name, or the id that the name spells.
-_FIND = """
-select e.id, e.head from asl.execution e
-where e.id = coalesce(
- (select n.execution_id from asl.execution_name n where n.state_machine_id = $1 and n.name = $2), $3)
-"""
+# Of a table with a partition for each day only one is looked into when the id is given, or bounds of ids are: what a
+# join finds while it runs comes too late, and with a year of days the difference is 0.3 and 20 ms.
+_BY_NAME = "select n.execution_id from asl.execution_name n where n.state_machine_id = $1 and n.name = $2"
+
+_HEAD = "select e.head from asl.execution e where e.id = $1"
 
 _SHOWN = f"""
 e.id, e.head, e.revision_id, e.pool, c.ending, c.stop_time, c.redrive_count, c.redrive_time, c.last_event_id,
@@ -53,11 +54,13 @@ left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
 
 _ENDINGS = """
 select c.execution_id, c.ending from unnest($1::uuid[]) u(id) join asl.closed_execution c on c.execution_id = u.id
+where c.execution_id between $2 and $3
 """
 
 _WRITTEN = """
 select u.id, coalesce(o.seq, c.seq) from unnest($1::uuid[]) u(id) left join asl.open_execution o on o.id = u.id
-left join asl.closed_execution c on c.execution_id = u.id where o.id is not null or c.execution_id is not null
+left join asl.closed_execution c on c.execution_id = u.id and c.execution_id between $2 and $3
+where o.id is not null or c.execution_id is not null
 """
 
 _HISTORY = """
@@ -109,14 +112,23 @@ LIST_MAX = 1_000
 
 _LAST_EVENT_ID = (1 << 31) - 1
 
+_WINDOW_DAYS = (2, 16, 128)
+"""A list looks into so many days first; each time it has not found enough, into more."""
+
+_BITS_AFTER_TIME = 80
+_NS_PER_MS = 1_000_000
+
 
 def find(connection: Connection, execution_arn: str) -> ExecutionId:
     """The id of an execution. Raises ExecutionDoesNotExist."""
     machine, name = name_key(execution_arn)
-    row = connection.execute(_FIND, (machine, name, as_execution_id(name)), prepare=True).fetchone()
-    if row is None or decode_execution(row[1]).arn != execution_arn:
-        raise ExecutionDoesNotExist(execution_arn)
-    return ExecutionId(row[0])
+    named = connection.execute(_BY_NAME, (machine, name), prepare=True).fetchone()
+    found: UUID | None = as_execution_id(name) if named is None else named[0]
+    if found is not None:
+        row = connection.execute(_HEAD, (found,), prepare=True).fetchone()
+        if row is not None and decode_execution(row[0]).arn == execution_arn:
+            return ExecutionId(found)
+    raise ExecutionDoesNotExist(execution_arn)
 
 
 def execution(pool: Pool, execution_arn: str) -> ExecutionRecord:
@@ -130,12 +142,17 @@ def execution(pool: Pool, execution_arn: str) -> ExecutionRecord:
 
 def endings(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending]:
     """Of these executions those that are over, and how they ended: for whoever waits for many of them."""
-    return {row[0]: decode_ending(row[1]) for row in pool.execute(_ENDINGS, (uuids(execution_ids),))}
+    return {row[0]: decode_ending(row[1]) for row in pool.execute(_ENDINGS, _bounded(execution_ids))}
 
 
 def written(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:
     """See `DurableStore.written`."""
-    return {row[0]: row[1] for row in pool.execute(_WRITTEN, (uuids(execution_ids),))}
+    return {row[0]: row[1] for row in pool.execute(_WRITTEN, _bounded(execution_ids))}
+
+
+def _bounded(execution_ids: Collection[ExecutionId]) -> tuple[object, ...]:
+    """The ids as an array, the least and the greatest."""
+    return uuids(execution_ids), min(execution_ids, default=None), max(execution_ids, default=None)
 
 
 def _record(row: Row) -> ExecutionRecord:
@@ -189,20 +206,40 @@ def executions(
         after: The last one of the page before.
         most: The size of a page.
     """
-    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-
+    machine = None if state_machine_arn is None else machine_key(state_machine_arn)
     given = {"status": status, "prefix": name_prefix, "since": started_from, "before": started_before, "after": after}
     wanted = {key: value for key, value in given.items() if value is not None}
-    statement = _listing(None if state_machine_arn is None else machine_key(state_machine_arn), most, **wanted)
+    found: list[ExecutionRecord] = []
+    for window in _windows(after):
+        found += [_record(row) for row in _listed(pool, machine, most - len(found), wanted | window)]
+        if len(found) == most:
+            break
+    return found
+
+
+def _windows(after: ExecutionId | None) -> list[dict[str, UUID]]:
+    """Bounds of ids, the newest first: what is listed is mostly new, and to look into every day takes long."""
+    newest = time.time_ns() // _NS_PER_MS if after is None else after.int >> _BITS_AFTER_TIME
+    edges = [max(0, newest - days * DAY_MS) << _BITS_AFTER_TIME for days in _WINDOW_DAYS]
+    bounds: list[dict[str, UUID]] = []
+    for edge in edges:
+        below = {"below": bounds[-1]["at_least"]} if bounds else {}
+        bounds.append({"at_least": UUID(int=edge), **below})
+    return [*bounds, {"below": bounds[-1]["at_least"]}]
+
+
+def _listed(pool: Pool, machine: UUID | None, most: int, wanted: Mapping[str, Any]) -> list[Row]:
+    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
     dialect = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-    compiled = statement.compile(dialect=dialect)
+    compiled = _listing(machine, most, **wanted).compile(dialect=dialect)
     parameters = [compiled.params[key] for key in compiled.positiontup or ()]
-    return [_record(row) for row in pool.execute(str(compiled), parameters)]
+    return pool.execute(str(compiled), parameters)
 
 
 def _listing(machine: UUID | None, most: int, **wanted: Any) -> Any:
     """The statement of a list. Each filter adds a condition that an index serves."""
-    from sqlalchemy import func, select
+    from sqlalchemy import and_, func, select
 
     from engine.store.postgres import tables
 
@@ -214,9 +251,12 @@ def _listing(machine: UUID | None, most: int, **wanted: Any) -> Any:
                c.last_event_id, progress, o.missing, o.quarantine)  # fmt: skip
     status = wanted.get("status")
     is_over = status is not None and status != "RUNNING"
+    # The bounds are said of both tables with partitions: from an outer join nothing is concluded.
+    closed = [c.execution_id == e.id, *_within(c.execution_id, wanted)]
     source = tables.execution.join(tables.open_execution, o.id == e.id, isouter=status != "RUNNING")
-    source = source.join(tables.closed_execution, c.execution_id == e.id, isouter=not is_over)
+    source = source.join(tables.closed_execution, and_(*closed), isouter=not is_over)
     statement = select(*columns).select_from(source).order_by(e.id.desc()).limit(most)
+    statement = statement.where(*_within(e.id, wanted))
     if machine is not None:
         statement = statement.where(e.state_machine_id == machine)
     if is_over:
@@ -235,6 +275,11 @@ def _listing(machine: UUID | None, most: int, **wanted: Any) -> Any:
     if "after" in wanted:
         statement = statement.where(e.id < wanted["after"])
     return statement
+
+
+def _within(key: Any, wanted: Mapping[str, Any]) -> list[Any]:
+    bounds = [key >= wanted["at_least"]] if "at_least" in wanted else []
+    return [*bounds, key < wanted["below"]] if "below" in wanted else bounds
 
 
 # ── history and snapshots ───────────────────────────────────────────────────────────────────────────────────────────

@@ -164,8 +164,9 @@ _FENCE = "fence as (select 1 from asl.worker where id = $1 and epoch = $2 and st
 # Text of each part, with a `?` for each of its arrays. `counted`: the part must touch as many rows as its first array
 # has.
 _PARTS: dict[str, str] = {
-    "born": """insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, head)
- select * from unnest(?::uuid[], ?::uuid[], ?::uuid[], ?::bigint[], ?::text[], ?::text[], ?::bytea[]) returning 1""",
+    "born": f"""insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, head, format)
+ select *, {FORMAT} from unnest(?::uuid[], ?::uuid[], ?::uuid[], ?::bigint[], ?::text[], ?::text[], ?::bytea[])
+ returning 1""",
     "opened": f"""insert into asl.open_execution (id, wake_at, format, owner, pool, seq, snapshot)
  select id, greatest(wake_at, 0), {FORMAT}, case when wake_at < 0 then $1::uuid end, pool, seq, snapshot
  from unnest(?::uuid[], ?::bigint[], ?::text[], ?::int[], ?::bytea[]) u(id, wake_at, pool, seq, snapshot)
@@ -179,12 +180,12 @@ _PARTS: dict[str, str] = {
  where o.id = u.id and o.seq = u.seq - 1 and o.owner = $1 returning 1""",
     "ended": f"""insert into asl.closed_execution (execution_id, stop_time, seq, last_event_id, redrive_count,
  redrive_time, status, ending, state_machine_id, snapshot, format)
- select *, case when u.snapshot is not null then {FORMAT} end from unnest(?::uuid[], ?::bigint[], ?::int[], ?::int[],
+ select *, {FORMAT} from unnest(?::uuid[], ?::bigint[], ?::int[], ?::int[],
  ?::int[], ?::bigint[], ?::text[], ?::bytea[], ?::uuid[], ?::bytea[])
  u(id, stop_time, seq, last_event_id, redrive_count, redrive_time, status, ending, machine, snapshot) returning 1""",
     "unmailed": """delete from asl.mail m using unnest(?::uuid[]) u(id) where m.execution_id = u.id returning 1""",
-    "told": """insert into asl.history_segment (execution_id, first_event_id, data)
- select * from unnest(?::uuid[], ?::int[], ?::bytea[]) returning 1""",
+    "told": f"""insert into asl.history_segment (execution_id, first_event_id, data, format)
+ select *, {FORMAT} from unnest(?::uuid[], ?::int[], ?::bytea[]) returning 1""",
     "frames_put": """insert into asl.frame as f (execution_id, fork, place, data)
  select * from unnest(?::uuid[], ?::int[], ?::int[], ?::bytea[])
  on conflict (execution_id, fork, place) do update set data = excluded.data returning 1""",

@@ -69,21 +69,6 @@ _LAST_HEARTBEAT = """
 select max(heartbeat_at) from asl.task_token where execution_id = $1 and fork = $2 and place = $3 and number = $4
 """
 
-# What came for an execution in the moment of its end, and workers of whom nothing is left. Mail has a minute's grace:
-# the start that makes its execution may still be on its way.
-_SWEEP = (
-    f"""
-    with gone as (delete from asl.mail m where m.sent_at < {NOW_MS} - 60000
-     and not exists (select from asl.open_execution o where o.id = m.execution_id) returning 1)
-    select count(*) from gone
-    """,
-    """
-    with gone as (delete from asl.worker w where w.state <> 'alive'
-     and not exists (select from asl.open_execution o where o.owner = w.id) returning 1)
-    select count(*) from gone
-    """,
-)
-
 
 def deliver(pool: Pool, mail: Sequence[Mail]) -> Collection[MailId]:
     """See `DurableStore.deliver`."""
@@ -148,8 +133,3 @@ def last_heartbeat(pool: Pool, execution_id: ExecutionId, task_id: Ticket) -> in
     """See `DurableStore.last_heartbeat`."""
     found: int | None = pool.execute(_LAST_HEARTBEAT, (execution_id, *task_id))[0][0]
     return found
-
-
-def sweep(pool: Pool) -> int:
-    """Deletes mail without an execution and workers without a trace; how many rows. For housekeeping, now and then."""
-    return sum(pool.execute(statement)[0][0] for statement in _SWEEP)

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import psycopg
 
+from engine.interpreter.snapshot import FORMAT
 from engine.store.postgres.connection import NOW_MS, unavailable
 from engine.store.protocol import PARKED_COUNTED_MAX, Backlog, OwnershipLost, WorkerId
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from engine.store.protocol import ExecutionId
 
 _ENLIST = f"""
-insert into asl.worker (id, pools, host, pid, started_at, state, epoch, heartbeat, renewed_at)
-select $1, $2::text[], $3, $4, now, 'alive', 1, 0, now from (select {NOW_MS} as now) clock returning 1
+insert into asl.worker (id, pools, host, pid, started_at, state, format, epoch, heartbeat, renewed_at)
+select $1, $2::text[], $3, $4, now, 'alive', {FORMAT}, 1, 0, now from (select {NOW_MS} as now) clock returning 1
 """
 
 _RENEW = f"""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from engine.store.protocol import Birth
 
 _ROWS = f"""
- born as (insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, head)
-  select $1, $2, $3::uuid, $4::bigint, $5, $6, $7::bytea from {{source}} returning 1),
+ born as (insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, format, head)
+  select $1, $2, $3::uuid, $4::bigint, $5, $6, {FORMAT}, $7::bytea from {{source}} returning 1),
  opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot)
   select $1, {NOW_MS}, {FORMAT}, $5, 0, $8::bytea from {{source}} returning 1),
  mailed as (insert into asl.mail (execution_id, id, sent_at, format, event)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine.store.postgres import claims, definitions, executions, mail, ownership, starts
 from engine.store.postgres.connection import Pool, Session, clock
+from engine.store.postgres.retention import gc, sweep
 from engine.store.postgres.upgrade import require_current
 from engine.store.postgres.writer import GroupWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ExecutionId,
         ExecutionRecord,
         ExecutionStatus,
+        Garbage,
         Group,
         Mail,
         MailId,
@@ -138,9 +140,13 @@ class PostgresStore:
         """See `Store.backlog`."""
         return ownership.backlog(self._pool, pools)
 
-    def sweep(self) -> int:
-        """See `mail.sweep`."""
-        return mail.sweep(self._pool)
+    def gc(self, *, older_than: int | None = None, dry_run: bool = False) -> Garbage:
+        """See `Store.gc`."""
+        return gc(self._pool, older_than=older_than, dry_run=dry_run)
+
+    def sweep(self, *, retention: int | None, proceed: Callable[[], bool]) -> Garbage:
+        """See `Store.sweep`."""
+        return sweep(self._pool, retention=retention, proceed=proceed)
 
 
 class Handle:

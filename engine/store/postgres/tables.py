@@ -16,9 +16,11 @@ rights means changing its row, which waits for a statement that is under way and
 Keys are UUIDv7 and come first, so that rows of one time stand together. No foreign key, trigger or sequence ties rows
 of two executions together. Times are milliseconds since the epoch, of the database's clock.
 
-Retention is not partitioned yet. When it is, `execution`, `closed_execution` and `history_segment` will be partitioned
-by ranges of their ids, which is by start time: a partition by finish day would have to move all rows of an execution
-when it ends. Keys need not change for that, and the tables of today can be attached as the first partition.
+`execution`, `closed_execution` and `history_segment` are partitioned by days of their ids, which is by start time, and
+retention removes whole days: see `partitions` and `retention`.
+
+What is written as bytes has a format number beside it, which says how head, ending, snapshot, events are written; see
+`formats`.
 """
 
 from __future__ import annotations
@@ -88,8 +90,10 @@ execution = Table(
     Column("start_time", BigInteger, nullable=False),
     Column("pool", Text, nullable=False),
     Column("name", Text, nullable=False),
+    Column("format", SmallInteger, nullable=False),
     Column("head", LargeBinary, nullable=False),
     Index("execution_by_machine", "state_machine_id", "id"),
+    postgresql_partition_by="RANGE (id)",
 )
 
 # Written at the end and never changed: how it ended. A redrive deletes it. Of every end other than SUCCEEDED it has the
@@ -104,9 +108,9 @@ closed_execution = Table(
     Column("redrive_count", Integer),
     Column("redrive_time", BigInteger),
     Column("status", Text, nullable=False),
+    Column("format", SmallInteger, nullable=False),
     Column("ending", LargeBinary, nullable=False),
     Column("state_machine_id", Uuid),
-    Column("format", SmallInteger),
     Column("snapshot", LargeBinary),
     Index(
         "closed_execution_unsuccessful",
@@ -115,10 +119,12 @@ closed_execution = Table(
         "execution_id",
         postgresql_where=text("state_machine_id IS NOT NULL"),
     ),
+    postgresql_partition_by="RANGE (execution_id)",
 )
 
 # Written by a start with a name of the caller's; the name is taken as long as the row is there. An execution without a
-# row here has an ARN that ends in its own id.
+# row here has an ARN that ends in its own id. It outlives its execution: retention, which removes that, sets the time
+# from when on the name is free again, and removes the row after it.
 execution_name = Table(
     "execution_name",
     metadata,
@@ -126,6 +132,8 @@ execution_name = Table(
     Column("name", Text(collation="C"), primary_key=True),
     Column("execution_id", Uuid, nullable=False),
     Column("input_digest", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger),
+    Index("execution_name_expired", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
 )
 
 # The hot row of an execution that is not over: inserted at its start, changed by its owner's checkpoints, deleted at
@@ -169,17 +177,19 @@ frame = Table(
     postgresql_with={"fillfactor": 80, "autovacuum_vacuum_scale_factor": 0.05},
 )
 
-# One row for each checkpoint that has events ; goes with its execution.
+# One row for each checkpoint that has events; goes with its execution.
 history_segment = Table(
     "history_segment",
     metadata,
     Column("execution_id", Uuid, primary_key=True),
     Column("first_event_id", Integer, primary_key=True),
+    Column("format", SmallInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    postgresql_partition_by="RANGE (execution_id)",
 )
 
 # Inserted by anybody on condition that the open row is there, deleted by the checkpoint that folded it. Mail that came
-# in the moment of the end stays until `sweep` or a redrive removes it.
+# in the moment of the end stays until retention's sweep or a redrive removes it.
 mail = Table(
     "mail",
     metadata,
@@ -222,9 +232,19 @@ worker = Table(
     # The one execution that it owned, or the one suspect among them, when it was declared dead.
     Column("blamed", Uuid),
     Column("state", Text, nullable=False),
+    # What it writes; see `formats`.
+    Column("format", SmallInteger, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("heartbeat", BigInteger, nullable=False),
     Column("renewed_at", BigInteger, nullable=False),
     CheckConstraint("state IN ('alive', 'dead', 'resigned')", name="state"),
     postgresql_with={"fillfactor": 50},
+)
+
+# What one process of a fleet does for all: whoever finds it due puts the time of the next one and does it.
+chore = Table(
+    "chore",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
 )

@@ -6,13 +6,15 @@ SQLAlchemy and alembic are imported only when something is to be migrated.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import psycopg
 
-from engine.store.postgres.connection import CONNECT_TIMEOUT_SECONDS, unavailable
+from engine.store.postgres.connection import CONNECT_TIMEOUT_SECONDS, connect, unavailable
+from engine.store.postgres.partitions import make_days
 
 if TYPE_CHECKING:
     from engine.store.postgres.connection import Connection, Pool
@@ -93,9 +95,10 @@ def _status(connection: Connection) -> SchemaStatus:
 
 
 def upgrade(url: str) -> SchemaStatus:
-    """Brings a database to the revision that this engine needs; one that has it stays as it is.
+    """Brings a database to the revision that this engine needs; the tables of one that has it stay as they are.
 
-    All of it is one transaction, under a lock that a second upgrade waits for.
+    All of it is one transaction, under a lock that a second upgrade waits for. The partitions of the days to come are
+    made afterwards.
 
     Returns:
         How it stood before.
@@ -123,6 +126,7 @@ def upgrade(url: str) -> SchemaStatus:
             connection.exec_driver_sql("create schema if not exists asl")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        _make_days(url)
     except Exception as error:
         cause = getattr(error, "orig", None)
         if isinstance(cause, psycopg.OperationalError):
@@ -131,6 +135,11 @@ def upgrade(url: str) -> SchemaStatus:
     finally:
         engine.dispose()
     return before
+
+
+def _make_days(url: str) -> None:
+    with closing(connect(url, name="asl upgrade", pinned=False, pooler=True)) as connection:
+        make_days(connection)
 
 
 def upgrade_if_needed(url: str) -> None:

@@ -76,18 +76,3 @@ def test_a_redrive_does_not_meet_mail_that_came_in_the_moment_of_the_end(
     store.reopen(run.arn)
     (claim,) = worker.claim(most=9).claimed
     assert [letter.event for letter in claim.mail] == [RedriveRequested()]
-
-
-def test_a_sweep_removes_what_nobody_will_read(store: PostgresStore, database: psycopg.Connection[tuple[object, ...]]):
-    worker, resigned = enlisted(store), enlisted(store)
-    kept, left = born(worker), born(resigned)
-    resigned.resign()
-    for run_id in (kept.id, new_id()):
-        database.execute(
-            "insert into asl.mail (execution_id, id, sent_at, format, event) values (%s, gen_random_uuid(), 1, 1, %s)",
-            (run_id, b""),
-        )
-    assert store.sweep() == 1
-    assert [claim.execution_id for claim in worker.claim(most=9).claimed] == [left.id]
-    assert store.sweep() == 1  # nothing is left of the one that resigned
-    assert database.execute("select execution_id from asl.mail").fetchall() == [(kept.id,)]
