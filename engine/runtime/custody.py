@@ -140,7 +140,7 @@ class Custody:
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
             self._executions.quarantine(execution, error)
             return None
-        self._wait_again(execution, commands, is_orphan=claim.is_orphan)
+        self._wait_again(execution, commands, claim.lost_tasks)
         for mail in claim.mail:
             self._executions.deliver(execution, mail)
         if len(execution.mailbox) > 1:
@@ -149,7 +149,7 @@ class Custody:
             self._executions.next(execution)
         return execution
 
-    def _wait_again(self, execution: LiveExecution, commands: Iterable[Command], *, is_orphan: bool) -> None:
+    def _wait_again(self, execution: LiveExecution, commands: Iterable[Command], lost_tasks: int | None) -> None:
         interrupted: list[OpenTask] = []
         for command in commands:
             match command:
@@ -163,16 +163,37 @@ class Custody:
                     self._executions.mail(execution, Continue())
                 case CancelTask():
                     raise AssertionError("nothing that is loaded asks for less than it waits for")
-        if not is_orphan:
+        if lost_tasks is None:
             return
-        if any(task.handler is None for task in interrupted):
-            # Nobody here can say whether that one wants to be run again. So all of them wait for a worker who can: the
-            # first checkpoint takes away the mark that they may have run.
-            for task in interrupted:
-                task.phase = "MISSING"
-        else:
-            for task in interrupted:
+        lost = [task for task in interrupted if task.task_id[2] <= lost_tasks]
+        execution.lost_tasks = max((task.task_id[2] for task in lost), default=0)
+        for task in lost:
+            # Of one that has no handler here nobody can say whether it wants to be run again: a worker that has will.
+            if task.handler is not None:
                 self.tasks.lose(task)
+
+    def still_lost(self, execution: LiveExecution, transition: Transition, answered: OpenTask | None) -> int | None:
+        """See `Keeper`.
+
+        Until nothing is left of what was under way when the worker was lost: its Tasks, what was due, its mail. One
+        checkpoint alone tells nothing: what kills workers may be one branch, while the others get on.
+        """
+        lost_tasks = execution.lost_tasks
+        assert lost_tasks is not None
+        over = {command.task_id for command in transition.commands if isinstance(command, CancelTask)}
+        if answered is not None:
+            over.add(answered.task_id)
+        now = self._clock.now()
+        if (
+            execution.mailbox
+            or any(
+                task_id[2] <= lost_tasks and task.phase != "OUTSIDE" and task_id not in over
+                for task_id, task in execution.tasks.items()
+            )
+            or any(timer.due <= now and task_id not in over for (task_id, _), timer in execution.timers.items())
+        ):
+            return lost_tasks
+        return None
 
     def deliver(self, mail: Sequence[Mail]) -> None:
         """Puts mail into the mailboxes of those executions that are in hand."""
@@ -284,8 +305,7 @@ class Custody:
                         return  # until the lease is safe again
                     wake_at = 0
                 case "MISSING":
-                    if task.handler is None:
-                        missing.append(task.request.resource.arn)
+                    missing.append(task.request.resource.arn)
                     wake_at = min(wake_at, self._clock.now() + HANDLER_RETRY_MS)
                 case "OUTSIDE":
                     pass

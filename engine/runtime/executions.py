@@ -73,6 +73,7 @@ class LiveExecution:
         is_writing: A checkpoint of it is being written.
         is_releasing: It is being given up, with a checkpoint or without.
         conflicts: Times that the checkpoint which is wanted now was refused.
+        lost_tasks: As `Claim.lost_tasks`, of an orphan; 0 when none of its Tasks may have run.
         in_hand: Mail of the store that is in the mailbox or being folded.
         consumed: Mail of the store that was consumed since mail was last asked for: the answer may bring it again.
         reclaimed: A claim of this very execution that came before its release was answered.
@@ -89,8 +90,8 @@ class LiveExecution:
 
     __slots__ = (
         "__weakref__", "birth", "conflicts", "consumed", "ended", "ending", "execution_id", "failed_input", "fault",
-        "in_hand", "is_busy", "is_gone", "is_releasing", "is_writing", "mailbox", "on_birth", "plan", "quarantine",
-        "reclaimed", "seq", "snapshot", "tasks", "timers", "waiters",
+        "in_hand", "is_busy", "is_gone", "is_releasing", "is_writing", "lost_tasks", "mailbox", "on_birth", "plan",
+        "quarantine", "reclaimed", "seq", "snapshot", "tasks", "timers", "waiters",
     )  # fmt: skip
 
     def __init__(
@@ -111,6 +112,7 @@ class LiveExecution:
         self.is_writing = False
         self.is_releasing = False
         self.conflicts = 0
+        self.lost_tasks: int | None = None
         self.in_hand: set[MailId] = set()
         self.consumed: set[MailId] = set()
         self.reclaimed: Claim | None = None
@@ -162,6 +164,10 @@ class Keeper(Protocol):
 
     def rest(self, execution: LiveExecution, transition: Transition, event: Event) -> int | None:
         """Whether the execution, once this is written, only waits: until when, to be released with the checkpoint."""
+        ...
+
+    def still_lost(self, execution: LiveExecution, transition: Transition, answered: OpenTask | None) -> int | None:
+        """Its `lost_tasks` once this is written."""
         ...
 
     def idle(self, execution: LiveExecution) -> None:
@@ -389,6 +395,9 @@ class Executions:
             tokens_opened=opened,
             tokens_closed=closed,
             release=self.keeper.rest(execution, transition, event),
+            lost_tasks=None
+            if execution.lost_tasks is None
+            else self.keeper.still_lost(execution, transition, answered),
         )
 
     def _told(
@@ -451,6 +460,7 @@ class Executions:
         self.started += transition.first_event_id == 1
         execution.seq = checkpoint.seq
         execution.conflicts = 0
+        execution.lost_tasks = checkpoint.lost_tasks
         execution.snapshot.apply(transition)
         for mail_id in checkpoint.mail:
             execution.in_hand.discard(mail_id)

@@ -29,7 +29,17 @@ from engine.interpreter.history import Segment
 from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
-from engine.store.protocol import NEVER_DUE, Backlog, ExecutionRecord, Garbage, Mail, MailId, check_retention, uuid7
+from engine.store.protocol import (
+    ALL_TASKS,
+    NEVER_DUE,
+    Backlog,
+    ExecutionRecord,
+    Garbage,
+    Mail,
+    MailId,
+    check_retention,
+    uuid7,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -71,8 +81,8 @@ class Row:
     """
 
     __slots__ = (
-        "deaths", "ending", "execution", "execution_id", "heartbeats", "input_text", "is_orphan", "last_event_id",
-        "last_snapshot", "mail", "missing", "owner", "pool", "quarantine", "redrives", "revision_id", "segments", "seq",
+        "deaths", "ending", "execution", "execution_id", "heartbeats", "input_text", "last_event_id", "last_snapshot",
+        "lost_tasks", "mail", "missing", "owner", "pool", "quarantine", "redrives", "revision_id", "segments", "seq",
         "snapshot", "stop_date", "suspects", "tokens", "wake_at",
     )  # fmt: skip
 
@@ -97,7 +107,7 @@ class Row:
         self.heartbeats: dict[Ticket, int] | None = None
         self.missing: Sequence[str] = ()
         self.quarantine: str | None = None
-        self.is_orphan = False
+        self.lost_tasks: int | None = None
         self.suspects: int | None = None
         self.deaths = 0
 
@@ -299,7 +309,7 @@ class MemoryStore:
         worker.is_alive = False
         orphans = [row for row in self.open.values() if row.owner is worker]
         for row in orphans:
-            row.is_orphan = True
+            row.lost_tasks = ALL_TASKS
         return orphans
 
     def born(self, execution_id: ExecutionId, birth: Birth) -> Row:
@@ -343,8 +353,9 @@ class MemoryStore:
             row.tokens.add(token)
         for token in checkpoint.tokens_closed:
             self.tokens[token] = None
-        if row.missing or row.is_orphan or row.suspects is not None:
-            row.missing, row.is_orphan, row.suspects, row.deaths = (), False, None, 0
+        row.missing, row.lost_tasks = (), checkpoint.lost_tasks
+        if row.lost_tasks is None and row.suspects is not None:
+            row.suspects, row.deaths = None, 0
         if transition.ending is not None:
             self._close(row, checkpoint)
             return

@@ -8,6 +8,7 @@ from uuid import uuid4
 import msgspec
 
 from engine.store.protocol import (
+    ALL_TASKS,
     NEVER_DUE,
     Claim,
     Claims,
@@ -150,7 +151,8 @@ class MemoryHandle:
             return False
         row.owner, row.wake_at = None, release.wake_at
         row.missing, row.quarantine = tuple(release.missing), release.quarantine
-        row.is_orphan |= release.quarantine is not None
+        if release.quarantine is not None:
+            row.lost_tasks = ALL_TASKS
         return True
 
     def written(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:
@@ -208,7 +210,7 @@ class MemoryHandle:
             pool=row.pool,
             mail=list(row.mail.values()),
             deaths=row.deaths,
-            is_orphan=row.is_orphan,
+            lost_tasks=row.lost_tasks,
         )
 
     def owned(self) -> Collection[ExecutionId]:

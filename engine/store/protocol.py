@@ -48,6 +48,9 @@ RETENTION_MS_MIN = 24 * 3_600 * 1_000
 NAME_KEPT_MS = 90 * 24 * 3_600 * 1_000
 """How long after the end nobody may use the name of an execution again (api.md 5.3), even if the execution is gone."""
 
+ALL_TASKS = (1 << 31) - 1
+"""In place of the number of a ticket: all Tasks that an execution waits for."""
+
 _UUID7_VERSION = 0x7
 _UUID_VARIANT = 0b10
 
@@ -149,6 +152,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         tokens_closed: Task tokens of Tasks that nobody waits for any more. One that is gone already is a Conflict.
         release: Set when the execution is given up with this checkpoint because all it does is wait: when it is due
             next, or NEVER_DUE. Its memory is free afterwards.
+        lost_tasks: As `Claim.lost_tasks`, of an execution of which something is not over yet that may have been under
+            way when its worker was lost: it stays an orphan and a suspect. None: it is neither any more.
     """
 
     execution_id: ExecutionId
@@ -160,6 +165,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     tokens_opened: Sequence[tuple[str, Ticket]] = ()
     tokens_closed: Sequence[str] = ()
     release: int | None = None
+    lost_tasks: int | None = None
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,8 +232,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         seq: Of its last checkpoint; 0 when it has none yet, and then its mail begins with StartRequested.
         mail: Oldest first; read after the claim was made, else mail already consumed would come back.
         deaths: How many workers died while they owned it alone (see `DurableStore.declare_dead`).
-        is_orphan: Whether its last owner was declared dead, resigned while it still owned it, or quarantined it, and
-            nobody has written a checkpoint since: its Tasks may have run.
+        lost_tasks: Of an orphan, whose last owner was declared dead, resigned while it still owned it, or quarantined
+            it: Tasks whose tickets have a number up to this may have run. ALL_TASKS until somebody has written a
+            checkpoint.
         wake_at: When it was due; 0: nobody knows since when, NEVER_DUE: it was claimed for its mail.
     """
 
@@ -238,8 +245,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     pool: str
     mail: Sequence[Mail]
     deaths: int = 0
-    is_orphan: bool = False
+    lost_tasks: int | None = None
     wake_at: int = 0
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether some of its Tasks may have run."""
+        return self.lost_tasks is not None
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -309,7 +321,7 @@ class DurableStore(Protocol):
         """Takes a worker's rights, if its epoch and heartbeat are still these; whether it was done.
 
         What it owned can be claimed from then on. Its executions become suspects: claimed in shrinking batches, alone
-        at last.
+        at last; until a checkpoint without `lost_tasks` clears them.
         """
         ...
 

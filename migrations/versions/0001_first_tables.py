@@ -81,7 +81,7 @@ _TABLES = (
         format smallint not null,
         suspect smallint not null default 0,
         deaths smallint not null default 0,
-        orphan boolean not null default false,
+        lost_tasks integer,
         owner uuid,
         pool text not null,
         missing bytea,

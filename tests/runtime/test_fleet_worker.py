@@ -419,13 +419,70 @@ async def test_a_task_that_may_have_run_waits_for_a_worker_that_knows_its_handle
         async with on(store, careful):
             execution = await client.start_execution("m")
             await gate.inside.wait()
+        # The other branch gets on meanwhile: that tells nothing about this one.
         async with on(store, {"other": echo}):
             await until(lambda: store.execution(execution.arn).missing)
+        assert gate.calls == 1
         now.skip(60)
-        careful.add("other", echo)
         async with on(store, careful):
             with pytest.raises(engine.ExecutionFailed, match=r"Engine\.WorkerLost"):
                 await execution.result()
+
+
+def kill_all(store: MemoryStore) -> None:
+    observer = store.handle()
+    observer.enlist(pools=["nothing"], host="observer", pid=1)
+    for worker_id, (epoch, heartbeat) in observer.others().items():
+        assert observer.declare_dead(worker_id, epoch=epoch, heartbeat=heartbeat)
+    observer.resign()
+
+
+async def test_only_tasks_that_may_have_run_are_lost(store: MemoryStore, now: Now):
+    """One Task was under way when its worker was lost; one was scheduled later, and never started anywhere."""
+    gate = Gate()
+    cautious = engine.Handlers()
+    cautious.add("lost", gate, on_worker_loss="fail")
+    cautious.add("next", echo, on_worker_loss="fail")
+    async with on(store) as client:
+        lost = machine(task("lost", Name="L", Catch=catch("C")), {**ECHO, "Name": "C", "Result": "caught"})
+        branches = parallel(lost, machine(task("first", Name="F"), task("next", Name="N")))
+        await client.deploy(machine(branches), "m")
+        async with on(store, cautious):
+            execution = await client.start_execution("m", 5)
+            await gate.inside.wait()
+        async with on(store, {"first": echo}):
+            await until(lambda: len(store.execution(execution.arn).missing) == 2)
+        now.skip(60)
+        async with on(store, cautious):
+            assert await execution.result() == ["caught", 5]
+
+
+async def test_an_execution_that_kills_workers_is_quarantined_though_one_branch_gets_on(
+    store: MemoryStore,
+):
+    """One branch commits again and again, the other one kills its worker now and then."""
+    poison, beats = Gate(), Gate()
+    beats.open.set()
+    handlers = engine.Handlers()
+    handlers.add("poison", poison)
+    handlers.add("beat", beats)
+    again = {"Type": "Choice", "Choices": [{"Variable": "$", "IsPresent": True, "Next": "Beat"}], "Default": "End"}
+    loop = {
+        "StartAt": "Beat",
+        "States": {"Beat": task("beat", Next="Again"), "Again": again, "End": {"Type": "Succeed"}},
+    }
+    async with on(store) as client:
+        await client.deploy(machine(parallel(machine(task("poison", Name="Poison")), loop)), "m")
+        execution = await client.start_execution("m")
+        with structlog.testing.capture_logs():
+            for _ in range(custody.DEATHS_MAX):
+                async with on(store, handlers):
+                    calls = beats.calls
+                    await until(lambda calls=calls: beats.calls > calls + 1)
+                    kill_all(store)
+            async with on(store, handlers):
+                with pytest.raises(engine.ExecutionQuarantined, match="3 workers died"):
+                    await execution.result()
 
 
 async def test_who_gives_no_sign_of_life_is_taken_over(store: MemoryStore):

@@ -25,6 +25,7 @@ from engine.errors import (
 from engine.interpreter.messages import RedriveRequested, StartRequested, StopRequested, TaskDone, TaskError
 from engine.interpreter.snapshot import Ending, Execution, Frame, OnTask, Redrives, Snapshot, Transition
 from engine.store.protocol import (
+    ALL_TASKS,
     NEVER_DUE,
     Backlog,
     Birth,
@@ -584,6 +585,28 @@ class DurableSuite:
         other.commit(Group(releases=[Release(execution_id=run.id, seq=1, wake_at=0)]))
         assert other.claim(most=1).claimed[0].is_orphan
 
+    def test_an_orphan_stays_one_until_nothing_is_left_of_what_was_lost(
+        self, worker: DurableStore, other: DurableStore
+    ):
+        run = born(worker)
+        self.bury(other)
+        assert other.claim(most=1).claimed[0].lost_tasks == ALL_TASKS
+        run.write(other, lost_tasks=7)
+        assert other.reload([run.id]).claimed[0].lost_tasks == 7
+        run.write(other, lost_tasks=7, release=0)
+        assert other.claim(most=1).claimed[0].lost_tasks == 7
+        run.write(other)
+        assert other.reload([run.id]).claimed[0].lost_tasks is None
+
+    def test_checkpoints_of_suspects_ride_with_others_and_are_counted(self, worker: DurableStore):
+        suspect, other = born(worker), born(worker)
+        worker.commit(Group(checkpoints=[self._on(suspect, lost_tasks=2), self._on(other)]))
+        assert worker.written([suspect.id, other.id]) == {suspect.id: 2, other.id: 2}
+        suspect.seq += 1
+        with pytest.raises(Conflict) as caught:
+            worker.commit(Group(checkpoints=[suspect.next(lost_tasks=2), other.next()]))
+        assert caught.value.execution_ids == {suspect.id}
+
     def test_a_recovered_worker_owns_what_it_owned(self, worker: DurableStore):
         run = born(worker)
         assert worker.recover() > 0
@@ -591,8 +614,9 @@ class DurableSuite:
         run.write(worker)
         assert worker.claim(most=1).claimed == []
 
-    def test_what_kills_workers_is_alone_in_the_end_and_is_counted(self, store: Store):
-        """Forty executions, one of which kills whoever runs it before any of them has a checkpoint."""
+    @pytest.mark.parametrize("gets_on", [False, True], ids=["", "though it gets on in another branch"])
+    def test_what_kills_workers_is_alone_in_the_end_and_is_counted(self, store: Store, gets_on: bool):
+        """Forty executions, one of which kills whoever runs it before any other one of them has a checkpoint."""
         first = self.enlisted(store)
         runs = [born(first) for _ in range(40)]
         poison = runs[17].id
@@ -614,13 +638,15 @@ class DurableSuite:
             assert all(claim.deaths == 0 for claim in held if claim.execution_id != poison)
             if deaths:
                 break
+            if gets_on:
+                victim.commit(Group(checkpoints=[self._on(runs[17], lost_tasks=3)]))
         assert deaths == 1
         assert sizes == sorted(sizes, reverse=True)
         assert sizes[-1] == 1
 
     @staticmethod
-    def _on(run: Run) -> Checkpoint:
-        checkpoint = run.next()
+    def _on(run: Run, **fields: Any) -> Checkpoint:
+        checkpoint = run.next(**fields)
         run.wrote(checkpoint)
         return checkpoint
 

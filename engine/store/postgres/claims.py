@@ -6,7 +6,8 @@ the last owner folded meanwhile would come back.
 
 Suspects, the executions of a worker that died, are claimed in shrinking batches, a batch only when the last one is
 behind: a first time all at once (most workers die of something else), and if the new owner dies as well, 16, 4 and at
-last one at a time. So what kills workers is alone in the end, and the rest is free of suspicion at its next checkpoint.
+last one at a time. So what kills workers is alone in the end. The rest is free of suspicion at its first checkpoint
+after which nothing is left of what was under way when the worker died (`Checkpoint.lost_tasks`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS, unavailable
 from engine.store.postgres.mail import letter, read_mail
 from engine.store.postgres.snapshots import READABLE_FORMATS, decode_execution, has_frame_rows, unpack
-from engine.store.protocol import Claim, Claims, OwnershipLost, StoreUnavailable
+from engine.store.protocol import ALL_TASKS, Claim, Claims, OwnershipLost, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -52,7 +53,8 @@ _ORPHANED = "o.pool = any($3::text[]) and o.format = any($4::smallint[])"
 
 _TAKE = f"""
 taken as (
- update asl.open_execution o set owner = $1, orphan = o.orphan or o.owner is not null,
+ update asl.open_execution o set owner = $1,
+  lost_tasks = case when o.owner is null then o.lost_tasks else {ALL_TASKS} end,
   suspect = case when g.state = 'dead' then least(o.suspect + 1, 100) else o.suspect end,
   deaths = o.deaths + case when g.blamed = o.id then 1 else 0 end
  from (select distinct on (id) id, owner from picked) p left join asl.worker g on g.id = p.owner
@@ -110,7 +112,7 @@ picked as (
 """
 
 _LOAD = """
-select o.id, o.seq, o.snapshot, e.head, e.revision_id, o.pool, o.deaths, o.orphan, o.wake_at
+select o.id, o.seq, o.snapshot, e.head, e.revision_id, o.pool, o.deaths, o.lost_tasks, o.wake_at
 from unnest($2::uuid[]) u(id) join asl.open_execution o on o.id = u.id and o.owner = $1
 join asl.execution e on e.id = o.id
 order by o.wake_at, o.id
@@ -122,8 +124,8 @@ order by f.execution_id, f.fork, f.place
 """
 
 # What nobody here can read waits for people, as what the engine fails on does.
-_SET_ASIDE = """
-update asl.open_execution o set owner = null, orphan = true, quarantine = u.quarantine
+_SET_ASIDE = f"""
+update asl.open_execution o set owner = null, lost_tasks = {ALL_TASKS}, quarantine = u.quarantine
 from unnest($2::uuid[], $3::int[], $4::bytea[]) u(id, seq, quarantine)
 where o.id = u.id and o.seq = u.seq and o.owner = $1 returning 1
 """
@@ -263,7 +265,7 @@ class Claiming:
 
 
 def _claim(row: Row, frames: Sequence[bytes], mail: Sequence[Row]) -> Claim:
-    execution_id, seq, snapshot, head, revision_id, pool, deaths, orphan, wake_at = row
+    execution_id, seq, snapshot, head, revision_id, pool, deaths, lost_tasks, wake_at = row
     return Claim(
         execution_id=execution_id,
         seq=seq,
@@ -272,6 +274,6 @@ def _claim(row: Row, frames: Sequence[bytes], mail: Sequence[Row]) -> Claim:
         pool=pool,
         mail=[letter(*one) for one in mail],
         deaths=deaths,
-        is_orphan=orphan,
+        lost_tasks=lost_tasks,
         wake_at=wake_at,
     )

@@ -25,7 +25,7 @@ from engine.store.postgres.arrays import Parameter, byteas, int4, int4s, int8s, 
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import machine_key, owns_its_name, token_digest
 from engine.store.postgres.snapshots import encode_row, pack_transition, pack_whole
-from engine.store.protocol import Birth, ExecutionId, MailId
+from engine.store.protocol import ALL_TASKS, Birth, ExecutionId, MailId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +76,7 @@ class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     mail: Sequence[MailId]
     tokens_opened: Sequence[tuple[bytes, Ticket]] = ()
     tokens_closed: Sequence[bytes] = ()
+    lost_tasks: int | None = None
 
     @property
     def size(self) -> int:
@@ -123,6 +124,7 @@ def write(checkpoint: Checkpoint) -> Written:
         mail=checkpoint.mail,
         tokens_opened=opened,
         tokens_closed=closed,
+        lost_tasks=checkpoint.lost_tasks,
     )
 
 
@@ -161,6 +163,10 @@ def _closing(checkpoint: Checkpoint, ending: Ending) -> Closing:
 
 _FENCE = "fence as (select 1 from asl.worker where id = $1 and epoch = $2 and state = 'alive' for share)"
 
+_MOVED = f"""seq = u.seq, snapshot = u.snapshot, format = {FORMAT}, missing = null,
+ owner = case when u.wake_at < 0 then o.owner end,
+ wake_at = case when u.wake_at < 0 then o.wake_at else u.wake_at end"""
+
 # Text of each part, with a `?` for each of its arrays. `counted`: the part must touch as many rows as its first array
 # has.
 _PARTS: dict[str, str] = {
@@ -171,10 +177,11 @@ _PARTS: dict[str, str] = {
  select id, greatest(wake_at, 0), {FORMAT}, case when wake_at < 0 then $1::uuid end, pool, seq, snapshot
  from unnest(?::uuid[], ?::bigint[], ?::text[], ?::int[], ?::bytea[]) u(id, wake_at, pool, seq, snapshot)
  returning 1""",
-    "moved": f"""update asl.open_execution o set seq = u.seq, snapshot = u.snapshot, format = {FORMAT},
- owner = case when u.wake_at < 0 then o.owner end, wake_at = case when u.wake_at < 0 then o.wake_at else u.wake_at end,
- suspect = 0, deaths = 0, orphan = false, missing = null
+    "moved": f"""update asl.open_execution o set {_MOVED}, suspect = 0, deaths = 0, lost_tasks = null
  from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[]) u(id, seq, wake_at, snapshot)
+ where o.id = u.id and o.seq = u.seq - 1 and o.owner = $1 returning 1""",
+    "moved_suspect": f"""update asl.open_execution o set {_MOVED}, lost_tasks = u.lost_tasks
+ from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[], ?::int[]) u(id, seq, wake_at, snapshot, lost_tasks)
  where o.id = u.id and o.seq = u.seq - 1 and o.owner = $1 returning 1""",
     "closed": """delete from asl.open_execution o using unnest(?::uuid[], ?::int[]) u(id, seq)
  where o.id = u.id and o.seq = u.seq - 1 and o.owner = $1 returning 1""",
@@ -201,14 +208,14 @@ _PARTS: dict[str, str] = {
     "kept": """select o.id from unnest(?::uuid[], ?::int[], ?::bytea[]) u(id, seq, quarantine)
  join asl.open_execution o on o.id = u.id and o.seq = u.seq and o.owner = $1
  where u.quarantine is null and exists (select from asl.mail m where m.execution_id = o.id)""",
-    "let_go": """update asl.open_execution o set owner = null, wake_at = u.wake_at, missing = u.missing,
- quarantine = u.quarantine, orphan = o.orphan or u.quarantine is not null
+    "let_go": f"""update asl.open_execution o set owner = null, wake_at = u.wake_at, missing = u.missing,
+ quarantine = u.quarantine, lost_tasks = case when u.quarantine is null then o.lost_tasks else {ALL_TASKS} end
  from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[], ?::bytea[]) u(id, seq, wake_at, missing, quarantine)
  where o.id = u.id and o.seq = u.seq and o.owner = $1
  and (u.quarantine is not null or not exists (select from asl.mail m where m.execution_id = o.id)) returning 1""",
 }
 
-_COUNTED = ("moved", "closed", "killed")
+_COUNTED = ("moved", "moved_suspect", "closed", "killed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,13 +286,12 @@ def _arrays(checkpoints: Sequence[Written], releases: Sequence[Release]) -> dict
             byteas([c.snapshot for c in opened]),
         ]
     moved = [c for c in checkpoints if c.birth is None and c.closing is None]
+    suspects = [c for c in moved if c.lost_tasks is not None]
+    if suspects:
+        arrays["moved_suspect"] = [*_moved(suspects), int4s([c.lost_tasks for c in suspects])]
+        moved = [c for c in moved if c.lost_tasks is None]
     if moved:
-        arrays["moved"] = [
-            uuids([c.id for c in moved]),
-            int4s([c.seq for c in moved]),
-            int8s([c.wake_at for c in moved]),
-            byteas([c.snapshot for c in moved]),
-        ]
+        arrays["moved"] = _moved(moved)
     ended = [c for c in checkpoints if c.closing is not None]
     if ended:
         arrays["ended"] = _ended(ended)
@@ -312,6 +318,15 @@ def _born(born: list[Written]) -> list[Any]:
         texts([birth.pool for birth in births]),
         texts([c.execution.name for c in born]),
         byteas([c.head for c in born]),
+    ]
+
+
+def _moved(moved: list[Written]) -> list[Any]:
+    return [
+        uuids([c.id for c in moved]),
+        int4s([c.seq for c in moved]),
+        int8s([c.wake_at for c in moved]),
+        byteas([c.snapshot for c in moved]),
     ]
 
 

@@ -207,7 +207,9 @@ class Handle:
         own = self._worker
         committed = own.writer.commit(group, own.ownership.epoch)
         left = committed.left
-        own.claims.clear([one.execution_id for one in group.checkpoints if one.execution_id not in left])
+        own.claims.clear(
+            [one.execution_id for one in group.checkpoints if one.lost_tasks is None and one.execution_id not in left]
+        )
         own.claims.clear([release.execution_id for release in group.releases])
         return committed
 

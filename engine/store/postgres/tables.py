@@ -28,7 +28,6 @@ from __future__ import annotations
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -144,10 +143,11 @@ open_execution = Table(
     Column("id", Uuid, primary_key=True),
     Column("wake_at", BigInteger, nullable=False),
     Column("format", SmallInteger, nullable=False),
-    # How often it was taken over from a dead worker, and how many of them owned nothing else; no checkpoint since.
+    # How often it was taken over from a dead worker, and how many of them owned nothing else; since it was cleared.
     Column("suspect", SmallInteger, nullable=False, server_default=text("0")),
     Column("deaths", SmallInteger, nullable=False, server_default=text("0")),
-    Column("orphan", Boolean, nullable=False, server_default=text("false")),
+    # Of an orphan: Tasks whose tickets have a number up to this may have run.
+    Column("lost_tasks", Integer),
     Column("owner", Uuid),
     Column("pool", Text, nullable=False),
     # JSON array of Resources; text of a traceback.
