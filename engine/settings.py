@@ -4,6 +4,7 @@ ASL_REGION, else AWS_REGION, else AWS_DEFAULT_REGION    region in the ARNs we mi
 ASL_ACCOUNT_ID                                          account in the ARNs we mint; default `000000000000`
 ASL_DATABASE_URL                                        the PostgreSQL database that durable executions are in
 ASL_POOLER                                              1: that URL is one of a pooler in transaction mode
+ASL_DASK_SCHEDULER                                      the Dask cluster that `dask:` handlers run on
 
 `DATABASE_URL` is never read: it is the user's application's.
 """
@@ -29,6 +30,7 @@ class Settings:
     account_id: str = ACCOUNT_ID
     database_url: str | None = None
     pooler: str | None = None
+    dask_scheduler: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -39,6 +41,7 @@ class Settings:
             account_id=read("ASL_ACCOUNT_ID") or ACCOUNT_ID,
             database_url=read("ASL_DATABASE_URL") or None,
             pooler=read("ASL_POOLER") or None,
+            dask_scheduler=read("ASL_DASK_SCHEDULER") or None,
         )
 
     @property

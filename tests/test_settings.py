@@ -30,3 +30,8 @@ def test_the_database_is_ours_alone_to_name():
 def test_the_account_is_twelve_zeros_unless_given():
     assert Settings.from_environment({}).account_id == "000000000000"
     assert Settings.from_environment({"ASL_ACCOUNT_ID": "123456789012"}).account_id == "123456789012"
+
+
+def test_the_cluster_of_dask_handlers_is_named_by_a_variable():
+    assert Settings.from_environment({}).dask_scheduler is None
+    assert Settings.from_environment({"ASL_DASK_SCHEDULER": "tcp://d:8786"}).dask_scheduler == "tcp://d:8786"

@@ -94,8 +94,8 @@ def _split(target: str) -> tuple[str, str]:
     found = _TARGET.search(target)
     if found is None or found.start() == 0:
         raise click.UsageError(
-            f"-t {target}: expected {TARGET_FORM}, where TARGET is module:function, cmd:COMMAND, mock:JSON "
-            "or fail:Error:cause."
+            f"-t {target}: expected {TARGET_FORM}, where TARGET is module:function, cmd:COMMAND, "
+            "dask:module:function, mock:JSON or fail:Error:cause."
         )
     return target[: found.start()], target[found.end() :]
 

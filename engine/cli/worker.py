@@ -94,6 +94,7 @@ def command(
     TARGET is one of
       module:function       a Python function of (event, context) or (event)
       cmd:./script --flag   a command: JSON on stdin, JSON on stdout
+      dask:module:function  a Python function, on the Dask cluster of ASL_DASK_SCHEDULER
       mock:{"ok": true}     a fixed result
       fail:Error:cause      a fixed failure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 import os
 import random
@@ -16,6 +17,8 @@ from engine.integrations.request import Answer, UnsupportedTask
 from engine.jsonvalue import InvalidJson, decode, encode, text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.integrations.request import TaskRequest
     from engine.jsonvalue import Json
 
@@ -49,6 +52,21 @@ def checked_seconds(timeout_seconds: float) -> float:
     if not 0 < timeout_seconds <= SECONDS_MAX:
         raise ValueError(f"timeout_seconds: expected more than 0 and at most {SECONDS_MAX}, got {timeout_seconds}")
     return timeout_seconds
+
+
+def takes_context(function: Callable[..., Any]) -> bool:
+    """Whether it is called with (event, context), not with (event). Raises ValueError: it takes neither."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True  # a built-in without a signature: it gets what Lambda would give it
+    for arguments in ((None, None), (None,)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return len(arguments) > 1
+    raise ValueError(f"expected a callable of (event, context) or (event), got {function!r}")
 
 
 def is_lambda_invoke(request: TaskRequest) -> bool:

@@ -22,12 +22,14 @@ import msgspec
 from engine import errors
 from engine.errors import ApiError, InvalidOutput, StatesError, revived
 from engine.integrations.context import HandlerContext
-from engine.integrations.invocation import json_value, marshal, unhandled
+from engine.integrations.invocation import json_value, marshal, takes_context, unhandled
 from engine.integrations.request import TaskRequest
 from engine.jsonvalue import Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from engine.integrations.request import Signals
 
 HEAD = struct.Struct("!I")
 _MAIN = "__asl_main__"
@@ -46,10 +48,15 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One invocation. `now`: the engine's time, ms since the epoch."""
+    """One invocation.
+
+    Attributes:
+        takes_context: Whether the function is called with a context; None: whoever imports it finds out.
+        now: The engine's time, ms since the epoch.
+    """
 
     reference: Reference
-    takes_context: bool
+    takes_context: bool | None
     request: TaskRequest
     event: Json
     now: int
@@ -149,14 +156,17 @@ def main() -> None:
     """Does jobs until there are no more."""
     pipe = _Pipe()
     while (data := pipe.receive()) is not None:
-        pipe.send(_do(_decode_job(data), pipe))
+        job = _decode_job(data)
+        pipe.send(do(job, _PipeChannel(pipe, job.now)))
 
 
-def _do(job: Job, pipe: _Pipe) -> Done:
-    context = HandlerContext(job.request, _PipeChannel(pipe, job.now), seconds=job.seconds, request_id=job.request_id)
+def do(job: Job, channel: Signals) -> Done:
+    """Does a job in this process; whatever goes wrong is in the answer."""
+    context = HandlerContext(job.request, channel, seconds=job.seconds, request_id=job.request_id)
     try:
         function = _load(job.reference)
-        result = function(job.event, context) if job.takes_context else function(job.event)
+        with_context = takes_context(function) if job.takes_context is None else job.takes_context
+        result = function(job.event, context) if with_context else function(job.event)
         if inspect.iscoroutine(result):
             import asyncio
 

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 _GONE = (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError)
 
 
-def reference_to(function: Callable[..., Any]) -> Reference:
+def reference_to(function: Callable[..., Any], option: str) -> Reference:
     """Where another process finds the function.
+
+    Args:
+        function: A callable of the user's.
+        option: What makes it run there, for messages.
 
     Raises:
         ValueError: It cannot: a lambda, a function inside another one, a bound method, or one typed at a prompt.
@@ -39,14 +43,14 @@ def reference_to(function: Callable[..., Any]) -> Reference:
         found = getattr(found, name, None)
     if module is None or found is not function or not inspect.isfunction(function):
         raise ValueError(
-            f"{function!r}: with process=True expected a function at the top of a module, for another process to import"
+            f"{function!r}: with {option} expected a function at the top of a module, for another process to import"
         )
     if module.__name__ != "__main__":
         return Reference(module.__name__, function.__qualname__)
     if module.__spec__ is not None:  # python -m package.module
         return Reference(module.__spec__.name, function.__qualname__)
     if getattr(module, "__file__", None) is None:
-        raise ValueError(f"{function!r}: with process=True expected a function of a module that is a file")
+        raise ValueError(f"{function!r}: with {option} expected a function of a module that is a file")
     return Reference("__main__", function.__qualname__, module.__file__)
 
 

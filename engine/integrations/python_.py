@@ -19,6 +19,7 @@ from engine.integrations.invocation import (
     event_of,
     marshal,
     new_request_id,
+    takes_context,
     timed_out,
     unhandled,
     unshared,
@@ -58,12 +59,12 @@ class PythonCallable:
         self.seconds = checked_seconds(timeout_seconds)
         self.name: str = getattr(function, "__qualname__", None) or type(function).__name__
         self.way: Way = "process" if process else "async" if _is_async(function) else "thread"
-        self._takes_context = _takes_context(function)
+        self._takes_context = takes_context(function)
         self._reference: Reference | None = None
         if process:
             from engine.integrations.processes import reference_to
 
-            self._reference = reference_to(function)
+            self._reference = reference_to(function, "process=True")
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`."""
@@ -180,17 +181,3 @@ def _is_from_outside(error: BaseException) -> bool:
 
 def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-
-
-def _takes_context(function: Callable[..., Any]) -> bool:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return True  # a built-in without a signature: it gets what Lambda would give it
-    for arguments in ((None, None), (None,)):
-        try:
-            signature.bind(*arguments)
-        except TypeError:
-            continue
-        return len(arguments) > 1
-    raise ValueError(f"expected a callable of (event, context) or (event), got {function!r}")

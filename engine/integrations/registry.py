@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engine.integrations.request import Handler, WorkerLoss
 
 Spec: TypeAlias = "Callable[..., Any] | str | Handler"
-"""A callable; `cmd:...`, `mock:...`, `fail:...` or `module:function`; or a Handler."""
+"""A callable; `cmd:...`, `mock:...`, `fail:...`, `dask:module:function` or `module:function`; or a Handler."""
 
 HandlersLike: TypeAlias = "Handlers | Mapping[str, Spec] | object | None"
 """Rules; or a module or object whose public functions carry the names of states or functions."""
@@ -99,6 +99,7 @@ class Handlers:
         spec: Spec,
         *,
         process: bool = False,
+        dask: bool | str = False,
         timeout_seconds: float | None = None,
         on_worker_loss: WorkerLoss | None = None,
     ) -> None:
@@ -108,6 +109,7 @@ class Handlers:
             pattern: A state name, a function or activity name or ARN, a Resource ARN, or a glob.
             spec: What does the Tasks.
             process: Run the callable in a process of its own, which a time-out kills.
+            dask: Run the callable on a Dask cluster: the address of its scheduler, or True: ASL_DASK_SCHEDULER's.
             timeout_seconds: Limit for one invocation of a callable or command; Lambda's 900 when not given.
             on_worker_loss: `rerun`, when not given: a Task that was in flight when its worker was lost runs again.
                 `fail`: it fails as `Engine.WorkerLost`, for Retry and Catch to treat.
@@ -117,7 +119,7 @@ class Handlers:
         """
         try:
             handler = make_handler(
-                spec, process=process, timeout_seconds=timeout_seconds, on_worker_loss=on_worker_loss
+                spec, process=process, dask=dask, timeout_seconds=timeout_seconds, on_worker_loss=on_worker_loss
             )
         except (ValueError, ImportError, AttributeError, TypeError) as error:
             raise InvalidHandler(f"handler for {pattern!r}: {error}") from error
@@ -128,6 +130,7 @@ class Handlers:
         pattern: str | None = None,
         *,
         process: bool = False,
+        dask: bool | str = False,
         timeout_seconds: float | None = None,
         on_worker_loss: WorkerLoss | None = None,
     ) -> Callable[[F], F]:
@@ -143,6 +146,7 @@ class Handlers:
                 function.__name__ if pattern is None else pattern,
                 function,
                 process=process,
+                dask=dask,
                 timeout_seconds=timeout_seconds,
                 on_worker_loss=on_worker_loss,
             )
@@ -215,6 +219,7 @@ def make_handler(
     spec: Spec,
     *,
     process: bool = False,
+    dask: bool | str = False,
     timeout_seconds: float | None = None,
     on_worker_loss: WorkerLoss | None = None,
 ) -> Handler:
@@ -222,7 +227,7 @@ def make_handler(
 
     Raises:
         ValueError: (InvalidJson among them) the text says something that cannot be.
-        ImportError, AttributeError: `module:function` names nothing.
+        ImportError, AttributeError: `module:function` names nothing, or Dask is not installed.
         TypeError: It is neither of the three.
     """
     if on_worker_loss not in (None, "rerun", "fail"):
@@ -230,11 +235,12 @@ def make_handler(
     given = {"timeout_seconds": timeout_seconds, "on_worker_loss": on_worker_loss}
     options: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
     if isinstance(spec, str):
-        if process and spec.startswith(("cmd:", "mock:", "fail:")):
-            raise ValueError(f"process=True is for Python callables, not for {spec!r}")
         kind, colon, rest = spec.partition(":")
         if not colon or not rest:
-            raise ValueError(f'expected "cmd:...", "mock:...", "fail:..." or "module:function", got {spec!r}')
+            expected = '"cmd:...", "mock:...", "fail:...", "dask:module:function" or "module:function"'
+            raise ValueError(f"expected {expected}, got {spec!r}")
+        if (process or dask) and kind in ("cmd", "mock", "fail"):
+            raise ValueError(f"{'process=True' if process else 'dask='} is for Python callables, not for {spec!r}")
         if kind == "cmd":
             from engine.integrations.command import Command
 
@@ -245,16 +251,32 @@ def make_handler(
             if options:
                 raise ValueError(f"{next(iter(options))} is for what runs, not for {spec!r}")
             return mock.mock(spec) if kind == "mock" else mock.fail(spec)
+        if kind == "dask":
+            return _on_dask(spec, process, dask, options)
         spec = _imported(kind, rest)
     if callable(spec) and not inspect.isclass(spec):
+        if dask:
+            return _on_dask(spec, process, dask, options)
         from engine.integrations.python_ import PythonCallable
 
         return PythonCallable(spec, process=process, **options)
     if not callable(getattr(spec, "run", None)) or not hasattr(spec, "fixed_answer"):
         raise TypeError(f"expected a callable, a text or a Handler, got {spec!r}")
-    if process or options:
-        raise ValueError(f"process=, timeout_seconds= and on_worker_loss= are not for a Handler: {spec!r}")
+    if process or dask or options:
+        raise ValueError(f"process=, dask=, timeout_seconds= and on_worker_loss= are not for a Handler: {spec!r}")
     return cast("Handler", spec)
+
+
+def _on_dask(spec: Callable[..., Any] | str, process: bool, dask: bool | str, options: dict[str, Any]) -> Handler:
+    """A callable, or `dask:module:function`, which only the cluster's workers have to be able to import."""
+    from engine.integrations.dask_ import DaskCallable, parsed
+    from engine.integrations.processes import reference_to
+    from engine.settings import Settings
+
+    if process:
+        raise ValueError("process= and dask= exclude one another")
+    scheduler = dask if isinstance(dask, str) else Settings.from_environment().dask_scheduler
+    return DaskCallable(parsed(spec) if isinstance(spec, str) else reference_to(spec, "dask="), scheduler, **options)
 
 
 def _imported(module: str, qualname: str) -> Callable[..., Any]:

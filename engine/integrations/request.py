@@ -13,6 +13,7 @@ from engine.jsonvalue import Json
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
 
+    from engine.integrations.dask_ import Clusters
     from engine.integrations.processes import Processes
     from engine.integrations.threads import Threads
 
@@ -104,6 +105,11 @@ class Workplace(Protocol):
     @property
     def processes(self) -> Processes:
         """For callables that must be killable."""
+        ...
+
+    @property
+    def clusters(self) -> Clusters:
+        """For callables on Dask clusters."""
         ...
 
     @property

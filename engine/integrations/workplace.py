@@ -1,4 +1,4 @@
-"""The threads and processes of one engine; nothing is started, or even imported, before a handler needs it."""
+"""Threads, processes and clusters of one engine; nothing is started, or even imported, before a handler needs it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import anyio
 from engine.integrations.threads import Threads
 
 if TYPE_CHECKING:
+    from engine.integrations.dask_ import Clusters
     from engine.integrations.processes import Processes
 
 
@@ -31,6 +32,7 @@ class OwnWorkplace:
         self.commands = anyio.CapacityLimiter(commands_max)
         self._processes_max = processes_max or os.cpu_count() or 1
         self._processes: Processes | None = None
+        self._clusters: Clusters | None = None
 
     @property
     def processes(self) -> Processes:
@@ -41,8 +43,22 @@ class OwnWorkplace:
             self._processes = Processes(self._processes_max)
         return self._processes
 
+    @property
+    def clusters(self) -> Clusters:
+        """For callables on Dask clusters."""
+        if self._clusters is None:
+            from engine.integrations.dask_ import Clusters
+
+            self._clusters = Clusters()
+        return self._clusters
+
     async def close(self) -> None:
-        """Ends threads and processes that wait for work; those that work were left or killed by their cancellation."""
+        """Ends connections, and threads and processes that wait for work.
+
+        Those that work were left or killed by their cancellation.
+        """
         self.threads.close()
         if self._processes is not None:
             await self._processes.close()
+        if self._clusters is not None:
+            await self._clusters.close()

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import engine
@@ -75,3 +76,32 @@ def beat_until_told(event, context: HandlerContext):
     while True:
         context.heartbeat()
         time.sleep(0.01)
+
+
+def touch_and_hang(event):
+    """Says that it runs, and stays until the file is gone, or as long as any test may take."""
+    Path(event).touch()
+    until = time.monotonic() + 30
+    while Path(event).exists() and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def swallow_heartbeat(event, context: HandlerContext):
+    try:
+        context.heartbeat()
+    except engine.UnsupportedTask:
+        return "beaten"
+
+
+def takes_too_much(one, two, three):
+    return None
+
+
+def leave_at_first(event, context: HandlerContext):
+    if context.attempt == 0:
+        os._exit(3)
+    return context.attempt
+
+
+def give_what_is_not_json(event):
+    return {1, 2}
