@@ -5,6 +5,7 @@ ASL_ACCOUNT_ID                                          account in the ARNs we m
 ASL_DATABASE_URL                                        the PostgreSQL database that durable executions are in
 ASL_POOLER                                              1: that URL is one of a pooler in transaction mode
 ASL_DASK_SCHEDULER                                      the Dask cluster that `dask:` handlers run on
+ASL_HEALTH                                              where `asl worker` answers probes: HOST:PORT
 
 `DATABASE_URL` is never read: it is the user's application's.
 """
@@ -29,6 +30,7 @@ class Settings:
     region: str = REGION
     account_id: str = ACCOUNT_ID
     database_url: str | None = None
+    health: str | None = None
     pooler: str | None = None
     dask_scheduler: str | None = None
 
@@ -40,6 +42,7 @@ class Settings:
             region=read("ASL_REGION") or read("AWS_REGION") or read("AWS_DEFAULT_REGION") or REGION,
             account_id=read("ASL_ACCOUNT_ID") or ACCOUNT_ID,
             database_url=read("ASL_DATABASE_URL") or None,
+            health=read("ASL_HEALTH") or None,
             pooler=read("ASL_POOLER") or None,
             dask_scheduler=read("ASL_DASK_SCHEDULER") or None,
         )

@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     TIMED_OUT = 3
     ABORTED = 4
     """The execution was stopped, or the user interrupted the command."""
+    UNFIT = 75
+    """`asl worker`: this process is not fit to go on and wants to be started anew (EX_TEMPFAIL)."""
     INTERNAL = 70
     """The engine's own fault (EX_SOFTWARE of sysexits.h)."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ from engine.cli.durations import duration
 from engine.cli.exits import ExitCode
 from engine.cli.lookup import find_execution
 from engine.cli.streams import json_text, print_json, print_result
+from engine.cli.workers import state_of
 from engine.timestamps import iso_timestamp
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.cli.database import Database
     from engine.cli.waiting import Wait
     from engine.jsonvalue import Json
+    from engine.store.postgres.ownership import WorkerRecord
     from engine.store.postgres.store import PostgresStore
     from engine.store.protocol import ExecutionRecord
 
@@ -28,11 +29,6 @@ _WAITS_SHOWN = 20
 
 _VALUE_SHOWN = 2_000
 """Characters of an input or output; `--json` has all of them."""
-
-_SILENCE_MS = 30_000
-"""Twice the usual lease: a worker that was silent for so long is gone, whether others have noticed or not."""
-
-_NS_PER_MS = 1_000_000
 
 
 @click.command("get")
@@ -47,11 +43,15 @@ def command(execution: str, as_json: bool, database: Database) -> int:
     with opened(database) as store:
         record = find_execution(store, execution)
         open_waits = _waits(store, record)
-        stuck = _stuck(store, record)
+        workers = [] if record.ending is not None else store.workers()
+        now = store.handle().now()
+        owner = None if record.ending is not None else store.owner(record.execution_id)
+    stuck = _stuck(record, workers, now)
+    worker = next((worker for worker in workers if worker.id == owner), None)
     if as_json:
-        print_json(_as_json(record, open_waits, stuck))
+        print_json(_as_json(record, open_waits, stuck, worker))
     else:
-        _print(record, open_waits, stuck)
+        _print(record, open_waits, stuck, worker, now)
     return ExitCode.SUCCEEDED
 
 
@@ -68,8 +68,10 @@ def _waits(store: PostgresStore, record: ExecutionRecord) -> list[Wait]:
     return list(waits(snapshot, program_of(store, record)))
 
 
-def _as_json(record: ExecutionRecord, open_waits: Sequence[Wait], stuck: Sequence[str]) -> Json:
-    """DescribeExecution's answer with times as the AWS command line prints them, and `pool`, `waitsFor`, `stuck`."""
+def _as_json(
+    record: ExecutionRecord, open_waits: Sequence[Wait], stuck: Sequence[str], worker: WorkerRecord | None
+) -> Json:
+    """DescribeExecution's answer with times as the AWS command line prints them, and what only we have."""
     execution, ending = record.execution, record.ending
     shown: dict[str, Json] = {
         "executionArn": execution.arn,
@@ -86,6 +88,8 @@ def _as_json(record: ExecutionRecord, open_waits: Sequence[Wait], stuck: Sequenc
         "redriveDate": None if record.redrives.time is None else iso_timestamp(record.redrives.time),
         "pool": record.pool,
     }
+    if worker is not None:
+        shown["worker"] = {"id": str(worker.id), "host": worker.host, "pid": worker.pid}
     if ending is None:
         shown["waitsFor"] = [_wait_as_json(wait) for wait in open_waits]
         shown["stuck"] = list(stuck)
@@ -108,33 +112,31 @@ def _wait_as_json(wait: Wait) -> Json:
     return {key: value for key, value in shown.items() if value is not None}
 
 
-def _stuck(store: PostgresStore, record: ExecutionRecord) -> list[str]:
+def _stuck(record: ExecutionRecord, workers: Sequence[WorkerRecord], now: int) -> list[str]:
     """Why it does not move, where somebody has to do something about it; nothing when it is over."""
     if record.ending is not None:
         return []
-    reasons = [] if _is_served(store, record.pool) else [f"no worker serves pool {record.pool}"]
+    is_served = any(record.pool in worker.pools and state_of(worker, now) == "alive" for worker in workers)
+    reasons = [] if is_served else [f"no worker serves pool {record.pool}"]
     reasons += [f"no handler for {resource} in pool {record.pool}" for resource in record.missing]
     if record.quarantine is not None:
         reasons.append(f"in quarantine until asl resume: {record.quarantine.strip()}")
     return reasons
 
 
-def _is_served(store: PostgresStore, pool: str) -> bool:
-    """Whether a worker of the pool has lately said that it is alive."""
-    since = store.handle().now() - _SILENCE_MS
-    return any(
-        worker.state == "alive" and pool in worker.pools and worker.renewed_at >= since for worker in store.workers()
-    )
-
-
 # ── for a person ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print(record: ExecutionRecord, open_waits: Sequence[Wait], stuck: Sequence[str]) -> None:
+def _print(
+    record: ExecutionRecord,
+    open_waits: Sequence[Wait],
+    stuck: Sequence[str],
+    worker: WorkerRecord | None,
+    now: int,
+) -> None:
     from engine.cli.tables import print_fields, status_text
 
     execution, ending = record.execution, record.ending
-    now = time.time_ns() // _NS_PER_MS
     took = duration(max(0, (record.stop_date or now) - execution.start_time))
     fields = {
         "execution": execution.arn,
@@ -142,6 +144,7 @@ def _print(record: ExecutionRecord, open_waits: Sequence[Wait], stuck: Sequence[
         "started": iso_timestamp(execution.start_time),
         "stopped": "" if record.stop_date is None else iso_timestamp(record.stop_date),
         "pool": record.pool,
+        "worker": "" if worker is None else f"{worker.host}, pid {worker.pid}, {state_of(worker, now)}",
         "redriven": f"{record.redrives.count} times" if record.redrives.count else "",
         "input": _shown(execution.input),
         "output": _shown(ending.output) if ending is not None and ending.status == "SUCCEEDED" else "",

@@ -29,6 +29,7 @@ _SECTIONS = {
     },
     "Operate a fleet": {
         "worker": ("engine.cli.worker", "Run executions until told to stop."),
+        "workers": ("engine.cli.workers", "List the workers."),
         "deploy": ("engine.cli.deploy", "Create a state machine, or give it a new revision."),
         "start": ("engine.cli.start", "Start an execution."),
         "ls": ("engine.cli.ls", "List executions."),

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import os
-import sys
-import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from engine.cli.database import connected, database_options
-from engine.cli.exits import ExitCode
+from engine.settings import Settings
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import Callable
-
     from engine.cli.database import Database
-    from engine.library import Engine
+    from engine.cli.worker_service import Service
+    from engine.integrations.registry import Handlers
 
 _CONCURRENCY = 256
 _DRAIN_SECONDS = 910
 """A little more than the 15 minutes that a Lambda function may take."""
 
 _LEASE_SECONDS = 15
+
+_ABANDONED_MAX = 100
+"""A thread costs some 100 KB and may hold locks and connections: so many that hang are a worker that has had it."""
 
 
 @click.command("worker")
@@ -72,6 +71,19 @@ _LEASE_SECONDS = 15
     metavar="S",
     help="How long a worker may be silent until the others take over; the same for all.",
 )
+@click.option(
+    "--health",
+    metavar="HOST:PORT",
+    help="Answer /healthz, /readyz and /metrics there; else ASL_HEALTH; else nowhere.",
+)
+@click.option(
+    "--abandoned-max",
+    type=click.IntRange(min=0),
+    default=_ABANDONED_MAX,
+    show_default=True,
+    metavar="N",
+    help="Drain and exit with 75 when more threads than this hang in handlers that were given up.",
+)
 @database_options
 def command(
     modules: tuple[str, ...],
@@ -82,6 +94,8 @@ def command(
     drain_seconds: float,
     until_eof: bool,
     lease_seconds: float,
+    health: str | None,
+    abandoned_max: int,
     database: Database,
 ) -> int:
     """Run executions until told to stop.
@@ -103,14 +117,16 @@ def command(
     SIGTERM or Ctrl-C drains: nothing new is begun, and Tasks in flight are waited for. A second one gives them up, and
     other workers run them again; the exit code then is 4. The log goes to stderr, a line of JSON for each thing that
     happened.
+
+    A database that cannot be reached is waited for. Exit code 75 asks for a new process: the event loop stood still for
+    two thirds of the lease (a handler blocks it), or too many threads hang.
     """  # noqa: D301  the escape is click's mark of a paragraph to leave as it is
     from engine.cli.targets import read_handlers
     from engine.cli.worker_log import configure_log, logged
 
     configure_log()
+    health = _health(health)
     if processes > 1:
-        from engine.cli.worker_processes import supervise
-
         words = [f"--handlers={module}" for module in modules]
         words += [f"--target={target}" for target in targets]
         words += [f"--pool={pool}" for pool in pools]
@@ -118,73 +134,71 @@ def command(
             f"--concurrency={concurrency}",
             f"--drain-seconds={drain_seconds}",
             f"--lease-seconds={lease_seconds}",
+            f"--abandoned-max={abandoned_max}",
         ]
-        # A URL may hold a password, which everybody could read among the words of a command.
-        environment = {**os.environ, **({} if database.url is None else {"ASL_DATABASE_URL": database.url})}
-        words += [f"--data-dir={database.directory}"] if database.url is None else []
-        words += ["--pooler"] if database.pooler else []
-        with connected(database):
-            return supervise(words, processes, environment)
-    handlers = read_handlers(modules, targets)
+        return _supervise(words, processes, health, database)
+    from engine.cli.worker_service import Service
+
+    pools = tuple(dict.fromkeys(pools))
+    service = Service(
+        drain_seconds=drain_seconds,
+        lease_seconds=lease_seconds,
+        hanging_max=abandoned_max,
+        until_eof=until_eof,
+        health=health,
+        about={"pools": list(pools), "concurrency": concurrency, "pid": os.getpid()},
+    )
+    return _work(logged(read_handlers(modules, targets)), pools, concurrency, service, database)
+
+
+def _health(given: str | None) -> str | None:
+    """The address to answer probes at. Raises click.UsageError."""
+    option, address = ("--health", given) if given is not None else ("ASL_HEALTH", Settings.from_environment().health)
+    if address is None:
+        return None
+    from engine.observability.health import parse_address
+
+    try:
+        parse_address(address)
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from error
+    return address
+
+
+def _supervise(words: list[str], processes: int, health: str | None, database: Database) -> int:
+    from engine.cli.worker_processes import supervise
+
+    # A URL may hold a password, which everybody could read among the words of a command.
+    environment = {**os.environ, **({} if database.url is None else {"ASL_DATABASE_URL": database.url})}
+    environment.pop("ASL_HEALTH", None)  # the address is taken: each process gets its own
+    words += [f"--data-dir={database.directory}"] if database.url is None else []
+    words += ["--pooler"] if database.pooler else []
+    own: list[list[str]] = [[] for _ in range(processes)]
+    with connected(database), ExitStack() as exits:
+        if health is not None:
+            from engine.cli.worker_health import answering
+
+            own = [[f"--health={address}"] for address in exits.enter_context(answering(health, processes))]
+        return supervise([words + more for more in own], environment)
+
+
+def _work(handlers: Handlers, pools: tuple[str, ...], concurrency: int, service: Service, database: Database) -> int:
     with connected(database) as url:
         import anyio
 
-        from engine.cli.worker_log import ExecutionLog
+        from engine.cli.worker_log import ExecutionLog, log_notice
+        from engine.cli.worker_service import serve
         from engine.library import Engine
 
         engine = Engine(
             url,
             pooler=database.pooler,
-            handlers=logged(handlers),
-            pools=tuple(dict.fromkeys(pools)),
+            handlers=handlers,
+            pools=pools,
             max_concurrency=concurrency,
-            lease_seconds=lease_seconds,
+            lease_seconds=service.lease_seconds,
             observer=ExecutionLog(),
+            waits_for_store=True,
+            notice=log_notice,
         )
-        about = {"pools": list(pools), "concurrency": concurrency, "pid": os.getpid()}
-        return anyio.run(_work, engine, drain_seconds, until_eof, about)
-
-
-async def _work(engine: Engine, drain_seconds: float, until_eof: bool, about: dict[str, Any]) -> int:
-    import asyncio
-
-    import anyio
-    import structlog
-
-    from engine.cli.interrupts import interruptible
-
-    log = structlog.get_logger()
-    told, told_again = anyio.Event(), anyio.Event()
-
-    def stop(signal_name: str) -> None:
-        log.info("signal received", signal=signal_name)
-        (told_again if told.is_set() else told).set()
-
-    loop = asyncio.get_running_loop()
-    if until_eof:
-        threading.Thread(target=_at_eof, args=(loop, stop), name="asl stdin", daemon=True).start()
-    has_drained = False
-    with interruptible(loop, stop, lambda: None, asked_max=2):
-        async with engine, anyio.create_task_group() as group:
-
-            async def give_up() -> None:
-                await told_again.wait()
-                group.cancel_scope.cancel()
-
-            log.info("worker started", **about)
-            await told.wait()
-            log.info("worker drains", seconds=drain_seconds)
-            group.start_soon(give_up)
-            has_drained = await engine.drain(drain_seconds)
-            group.cancel_scope.cancel()
-    log.info("worker stopped", has_drained=has_drained, **about)
-    return ExitCode.SUCCEEDED if has_drained else ExitCode.ABORTED
-
-
-def _at_eof(loop: AbstractEventLoop, stop: Callable[[str], None]) -> None:
-    """Reads stdin to its end, then calls `stop` in the loop."""
-    # Not by the stream: whoever waits in it holds a lock without which the interpreter cannot end.
-    while os.read(sys.stdin.fileno(), 4_096):
-        pass
-    with suppress(RuntimeError):  # the loop is closed: it is stopping anyway
-        loop.call_soon_threadsafe(stop, "EOF")
+        return anyio.run(serve, engine, service)

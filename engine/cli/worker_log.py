@@ -52,6 +52,15 @@ class _Unhandled(logging.Handler):
         tell(record.getMessage(), logger=record.name, exc_info=record.exc_info)
 
 
+_GOOD_NEWS = frozenset({"database back"})
+
+
+def log_notice(event: str, **about: object) -> None:
+    """Logs what an engine notices of its database, its lease and the other workers."""
+    log = structlog.get_logger()
+    (log.info if event in _GOOD_NEWS else log.warning)(event, **about)
+
+
 def _encoded(encoder: Any) -> Any:
     def serialize(event: Any, **_: Any) -> bytes:
         data: bytes = encoder.encode(event)

@@ -27,24 +27,26 @@ _STEADY_SECONDS = 60.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def supervise(words: Sequence[str], count: int, environment: Mapping[str, str]) -> int:
-    """Keeps `count` processes of `asl worker` running until SIGTERM or Ctrl-C, which go on to each of them.
+def supervise(words: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
+    """Keeps as many processes of `asl worker` running until SIGTERM or Ctrl-C, which go on to each of them.
 
     One that finds its options or its database unusable ends them all: none of the others will fare better. Should this
     process be killed, they drain.
 
     Args:
         words: The options of each.
-        count: How many.
         environment: Theirs.
 
     Returns:
         The worst of their last exit codes.
     """
-    fleet = _Processes([sys.executable, "-m", "engine", "worker", "--until-eof", *words], environment)
+    fleet = _Processes(environment)
     before = [signal.signal(number, fleet.pass_on) for number in _SIGNALS]
     try:
-        threads = [threading.Thread(target=fleet.keep, name=f"asl worker {index}") for index in range(count)]
+        threads = [
+            threading.Thread(target=fleet.keep, args=(options,), name=f"asl worker {number}")
+            for number, options in enumerate(words)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -62,9 +64,8 @@ class _Processes:
         codes: Exit codes of those that are not replaced.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.codes: list[int] = []
-        self._command = command
         self._environment = environment
         self._stopping = threading.Event()
         self._alive: set[subprocess.Popen[bytes]] = set()
@@ -78,12 +79,13 @@ class _Processes:
             for process in self._alive:
                 process.send_signal(number)
 
-    def keep(self) -> None:
-        """Runs one process after the other until it is time to stop."""
+    def keep(self, options: Sequence[str]) -> None:
+        """Runs one process with these options after the other until it is time to stop."""
+        command = [sys.executable, "-m", "engine", "worker", "--until-eof", *options]
         back_off = 0.0
         while not self._stopping.wait(back_off):
             begun = time.monotonic()
-            code = self._run()
+            code = self._run(command)
             if code is None:
                 break
             if self._stopping.is_set() or code == ExitCode.USAGE:
@@ -96,14 +98,14 @@ class _Processes:
             self._log.error("worker process died", exit_code=code, replaced_after_seconds=back_off)
         self.codes.append(ExitCode.SUCCEEDED)
 
-    def _run(self) -> int | None:
+    def _run(self, command: Sequence[str]) -> int | None:
         """The exit code of one process, negative when a signal killed it; None: it is too late to begin."""
         with self._lock:
             if self._stopping.is_set():
                 return None
             # In a session of its own, as Ctrl-C in a terminal must reach each of them once; its stdin ends with us.
             process = subprocess.Popen(  # noqa: S603
-                self._command, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
+                command, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
             )
             self._alive.add(process)
         try:
