@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
+from engine.arns import is_valid_name
 from engine.integrations.invocation import json_text
 from engine.jsonvalue import PAYLOAD_BYTES_MAX, Json
 from engine.runtime.clock import Clock, SystemClock, VirtualClock
@@ -16,8 +19,19 @@ from engine.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import psycopg
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
+
     from engine.asl.source import Syntax
     from engine.store.protocol import Store
+
+CallersConnection: TypeAlias = (
+    "psycopg.Connection[Any] | psycopg.AsyncConnection[Any] | Connection | Session | AsyncConnection | AsyncSession"
+    " | scoped_session[Any] | async_scoped_session[Any]"
+)
+"""Of a program that starts an execution in a transaction of its own."""
 
 HISTORY_EVENTS_MAX = 25_000
 """AWS: of one Standard execution (execution.md 5)."""
@@ -111,6 +125,35 @@ def _open_database(url: str, *, pooler: bool) -> Store:
     from engine.store.postgres.store import PostgresStore
 
     return PostgresStore(url, pooler=pooler)
+
+
+def is_name(machine: object) -> TypeGuard[str]:
+    """Whether this is the name or ARN of a state machine, where a definition could stand as well."""
+    return isinstance(machine, str) and (machine.startswith("arn:") or is_valid_name(machine))
+
+
+_SUFFIXES = (".json", ".yaml", ".yml", ".asl")
+_UNFIT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
+_NAME_MAX = 80
+_DIGEST_CHARACTERS = 16
+
+
+def stem_of(file: str | Path) -> str:
+    """A file's name without the suffixes of a definition: `order` of `dir/order.asl.json`."""
+    stem = Path(file).name
+    for suffix in _SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return stem
+
+
+def machine_name(file: str | Path | None, text: str) -> str:
+    """What a state machine is called that is deployed without a name: after its file, or else after its text.
+
+    What AWS does not take in names becomes `-`. Without a file: `definition-` and the beginning of a digest: the same
+    text is the same state machine, another text is another one.
+    """
+    name = "" if file is None else _UNFIT_IN_NAMES.sub("-", stem_of(file))[:_NAME_MAX]
+    return name or f"definition-{hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]}"
 
 
 def text_of(definition: Definition) -> tuple[str, Syntax]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from anyio.from_thread import start_blocking_portal
 
 from engine import library
+from engine.arguments import is_name
 from engine.runtime.lease import LEASE_SECONDS
 from engine.store.protocol import DEFAULT_POOL
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
-    from engine.arguments import ClockLike, Definition, Limits, StoreLike
+    from engine.arguments import CallersConnection, ClockLike, Definition, Limits, StoreLike
     from engine.integrations.registry import HandlersLike
     from engine.jsonvalue import Json
     from engine.library import ActivityTask, StateMachineHandle
@@ -262,9 +263,31 @@ class Engine:
         *,
         name: str | None = None,
         pool: str | None = None,
+        connection: CallersConnection | None = None,
     ) -> ExecutionHandle:
-        """See `engine.Engine.start_execution`."""
+        """See `engine.Engine.start_execution`; a `connection` is used in the caller's thread."""
+        if connection is not None:
+            return self._start_within(machine, input, name, pool, connection)
         handle = self._wait(self._engine.start_execution, machine, input, name=name, pool=pool)
+        return ExecutionHandle(self, handle)
+
+    def _start_within(
+        self,
+        machine: StateMachineHandle | Definition,
+        given: Json | bytes,
+        name: str | None,
+        pool: str | None,
+        connection: CallersConnection,
+    ) -> ExecutionHandle:
+        from engine.store.postgres.callers_connection import is_asynchronous, resolved, run_within
+
+        connection = resolved(connection)  # a session of this very thread
+        if is_asynchronous(connection):
+            raise TypeError("connection: this one is awaited; use it with engine.Engine, in its own event loop")
+        if not isinstance(machine, library.StateMachineHandle) and not is_name(machine):
+            machine = self._wait(self._engine._machine, machine)  # noqa: SLF001  its other face
+        steps = self._engine._starting_within(machine, given, name=name, pool=pool)  # noqa: SLF001  its other face
+        handle = self._engine._seen(*run_within(steps, connection))  # noqa: SLF001  its other face
         return ExecutionHandle(self, handle)
 
     def run(

@@ -8,43 +8,44 @@ from __future__ import annotations
 import os
 import random
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine import arns
-from engine.arguments import Definition, check_at_once, clock_of, opener_of, text_of
+from engine.arguments import Definition, check_at_once, clock_of, is_name, machine_name, opener_of, text_of
 from engine.arguments import Limits as Limits
 from engine.asl.parser import load
-from engine.errors import InvalidExecutionInput, InvalidName
+from engine.errors import InvalidName
 from engine.handles import ActivityTask as ActivityTask
 from engine.handles import ExecutionHandle as ExecutionHandle
 from engine.handles import StateMachineHandle as StateMachineHandle
-from engine.integrations.invocation import json_value, unshared
+from engine.integrations.invocation import unshared
 from engine.integrations.registry import Handlers
 from engine.integrations.threads import THREADS_MAX as THREADS_MAX
 from engine.integrations.workplace import COMMANDS_MAX as COMMANDS_MAX
-from engine.interpreter.snapshot import Execution
-from engine.jsonvalue import decode
 from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
-from engine.store.protocol import DEFAULT_POOL, UUID7_BITS, Birth, ExecutionId, RevisionId, StateMachineRecord, uuid7
+from engine.starts import Starts
+from engine.store.protocol import DEFAULT_POOL, Birth, RevisionId, StateMachineRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from types import TracebackType
 
-    from engine.arguments import ClockLike, StoreLike
+    from engine.arguments import CallersConnection, ClockLike, StoreLike
     from engine.asl.source import Syntax
     from engine.integrations.registry import HandlersLike
     from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.runtime.backend import Backend, Tracked
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer
     from engine.runtime.metrics import Metrics
-    from engine.store.protocol import ExecutionRecord, MachineType
+    from engine.store.postgres.starts import Steps
+    from engine.store.protocol import ExecutionId, ExecutionRecord, MachineType
 
 POLL_SECONDS = 60
 """How long GetActivityTask waits (execution.md 12)."""
@@ -56,10 +57,6 @@ NO_INPUT: Json = {}
 
 _RECENT_MAX = 64
 """Compiled definitions that are kept because they may be run again."""
-
-
-class NotDeployed(ValueError):
-    """A definition as it is was to be started on a store, where executions outlive the program that knows it."""
 
 
 class UsedAfterFork(RuntimeError):
@@ -234,17 +231,12 @@ class Engine:
     ) -> None:
         """What both ways to make an engine end with."""
         settings = Settings.from_environment()
-        limits = limits or Limits()
         self._region = region or settings.region
         self._account_id = account_id or settings.account_id
-        self._payload_bytes_max = limits.number("payload_bytes")
-        self._history_events_max = limits.number("history_events")
         self._chance = chance
-        # Ids need not be unguessable, and asking the system for each costs more than all else in a start.
-        self._ids = random.Random(chance.getrandbits(128))  # noqa: S311
+        self._starts = Starts(self._region, self._account_id, limits=limits or Limits(), chance=chance)
         self._machines: dict[str, StateMachineHandle] = {}
         self._recent: dict[tuple[str, str, MachineType], StateMachineHandle] = {}
-        self._role_arn = f"arn:aws:iam::{self._account_id}:role/asl-engine"
         self._pid = os.getpid()
         self._is_on_store = is_on_store
         self._backend = backend
@@ -346,7 +338,7 @@ class Engine:
         if not arns.is_valid_name(name):
             raise InvalidName(name)
         text, syntax = text_of(definition)
-        machine = self._compiled(text, syntax, name, type_)
+        machine = self._compiled(text, syntax, self._starts.machine_arn(name), type_)
         record = StateMachineRecord(
             arn=machine.arn,
             name=name,
@@ -369,19 +361,19 @@ class Engine:
 
     async def _deployed(self, name: str) -> StateMachineHandle:
         """The newest revision of a state machine, by name or ARN. Raises StateMachineDoesNotExist."""
-        arn = name if name.startswith("arn:") else arns.state_machine_arn(self._region, self._account_id, name)
+        arn = self._starts.machine_arn(name)
         record = await self._own.state_machine(arn)
         machine = self._machines.get(arn)
         if machine is None or machine.revision_id != record.revision_id:
-            machine = self._compiled(*text_of(record.definition), record.name, record.type)
+            machine = self._compiled(*text_of(record.definition), record.arn, record.type)
         return self._kept(machine, record)
 
-    def _compiled(self, text: str, syntax: Syntax, name: str, type_: MachineType) -> StateMachineHandle:
-        key = (text, name, type_)
+    def _compiled(self, text: str, syntax: Syntax, arn: str, type_: MachineType) -> StateMachineHandle:
+        key = (text, arn, type_)
         machine = self._recent.pop(key, None)
         if machine is None:
+            name = arn.rpartition(":")[2]
             program = load(text, type=type_, name=name, syntax=syntax)
-            arn = arns.state_machine_arn(self._region, self._account_id, name)
             revision_id = RevisionId(uuid.UUID(int=self._chance.getrandbits(128), version=4))
             machine = StateMachineHandle(arn, name, type_, program, revision_id)
         self._recent[key] = machine
@@ -398,33 +390,50 @@ class Engine:
         *,
         name: str | None = None,
         pool: str | None = None,
+        connection: CallersConnection | None = None,
     ) -> ExecutionHandle:
-        """Starts an execution of a state machine, or in memory of a definition as it is (execution.md 7).
+        """Starts an execution of a state machine, or of a definition as it is (execution.md 7).
+
+        A definition is deployed first where others use the store as well: under the name of its file, or, where it has
+        none, one that its text gives (`engine.arguments.machine_name`).
+
+        With a `connection` the start is a part of the transaction that the connection is in: one statement, and the
+        execution exists if and only if the caller commits. Workers then find it by themselves. Two open transactions
+        that start the same name wait for each other: the second goes on when the first has ended. The engine need not
+        be entered for this, unless `machine` is a definition as it is.
 
         Args:
             machine: A handle; the name or ARN of a state machine; or a definition, which runs as STANDARD.
             input: Any JSON value; `{}` when not given. Bytes are JSON text, which the history then shows as it is.
             name: Of the execution; an id when not given. While it runs, the same name and input give the same one.
             pool: Whose workers run it; the state machine's when not given.
+            connection: The caller's own, to the database of this engine: of psycopg (Connection, AsyncConnection) or
+                SQLAlchemy (Connection, Session, AsyncConnection, AsyncSession).
 
         Raises:
             InvalidDefinition, InvalidName, InvalidExecutionInput, ExecutionAlreadyExists, StateMachineDoesNotExist: As
-                AWS does.
+                AWS does. With a connection none of them breaks the transaction.
             MissingHandler: In memory: a Task state has no handler.
-            NotDeployed: A definition as it is, on a store.
+            SchemaMismatch: The connection's database has no tables of ours.
+            TypeError, ValueError: A connection that we cannot use; or the executions are in memory.
         """
+        if connection is not None:
+            return await self._start_within(machine, input, name, pool, connection)
         if not isinstance(machine, StateMachineHandle):
             machine = await self._machine(machine)
         return self._handle(await self._start(machine, input, name, pool))
 
     async def _machine(self, named: Definition) -> StateMachineHandle:
-        if isinstance(named, str) and (named.startswith("arn:") or arns.is_valid_name(named)):
+        """What `start_execution` runs for a name, an ARN or a definition as it is. Raises as that does."""
+        if is_name(named):
             return await self._deployed(named)
-        if self._is_on_store:
-            raise NotDeployed(
-                "on a store a definition is deployed before it is started: engine.deploy(definition, name)"
-            )
-        return self._compiled(*text_of(named), DEFAULT_NAME, "STANDARD")
+        text, syntax = text_of(named)
+        if not self._is_on_store:
+            return self._compiled(text, syntax, self._starts.machine_arn(DEFAULT_NAME), "STANDARD")
+        arn = self._starts.machine_arn(machine_name(named if isinstance(named, Path) else None, text))
+        machine = self._compiled(text, syntax, arn, "STANDARD")
+        # A revision that this engine has deployed is there for good, whatever was deployed since.
+        return machine if self._machines.get(arn) is machine else await self.deploy(named, machine.name)
 
     async def run(
         self,
@@ -451,48 +460,53 @@ class Engine:
         if not machine.is_checked:
             backend.check(machine.program, self._region, self._account_id)
             machine.is_checked = True
-        input_text = None
-        try:
-            if isinstance(given, bytes):
-                input_text, given = given.decode(), decode(given)
-            value, size = json_value(given)
-        except ValueError as error:
-            raise InvalidExecutionInput(str(error)) from None
-        if 0 < self._payload_bytes_max < size:
-            raise InvalidExecutionInput(f"{size} bytes, at most {self._payload_bytes_max} are allowed")
-        if name is not None and not arns.is_valid_name(name):
-            raise InvalidName(name)
-        now = self.clock.now()
-        execution_id = ExecutionId(uuid7(now, self._ids.getrandbits(UUID7_BITS)))
-        own_name = str(execution_id) if name is None else name
-        if machine.type == "STANDARD":
-            arn = arns.execution_arn(self._region, self._account_id, machine.name, own_name)
-        else:
-            run_id = str(execution_id)
-            arn = arns.express_execution_arn(self._region, self._account_id, machine.name, own_name, run_id)
-        execution = Execution(
-            arn=arn,
-            name=own_name,
-            type=machine.type,
-            role_arn=self._role_arn,
-            state_machine_arn=machine.arn,
-            state_machine_name=machine.name,
-            input=value,
-            input_bytes=size,
-            start_time=now,
-            payload_bytes_max=self._payload_bytes_max,
-            history_events_max=self._history_events_max,
-            region=self._region,
-        )
+        draft = self._starts.draft(machine.arn, machine.type, given, name, now=self.clock.now())
         birth = Birth(
-            execution=execution,
+            execution=draft.execution,
             revision_id=machine.revision_id,
             pool=machine.pool if pool is None else pool,
-            input_text=input_text,
+            input_text=draft.input_text,
         )
         is_named = name is not None and machine.type == "STANDARD"
-        tracked: Tracked = await backend.start(execution_id, birth, machine.plan, is_named=is_named)
+        tracked: Tracked = await backend.start(draft.execution_id, birth, machine.plan, is_named=is_named)
         return tracked
+
+    async def _start_within(
+        self,
+        machine: StateMachineHandle | Definition,
+        given: Json | bytes,
+        name: str | None,
+        pool: str | None,
+        connection: CallersConnection,
+    ) -> ExecutionHandle:
+        from engine.store.postgres.callers_connection import resolved, run_anyhow
+
+        connection = resolved(connection)  # a session of this very task
+        if not isinstance(machine, StateMachineHandle) and not is_name(machine):
+            machine = await self._machine(machine)
+        return self._seen(*await run_anyhow(self._starting_within(machine, given, name=name, pool=pool), connection))
+
+    def _starting_within(
+        self, machine: StateMachineHandle | Definition, given: Json | bytes, *, name: str | None, pool: str | None
+    ) -> Steps[tuple[ExecutionId, Execution]]:
+        """What is to be asked over the caller's connection, of a deployed state machine; `_seen` takes the rest.
+
+        Raises:
+            ValueError, InvalidName, InvalidExecutionInput, ExecutionAlreadyExists, StateMachineDoesNotExist: As
+                `start_execution`.
+        """
+        assert self._own is not None, "the process that made it"
+        if not self._is_on_store:
+            raise ValueError("connection: the executions of this engine are in memory; give it a URL: Engine(url)")
+        return self._starts.within(
+            machine if isinstance(machine, StateMachineHandle) else str(machine), given, name, pool
+        )
+
+    def _seen(self, execution_id: ExecutionId, execution: Execution) -> ExecutionHandle:
+        """The handle of an execution that was started in the caller's transaction."""
+        from engine.runtime.durable_backend import RemoteExecution
+
+        return self._handle(RemoteExecution(execution_id, execution.arn, execution.name))
 
     def _handle(self, tracked: Tracked) -> ExecutionHandle:
         return ExecutionHandle(tracked, lambda: self._own, self._plan_of)

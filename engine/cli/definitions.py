@@ -99,16 +99,6 @@ def read_definition(
     return Definition(file=file, text=text, syntax=syntax, program=parsed.program, diagnostics=diagnostics)
 
 
-def machine_name(path: str) -> str:
-    """What a state machine is called after its file: `order` for `order.asl.json`."""
-    if path == STDIN:
-        return "stdin"
-    stem = Path(path).name
-    for suffix in (".json", *_YAML_SUFFIXES, ".asl"):
-        stem = stem.removesuffix(suffix)
-    return stem
-
-
 def _read(path: str) -> bytes:
     if path == STDIN:
         return sys.stdin.buffer.read()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
 import click
 
-from engine.cli.definitions import definition_file, machine_name, read_definition
+from engine.cli.definitions import STDIN, definition_file, read_definition
 from engine.cli.exits import ExitCode
 from engine.cli.render_text import print_invalid
 from engine.cli.streams import print_note, print_result
@@ -49,7 +49,11 @@ def command(file: str, form: Form | None, out: str | None, substitutions: tuple[
     if definition.program is None:
         print_invalid(definition)
         return ExitCode.USAGE
-    text = _drawn(definition.program, form, title if title is not None else machine_name(file))
+    if title is None:
+        from engine.arguments import stem_of
+
+        title = "stdin" if file == STDIN else stem_of(file)
+    text = _drawn(definition.program, form, title)
     if out is None:
         print_result(text.rstrip("\n"))
         return ExitCode.SUCCEEDED

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
-from engine.cli.definitions import STDIN, machine_name
+from engine.cli.definitions import STDIN
 from engine.cli.streams import json_text
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ OutputForm: TypeAlias = Literal["json", "pretty"]
 _INPUT_IN_COMMAND = 4_000
 """Characters of an input from stdin that are repeated in a command. Longer ones are named, not shown."""
 
-_NAME_MAX = 80
-_UNFIT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 _LIMIT = re.compile(r"(?P<key>[a-z_]+)=(?P<value>[0-9]+|aws|off)")
 
 
@@ -102,8 +100,11 @@ class Job:
         return Engine.in_memory(self.handlers, clock=clock, limits=self.limits, observer=observer, seed=self.seed)
 
     async def machine(self, engine: Engine) -> StateMachineHandle:
-        """The state machine in that engine, named after its file."""
-        name = _UNFIT_IN_NAMES.sub("-", machine_name(self.options.file))[:_NAME_MAX] or "StateMachine"
+        """The state machine in that engine, named after its file, or after its text when that came from stdin."""
+        from engine.arguments import machine_name
+
+        file = None if self.options.file == STDIN else self.options.file
+        name = machine_name(file, self.definition.text)
         source, type_ = self.definition.source(), self.options.type
         if self.url is None:
             return await engine.create_state_machine(source, name, type=type_)

@@ -129,8 +129,8 @@ class DurableBackend:
         self._chance = chance
         self._observer = observer
         self._options = options
-        self._store: Store
-        self._client: DurableStore
+        self._entered: Store | None = None
+        self._handle: DurableStore | None = None
         self._waiters: dict[str, list[_Waiter]] = {}
         self._born_here: WeakValueDictionary[str, RemoteExecution] = WeakValueDictionary()
         self._is_open = False
@@ -169,9 +169,9 @@ class DurableBackend:
             back_off = min(back_off * 2, _OPEN_BACK_OFF_SECONDS_MAX)
 
     async def __aenter__(self) -> Self:
-        self._store = await self._opened()
+        self._entered = await self._opened()
         try:
-            self._client = self._store.handle()
+            self._handle = self._store.handle()
             self.clock.observe(await self._persistently(self._client.now))
             if self._handlers is not None:
                 worker = FleetWorker(
@@ -205,6 +205,18 @@ class DurableBackend:
                 waiter.tell(None)
             with anyio.CancelScope(shield=True):
                 await self._in_thread(self._store.close)
+
+    @property
+    def _store(self) -> Store:
+        if self._entered is None:
+            raise RuntimeError("the engine is not open: it works inside `async with engine.Engine(...) as name:`")
+        return self._entered
+
+    @property
+    def _client(self) -> DurableStore:
+        assert self._store is not None
+        assert self._handle is not None, "made when the store is opened"
+        return self._handle
 
     async def drain(self, seconds: float) -> bool:
         """See `FleetWorker.drain`; a client has nothing to wait for."""

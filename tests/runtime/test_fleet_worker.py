@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import structlog
 
 import engine
 from engine import blocking
-from engine.library import NotDeployed, UsedAfterFork
+from engine.library import UsedAfterFork
 from engine.runtime import custody, executions
 from engine.runtime.durable_backend import NotOnAStore
 from engine.store.memory import MemoryStore
@@ -21,6 +22,8 @@ from engine.store.protocol import NEVER_DUE, StoreUnavailable
 from tests.definitions import catch, invoke, machine, parallel, task, wait
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.runtime.fleet_worker import FleetWorker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
@@ -536,8 +539,7 @@ async def test_a_draining_worker_waits_for_its_task_and_leaves_the_next_one_to_o
             assert in_memory(old) == 0
         assert gate.calls == 1
         async with on(store, {"work": "mock:1", "next": "mock:2"}):
-            assert await execution.result() == 2
-            assert await late.result() == 2
+            assert [await (await client.execution(one.arn)).result() for one in (execution, late)] == [2, 2]
 
 
 async def test_draining_ends_when_its_time_is_over(store: MemoryStore):
@@ -560,15 +562,46 @@ async def test_leaving_a_worker_leaves_no_row_and_no_thread(store: MemoryStore):
     assert not [thread for thread in threading.enumerate() if thread.name in ("asl writer", "asl clerk")]
 
 
-# ── what a store does not do ────────────────────────────────────────────────────────────────────────────────────────
+# ── definitions as they are ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_definition_as_it_is_is_not_started_on_a_store(store: MemoryStore):
-    async with on(store) as client:
-        with pytest.raises(NotDeployed, match="deploy"):
-            await client.start_execution(machine(ECHO))
+async def test_a_definition_as_it_is_is_deployed_under_a_name_that_its_text_gives(store: MemoryStore):
+    async with on(store, {}) as one, on(store, {}) as other:
+        first = await one.start_execution(machine(ECHO), 1)
+        assert await first.result() == 1
+        assert await other.run(machine(ECHO), 2) == 2
+        assert await one.run(machine(ECHO, ECHO), 3) == 3
+        with pytest.raises(engine.InvalidDefinition):
+            await one.start_execution({"StartAt": "A", "States": {}})
         with pytest.raises(engine.StateMachineDoesNotExist):
-            await client.start_execution("unknown")
+            await one.start_execution("unknown")
+    name = first.arn.split(":")[-2]
+    assert name.startswith("definition-")
+    assert len(store.executions(first.arn.replace("execution", "stateMachine").rpartition(":")[0])) == 2
+
+
+async def test_a_file_is_deployed_under_its_own_name_and_starts_as_it_is_at_that_moment(
+    store: MemoryStore, tmp_path: Path
+):
+    file = tmp_path / "my order.asl.json"
+    file.write_text(json.dumps(machine({**ECHO, "Result": "old"})))
+    async with on(store) as client:
+        old = await client.start_execution(file)
+        file.write_text(json.dumps(machine({**ECHO, "Result": "new"})))
+        new = await client.start_execution(file)
+        async with on(store, {}) as worker:
+            assert [await old.result(), await new.result()] == ["old", "new"]
+            assert await worker.run("my-order") == "new"
+
+
+async def test_a_definition_that_was_deployed_by_this_engine_is_not_deployed_again(store: MemoryStore, monkeypatch):
+    async with on(store, {}) as one:
+        await one.run(machine(ECHO))
+        monkeypatch.setattr(store, "deploy", None)
+        assert await one.run(machine(ECHO), 4) == 4
+
+
+# ── what a store does not do ────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_what_is_left_out_is_refused_by_name(store: MemoryStore):

@@ -11,7 +11,7 @@ from engine.arns import parse_arn, state_machine_arn
 from engine.errors import ExecutionDoesNotExist
 
 if TYPE_CHECKING:
-    from engine.store.protocol import Birth, ExecutionId
+    from engine.store.protocol import ExecutionId
 
 
 @lru_cache(maxsize=1_024)
@@ -52,6 +52,6 @@ def token_digest(task_token: str) -> bytes:
     return hashlib.sha256(task_token.encode("utf-8", "surrogatepass")).digest()
 
 
-def input_digest(birth: Birth, encoded_input: bytes) -> bytes:
+def input_digest(input_text: str | None, encoded_input: bytes) -> bytes:
     """Of the input, byte by byte as it was given (execution.md 7)."""
-    return hashlib.sha256(encoded_input if birth.input_text is None else birth.input_text.encode()).digest()
+    return hashlib.sha256(encoded_input if input_text is None else input_text.encode()).digest()

@@ -1,15 +1,21 @@
-"""Starts of executions that nobody owns yet: by a name of the caller's, or because no worker is at hand.
+"""Starts of executions that nobody owns yet.
 
-They never ride in a group: a user's open transaction that holds the same name would stall all executions of the worker.
+They have a name of the caller's, or no worker is at hand, or they are a part of the caller's own transaction. They
+never ride in a group: a user's open transaction that holds the same name would stall all executions of the worker.
+
+What to ask and what the answers mean is decided here; who asks, and over which connection, is not: `Steps` are driven
+by `start_named` and by `callers_connection`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from engine.errors import ExecutionAlreadyExists
+from engine.errors import ExecutionAlreadyExists, StateMachineDoesNotExist
 from engine.interpreter.messages import StartRequested
-from engine.interpreter.snapshot import FORMAT, Snapshot
+from engine.interpreter.snapshot import FORMAT, Execution, Snapshot
 from engine.jsonvalue import encode
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import as_execution_id, input_digest, machine_key, owns_its_name
@@ -17,85 +23,229 @@ from engine.store.postgres.snapshots import encode_row, pack_whole
 from engine.store.protocol import ExecutionId, StoreUnavailable
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from collections.abc import Callable, Mapping
 
-    from engine.store.postgres.connection import Connection, Pool
-    from engine.store.protocol import Birth
+    from engine.store.postgres.connection import Connection, Pool, Row
+    from engine.store.protocol import Birth, MachineType, RevisionId
 
+T = TypeVar("T")
+
+PARAMETERS = {
+    "id": "uuid",
+    "machine": "uuid",
+    "revision": "uuid",
+    "type": "text",
+    "start_time": "bigint",
+    "pool": "text",
+    "name": "text",
+    "head": "bytea",
+    "snapshot": "bytea",
+    "event": "bytea",
+    "arn_name": "text",
+    "digest": "bytea",
+}
+"""What stands in braces in a `Query`, with its type: connections write their parameters differently."""
+
+
+class Query(NamedTuple):
+    """A statement, with `{name}` for each of PARAMETERS that it has, and their values."""
+
+    text: str
+    values: Mapping[str, Any]
+
+
+Steps: TypeAlias = Generator[Query, "list[Row]", T]
+"""Asks queries one after the other, is sent the rows of each, and returns what came of it."""
+
+# `fresh` has one row when the execution is to be made.
 _ROWS = f"""
  born as (insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, format, head)
-  select $1, $2, $3::uuid, $4::bigint, $5, $6, {FORMAT}, $7::bytea from {{source}} returning 1),
+  select {{id}}, {{machine}}, f.revision_id, {{start_time}}, f.pool, {{name}}, {FORMAT}, {{head}} from fresh f returning 1),
  opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot)
-  select $1, {NOW_MS}, {FORMAT}, $5, 0, $8::bytea from {{source}} returning 1),
+  select {{id}}, {NOW_MS}, {FORMAT}, f.pool, 0, {{snapshot}} from fresh f returning 1),
  mailed as (insert into asl.mail (execution_id, id, sent_at, format, event)
-  select $1, $1, {NOW_MS}, {FORMAT}, $9::bytea from {{source}} returning 1)
+  select {{id}}, {{id}}, {NOW_MS}, {FORMAT}, {{event}} from fresh returning 1)
+select (select count(*) from fresh)
 """
 
-_START_NAMED = f"""
+_UNNAMED = f"""
+with fresh as (select {{revision}} as revision_id, {{pool}} as pool
+ where not exists (select from asl.execution e where e.id = {{id}})),
+{_ROWS}
+"""
+
+_NAMED = f"""
 with named as (
  insert into asl.execution_name (state_machine_id, name, execution_id, input_digest)
- values ($2::uuid, $10, $1::uuid, $11) on conflict do nothing returning 1
-),{_ROWS.format(source="named")}
-select count(*) from named
+ values ({{machine}}, {{arn_name}}, {{id}}, {{digest}}) on conflict do nothing returning 1
+),
+fresh as (select {{revision}} as revision_id, {{pool}} as pool from named),
+{_ROWS}
 """
 
-_START_UNNAMED = f"""
-with fresh as (select 1 where not exists (select from asl.execution e where e.id = $1::uuid)),
-{_ROWS.format(source="fresh")}
-select count(*) from fresh
+# Over a connection of the caller's: the state machine is read there, and nothing is written when it is not.
+_DEPLOYED = """
+with deployed as (
+ select m.type, r.id as revision_id, coalesce({pool}, m.pool) as pool from asl.state_machine m
+ join asl.revision r on r.id = coalesce({revision}, m.revision_id) and r.state_machine_id = m.id
+ where m.id = {machine}
+)"""
+
+_UNNAMED_WITHIN = f"""
+{_DEPLOYED},
+fresh as (select * from deployed where type = {{type}}),
+{_ROWS}, (select type from deployed)
+"""
+
+_NAMED_WITHIN = f"""
+{_DEPLOYED},
+named as (
+ insert into asl.execution_name (state_machine_id, name, execution_id, input_digest)
+ select {{machine}}, {{arn_name}}, {{id}}, {{digest}} from deployed where type = {{type}}
+ on conflict do nothing returning 1
+),
+fresh as (select deployed.* from deployed, named),
+{_ROWS}, (select type from deployed)
 """
 
 _FIND_NAME = """
-select n.execution_id, n.input_digest, exists (select from asl.open_execution o where o.id = n.execution_id)
-from asl.execution_name n where n.state_machine_id = $1 and n.name = $2
+select n.execution_id::text, n.input_digest = {digest},
+ exists (select from asl.open_execution o where o.id = n.execution_id)
+from asl.execution_name n where n.state_machine_id = {machine} and n.name = {arn_name}
 """
 
-_HAS_EXECUTION = "select 1 from asl.execution where id = $1 and state_machine_id = $2"
+_HAS_EXECUTION = "select 1 from asl.execution where id = {id} and state_machine_id = {machine}"
 
 _ATTEMPTS_MAX = 3
 
 
 def start_named(pool: Pool, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
     """See `DurableStore.start_named`."""
-    execution = birth.execution
-    machine = machine_key(execution.state_machine_arn)
-    rows = (
-        execution_id,
-        machine,
-        birth.revision_id,
-        execution.start_time,
-        birth.pool,
-        execution.name,
-        encode_row(execution),
-        pack_whole(Snapshot(execution=execution)),
-        encode_row(StartRequested(birth.input_text)),
-    )
-    name = execution.arn.rpartition(":")[2]
-    digest = input_digest(birth, encode(execution.input))
     with pool.connection() as connection:
-        if owns_its_name(execution_id, execution.arn):
-            connection.execute(_START_UNNAMED, rows, prepare=True)  # the same start again changes nothing
-            return execution_id, True
-        chosen = as_execution_id(name)
-        if chosen is not None and connection.execute(_HAS_EXECUTION, (chosen, machine)).fetchone():
-            raise ExecutionAlreadyExists(execution.arn)  # an execution without a name of its own has that ARN
-        for _ in range(_ATTEMPTS_MAX):
-            if connection.execute(_START_NAMED, (*rows, name, digest), prepare=True).fetchall()[0][0] == 1:
-                return execution_id, True
-            found = _find(connection, (machine, name), birth, execution_id, digest)
-            if found is not None:
-                return found, found == execution_id
+        return run(_starting(execution_id, birth), lambda query: _ask(connection, query))
+
+
+def run(steps: Steps[T], ask: Callable[[Query], list[Row]]) -> T:
+    """What comes of the steps when each of their queries is asked so."""
+    try:
+        query = next(steps)
+        while True:
+            query = steps.send(ask(query))
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+
+
+def _ask(connection: Connection, query: Query) -> list[Row]:
+    sql, names = numbered(query.text)
+    return connection.execute(sql, [query.values[name] for name in names], prepare=True).fetchall()
+
+
+@lru_cache
+def numbered(text: str) -> tuple[str, list[str]]:
+    """A query as PostgreSQL takes it, with `$1`, `$2`, ..., and the parameter that each number is."""
+    names = [name for name in PARAMETERS if f"{{{name}}}" in text]
+    return text.format(**{name: f"${place}::{PARAMETERS[name]}" for place, name in enumerate(names, 1)}), names
+
+
+def _starting(execution_id: ExecutionId, birth: Birth) -> Steps[tuple[ExecutionId, bool]]:
+    execution = birth.execution
+    values = _values(execution_id, execution, birth.input_text, birth.revision_id, birth.pool)
+    if owns_its_name(execution_id, execution.arn):
+        yield Query(_UNNAMED, values)  # the same start again changes nothing
+        return execution_id, True
+    for _ in range(_ATTEMPTS_MAX):
+        yield from _check_spelled(execution, values)
+        [(count,)] = yield Query(_NAMED, values)
+        found = execution_id if count else (yield from _same(execution_id, execution, values))
+        if found is not None:
+            return found, found == execution_id
     raise StoreUnavailable(f"{execution.arn}: its name came and went")
 
 
-def _find(
-    connection: Connection, key: tuple[UUID, str], birth: Birth, own: ExecutionId, digest: bytes
-) -> ExecutionId | None:
+def starting_within(
+    draft: Callable[[MachineType], tuple[ExecutionId, Execution, str | None]],
+    *,
+    type_: MachineType | None,
+    revision_id: RevisionId | None,
+    pool: str | None,
+) -> Steps[tuple[ExecutionId, Execution]]:
+    """Starts an execution in whatever transaction the connection is in; it is unowned and due at once.
+
+    One statement, unless the name is taken or the state machine turns out to be Express. Nothing that is refused here
+    breaks the transaction.
+
+    Args:
+        draft: Makes the execution, for a state machine of this type.
+        type_: Of the state machine; looked up when not given.
+        revision_id: The newest one when not given.
+        pool: The state machine's when not given.
+
+    Returns:
+        The execution that has the ARN: this one, or the one that runs with the same name and input.
+
+    Raises:
+        ExecutionAlreadyExists: As `DurableStore.start_named`.
+        StateMachineDoesNotExist: Not in the connection's database.
+    """
+    execution_id, execution, input_text = draft(type_ or "STANDARD")
+    for _ in range(_ATTEMPTS_MAX):
+        is_named = not owns_its_name(execution_id, execution.arn)
+        values = _values(execution_id, execution, input_text, revision_id, pool)
+        if is_named:
+            yield from _check_spelled(execution, values)
+        [(count, found_type)] = yield Query(_NAMED_WITHIN if is_named else _UNNAMED_WITHIN, values)
+        if count:
+            return execution_id, execution
+        if found_type is None:
+            raise StateMachineDoesNotExist(execution.state_machine_arn)
+        if found_type != execution.type:
+            execution_id, execution, input_text = draft(found_type)
+            continue
+        found = yield from _same(execution_id, execution, values)
+        if found is not None:
+            return found, execution
+    raise StoreUnavailable(f"{execution.arn}: its name came and went")
+
+
+def _values(
+    execution_id: ExecutionId,
+    execution: Execution,
+    input_text: str | None,
+    revision_id: RevisionId | None,
+    pool: str | None,
+) -> dict[str, object]:
+    return {
+        "id": execution_id,
+        "machine": machine_key(execution.state_machine_arn),
+        "revision": revision_id,
+        "type": execution.type,
+        "start_time": execution.start_time,
+        "pool": pool,
+        "name": execution.name,
+        "head": encode_row(execution),
+        "snapshot": pack_whole(Snapshot(execution=execution)),
+        "event": encode_row(StartRequested(input_text)),
+        "arn_name": execution.arn.rpartition(":")[2],
+        "digest": input_digest(input_text, encode(execution.input)),
+    }
+
+
+def _check_spelled(execution: Execution, values: Mapping[str, Any]) -> Steps[None]:
+    """Raises ExecutionAlreadyExists: an execution without a name of its own, whose id the name spells, has that ARN."""
+    spelled = as_execution_id(values["arn_name"])
+    if spelled is not None and (yield Query(_HAS_EXECUTION, {**values, "id": spelled})):
+        raise ExecutionAlreadyExists(execution.arn)
+
+
+def _same(own: ExecutionId, execution: Execution, values: Mapping[str, Any]) -> Steps[ExecutionId | None]:
     """The execution that has the name, if this start means it; None: nobody has it any more."""
-    row = connection.execute(_FIND_NAME, key, prepare=True).fetchone()
-    if row is None:
+    rows = yield Query(_FIND_NAME, values)
+    if not rows:
         return None
-    execution_id, known_digest, is_open = row
-    if execution_id == own or (is_open and known_digest == digest):
+    text, has_this_input, is_open = rows[0]
+    execution_id = as_execution_id(text)
+    assert execution_id is not None, "PostgreSQL spells ids as we do"
+    if execution_id == own or (is_open and has_this_input):
         return ExecutionId(execution_id)
-    raise ExecutionAlreadyExists(birth.execution.arn)
+    raise ExecutionAlreadyExists(execution.arn)

@@ -65,6 +65,7 @@ state_machine = Table(
     Column("creation_date", BigInteger, nullable=False),
     Column("revision_id", Uuid, nullable=False),
     UniqueConstraint("arn"),
+    Index("state_machine_by_name", "name"),
 )
 
 # Written once for each different definition; immutable.

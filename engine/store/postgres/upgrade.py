@@ -19,7 +19,7 @@ from engine.store.postgres.partitions import make_days
 if TYPE_CHECKING:
     from engine.store.postgres.connection import Connection, Pool
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """Of the last migration, which this engine needs."""
 
 _LOCK_TIMEOUT_MS = 10_000

@@ -1,0 +1,122 @@
+"""What an execution is when it starts: its input as given, its ids and ARN, and what its engine adds to that."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine import arns
+from engine.errors import InvalidExecutionInput, InvalidName, StateMachineDoesNotExist
+from engine.integrations.invocation import json_value
+from engine.interpreter.snapshot import Execution
+from engine.jsonvalue import decode
+from engine.store.protocol import UUID7_BITS, ExecutionId, uuid7
+
+if TYPE_CHECKING:
+    from engine.arguments import Limits
+    from engine.handles import StateMachineHandle
+    from engine.jsonvalue import Json
+    from engine.query.evaluation import Chance
+    from engine.store.postgres.starts import Steps
+    from engine.store.protocol import MachineType
+
+_NS_PER_MS = 1_000_000
+
+
+class Draft(NamedTuple):
+    """An execution that is not started yet. `input_text`: the input as it was given, when that was text."""
+
+    execution_id: ExecutionId
+    execution: Execution
+    input_text: str | None
+
+
+class Starts:
+    """Drafts the executions of one engine.
+
+    Attributes:
+        region: Of state machines that are given by name.
+        account_id: Likewise.
+    """
+
+    def __init__(self, region: str, account_id: str, *, limits: Limits, chance: Chance) -> None:
+        self.region = region
+        self.account_id = account_id
+        self._payload_bytes_max = limits.number("payload_bytes")
+        self._history_events_max = limits.number("history_events")
+        # Ids need not be unguessable, and asking the system for each costs more than all else in a start.
+        self._ids = random.Random(chance.getrandbits(128))  # noqa: S311
+
+    def machine_arn(self, named: str) -> str:
+        """The ARN of a state machine that is given by name or ARN."""
+        return named if named.startswith("arn:") else arns.state_machine_arn(self.region, self.account_id, named)
+
+    def draft(self, machine_arn: str, type_: MachineType, given: Json | bytes, name: str | None, *, now: int) -> Draft:
+        """An execution of a state machine.
+
+        Args:
+            machine_arn: Its region, account and name are the execution's.
+            type_: Of the state machine.
+            given: The input: any JSON value, or its text as bytes.
+            name: Of the execution; its id when not given.
+            now: When it starts, ms since the epoch.
+
+        Raises:
+            InvalidName, InvalidExecutionInput: As AWS does.
+            StateMachineDoesNotExist: `machine_arn` is no ARN.
+        """
+        if name is not None and not arns.is_valid_name(name):
+            raise InvalidName(name)
+        input_text = None
+        try:
+            if isinstance(given, bytes):
+                input_text, given = given.decode(), decode(given)
+            value, size = json_value(given)
+        except ValueError as error:
+            raise InvalidExecutionInput(str(error)) from None
+        if 0 < self._payload_bytes_max < size:
+            raise InvalidExecutionInput(f"{size} bytes, at most {self._payload_bytes_max} are allowed")
+        machine = arns.parse_arn(machine_arn)
+        if machine is None:
+            raise StateMachineDoesNotExist(machine_arn)
+        machine_name = machine.resource.rpartition(":")[2]
+        execution_id = ExecutionId(uuid7(now, self._ids.getrandbits(UUID7_BITS)))
+        own_name = str(execution_id) if name is None else name
+        if type_ == "STANDARD":
+            arn = arns.execution_arn(machine.region, machine.account, machine_name, own_name)
+        else:
+            run_id = str(execution_id)
+            arn = arns.express_execution_arn(machine.region, machine.account, machine_name, own_name, run_id)
+        execution = Execution(
+            arn=arn,
+            name=own_name,
+            type=type_,
+            role_arn=f"arn:aws:iam::{machine.account}:role/asl-engine",
+            state_machine_arn=machine_arn,
+            state_machine_name=machine_name,
+            input=value,
+            input_bytes=size,
+            start_time=now,
+            payload_bytes_max=self._payload_bytes_max,
+            history_events_max=self._history_events_max,
+            region=machine.region,
+        )
+        return Draft(execution_id, execution, input_text)
+
+    def within(
+        self, machine: StateMachineHandle | str, given: Json | bytes, name: str | None, pool: str | None
+    ) -> Steps[tuple[ExecutionId, Execution]]:
+        """See `starting_within`; `machine` may be a name or an ARN."""
+        from engine.store.postgres.starts import starting_within
+
+        arn = self.machine_arn(machine) if isinstance(machine, str) else machine.arn
+
+        def draft(type_: MachineType) -> Draft:
+            # The engine may not be entered, so nothing is known of the store's clock.
+            return self.draft(arn, type_, given, name, now=time.time_ns() // _NS_PER_MS)
+
+        if isinstance(machine, str):
+            return starting_within(draft, type_=None, revision_id=None, pool=pool)
+        pool = machine.pool if pool is None else pool
+        return starting_within(draft, type_=machine.type, revision_id=machine.revision_id, pool=pool)
