@@ -328,7 +328,11 @@ def test_other_connections_are_refused_by_name(client: blocking.Engine, url: str
 
 
 def test_executions_in_memory_are_in_no_transaction(url: str):
-    with blocking.Engine() as memory, psycopg.connect(url) as user, pytest.raises(ValueError, match="in memory"):
+    with (
+        blocking.Engine.in_memory() as memory,
+        psycopg.connect(url) as user,
+        pytest.raises(ValueError, match="in memory"),
+    ):
         memory.start_execution("m", connection=user)
 
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.store.postgres.store import PostgresStore
+
+ROOT = Path(__file__).resolve().parents[3]
 
 Database = psycopg.Connection[Any]
 
@@ -286,12 +289,8 @@ def test_it_runs_in_the_pool_and_the_revision_of_the_state_machine(url: str, dat
 
 def test_the_grants_that_are_documented_are_enough(client: blocking.Engine, url: str, database: Database):
     database.execute("create role shop login")
-    grants = """
-        grant usage on schema asl to shop;
-        grant select on asl.state_machine, asl.execution, asl.execution_name, asl.open_execution to shop;
-        grant insert on asl.execution, asl.execution_name, asl.open_execution, asl.mail to shop;
-    """
-    database.execute(grants)
+    howto = (ROOT / "docs" / "howto" / "start_in_a_transaction.md").read_text(encoding="utf-8")
+    database.execute(howto[howto.index("grant usage") :].partition("```")[0].encode())
     try:
         with psycopg.connect(url, user="shop") as user:
             started(user, "m", "1", "n")
@@ -299,6 +298,11 @@ def test_the_grants_that_are_documented_are_enough(client: blocking.Engine, url:
             user.execute("set search_path to pg_temp")
             user.execute("create temp table state_machine (id int)")
             started(user, "m", json.dumps({"a": "b"}))
+        database.execute("grant select on asl.revision to shop")
+        with psycopg.connect(url, user="shop") as user:
+            client.start_execution("m", 1, name="n", connection=user)
+            client.start_execution("m", 1, connection=user)
+        assert count(database) == 3
     finally:
         database.execute("drop owned by shop")
         database.execute("drop role shop")
