@@ -60,7 +60,8 @@ Steps: TypeAlias = Generator[Query, "list[Row]", T]
 # `fresh` has one row when the execution is to be made.
 _ROWS = f"""
  born as (insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, format, head)
-  select {{id}}, {{machine}}, f.revision_id, {{start_time}}, f.pool, {{name}}, {FORMAT}, {{head}} from fresh f returning 1),
+  select {{id}}, {{machine}}, f.revision_id, {{start_time}}, f.pool, {{name}}, {FORMAT}, {{head}} from fresh f
+  returning 1),
  opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot)
   select {{id}}, {NOW_MS}, {FORMAT}, f.pool, 0, {{snapshot}} from fresh f returning 1),
  mailed as (insert into asl.mail (execution_id, id, sent_at, format, event)
