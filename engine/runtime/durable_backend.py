@@ -10,19 +10,24 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from engine.errors import ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
+from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
 from engine.integrations.invocation import json_value
 from engine.interpreter.messages import NO_TICKET, StopRequested, TaskDone, TaskError
 from engine.runtime.backend import not_redrivable_now
+from engine.runtime.calls import poster
 from engine.runtime.clock import StoreClock
+from engine.runtime.endings import PAUSE_SECONDS_MAX, Endings
 from engine.runtime.executions import ExecutionQuarantined
 from engine.runtime.fleet_worker import FleetWorker
+from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.metrics import Metrics
 from engine.store.protocol import UUID7_BITS, Mail, MailId, StoreUnavailable, uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import TracebackType
+
+    from anyio.abc import TaskGroup
 
     from engine.asl.program import StateMachine
     from engine.integrations.registry import Handlers
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.executions import LiveExecution, Observer
     from engine.runtime.fleet_worker import FleetOptions
+    from engine.store.hints import Hint
     from engine.store.protocol import Birth, DurableStore, ExecutionId, ExecutionRecord, StateMachineRecord, Store
 
 T = TypeVar("T")
@@ -50,8 +56,6 @@ _BACK_OFF_SECONDS = 0.05
 _BACK_OFF_SECONDS_MAX = 2.0
 _OPEN_BACK_OFF_SECONDS = 0.5
 _OPEN_BACK_OFF_SECONDS_MAX = 10.0
-_POLL_SECONDS = 0.02
-_POLL_SECONDS_MAX = 1.0
 
 
 class NotOnAStore(Exception):
@@ -137,6 +141,9 @@ class DurableBackend:
         self._remembered: dict[str, tuple[StateMachineRecord, float]] = {}
         self._waits_for = "not entered yet"
         self._limiter = anyio.CapacityLimiter(_CALLS_MAX)
+        self._group: TaskGroup
+        self._endings: Endings
+        self._heard: Callable[[Hint], None]
 
     @property
     def abandoned(self) -> int:
@@ -170,9 +177,11 @@ class DurableBackend:
 
     async def __aenter__(self) -> Self:
         self._entered = await self._opened()
+        self._group = await anyio.create_task_group().__aenter__()
         try:
             self._handle = self._store.handle()
             self.clock.observe(await self._persistently(self._client.now))
+            self._begin_listening()
             if self._handlers is not None:
                 worker = FleetWorker(
                     self._store,
@@ -188,9 +197,27 @@ class DurableBackend:
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._in_thread(self._store.close)
+            await self._group.__aexit__(None, None, None)
             raise
+        self._group.start_soon(self._endings.run)
         self._is_open = True
         return self
+
+    def _begin_listening(self) -> None:
+        self._endings = Endings(self._ask_endings, self._store.hints)
+        post = poster()
+
+        def heard(hint: Hint) -> None:
+            if hint.kind in Endings.KINDS or (self.worker is not None and hint.kind in Housekeeping.KINDS):
+                post(self._hear, hint)
+
+        self._store.hints.listen(heard)
+        self._heard = heard
+
+    def _hear(self, hint: Hint) -> None:
+        self._endings.heard(hint)
+        if self.worker is not None:
+            self.worker.heard(hint)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -201,10 +228,13 @@ class DurableBackend:
                 await self.worker.__aexit__(kind, error, trace)
         finally:
             self._is_open = False
+            self._store.hints.ignore(self._heard)
             for waiter in (waiter for waiters in self._waiters.values() for waiter in waiters):
                 waiter.tell(None)
             with anyio.CancelScope(shield=True):
                 await self._in_thread(self._store.close)
+            self._group.cancel_scope.cancel()
+            await self._group.__aexit__(None, None, None)
 
     @property
     def _store(self) -> Store:
@@ -350,7 +380,6 @@ class DurableBackend:
                 self._waiters.pop(execution.arn, None)
 
     async def _result(self, execution: RemoteExecution, waiter: _Waiter) -> tuple[Ending, Json]:
-        pause = _POLL_SECONDS
         while True:
             live = waiter.look()
             if live is not None and live.ending is not None:
@@ -361,25 +390,41 @@ class DurableBackend:
             if self._is_here(execution):
                 await waiter.left
                 continue
-            record = await self.describe(execution.arn)
-            if record.ending is not None:
-                execution.ending = record.ending
-                return record.ending, await self._failed_input(record)
-            if record.quarantine is not None:
-                raise ExecutionQuarantined(f"{execution.arn}: {record.quarantine}")
-            await asyncio.wait((waiter.left,), timeout=pause)
-            pause = min(pause * 2, _POLL_SECONDS_MAX)
+            if not self._is_open:  # nobody asks for all who wait any more
+                answers = await self._ask_endings([execution.execution_id])
+                if execution.execution_id in answers:
+                    return await self._ended(execution, answers[execution.execution_id])
+                await asyncio.sleep(PAUSE_SECONDS_MAX)
+                continue
+            found = self._endings.wait_for(execution.execution_id)
+            try:
+                await asyncio.wait((waiter.left, found), return_when=asyncio.FIRST_COMPLETED)
+                if found.done():
+                    return await self._ended(execution, found.result())
+            finally:
+                self._endings.forget(found)
+
+    async def _ended(self, execution: RemoteExecution, found: Ending | str | None) -> tuple[Ending, Json]:
+        if found is None:
+            raise ExecutionDoesNotExist(execution.arn)
+        if isinstance(found, str):
+            raise ExecutionQuarantined(f"{execution.arn}: {found}")
+        execution.ending = found
+        return found, await self._failed_input(execution.arn, found)
+
+    async def _ask_endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
+        return await self._persistently(partial(self._store.endings, execution_ids))
 
     def _is_here(self, execution: RemoteExecution) -> bool:
         """Whether it runs in this very process, which will tell."""
         worker = self.worker
         return self._is_open and worker is not None and execution.execution_id in worker.worker.executions.live
 
-    async def _failed_input(self, record: ExecutionRecord) -> Json:
-        if record.ending is None or record.ending.frame is None:
+    async def _failed_input(self, execution_arn: str, ending: Ending) -> Json:
+        if ending.frame is None:
             return None
-        snapshot = await self._persistently(partial(self._store.snapshot, record.execution.arn))
-        frame = None if snapshot is None else snapshot.frames.get(record.ending.frame)
+        snapshot = await self._persistently(partial(self._store.snapshot, execution_arn))
+        frame = None if snapshot is None else snapshot.frames.get(ending.frame)
         return None if frame is None else frame.input
 
     def _on_leaving(self, live: LiveExecution) -> None:

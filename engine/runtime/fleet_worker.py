@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from engine.runtime.executions import Observer
     from engine.runtime.metrics import Metrics
     from engine.runtime.writer import Fate
+    from engine.store.hints import Hint
     from engine.store.protocol import Birth, ExecutionId, Library, RevisionId, Store
 
 CONCURRENCY = 256
@@ -257,6 +258,8 @@ class FleetWorker:
             dispatch=self._dispatch,
             claims=self._options.claims == "pools",
             notice=self._options.tell,
+            pools=self._options.pools,
+            hints=self._store.hints,
         )
 
     def _sample(self) -> None:
@@ -359,6 +362,11 @@ class FleetWorker:
         swept = self._store.sweep(retention=self._options.retention_ms, proceed=lambda: not self._is_leaving)
         if swept.left:
             self._options.tell("retention is behind", left=list(swept.left))
+
+    def heard(self, hint: Hint) -> None:
+        """Another process has told something; in the event loop only."""
+        self.housekeeping.heard(hint)
+        self.worker.wake()
 
     def _tick(self) -> float:
         if self._broken is not None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from engine.runtime.lease import Watch
 from engine.runtime.writer import Closing
-from engine.store.protocol import OwnershipLost, StoreUnavailable
+from engine.store.hints import NoHints
+from engine.store.protocol import DEFAULT_POOL, OwnershipLost, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from engine.runtime.custody import Custody
     from engine.runtime.executions import Executions
     from engine.runtime.lease import Lease
+    from engine.store.hints import Hint, Hints
     from engine.store.protocol import Claim, DurableStore, ExecutionId, Mail, RevisionId, WorkerId
 
 T = TypeVar("T")
+
+NO_HINTS = NoHints()
 
 Planned: TypeAlias = "tuple[Sequence[Claim], Mapping[RevisionId, Plan | Exception]]"
 """Claims, and the plans of their revisions."""
@@ -32,7 +36,11 @@ Planned: TypeAlias = "tuple[Sequence[Claim], Mapping[RevisionId, Plan | Exceptio
 POLL_SECONDS_MIN = 0.02
 POLL_SECONDS_MAX = 0.25
 """How long nobody asks for work after a question that gave none; from one to the other the pause doubles. What comes
-from this process, or with a notification, is not kept waiting."""
+from this process, or with a hint, is not kept waiting."""
+
+HEARD_POLL_SECONDS_MAX = 0.5
+"""The same while hints are heard. A start in a transaction of the user's tells nobody, so this is how long it waits at
+most; and it is well below PARK_MS, so that everybody learns in time when something parked is due."""
 
 CLAIM_MAX = 128
 """Executions in one claim. More: their snapshots hold up the loop while they are decoded."""
@@ -70,31 +78,41 @@ class Plans(Protocol):
 class Pace:
     """How long to leave something alone: shorter when it gave something, longer when not."""
 
-    def __init__(self, monotonic: Callable[[], float], seconds_max: float) -> None:
+    def __init__(self, monotonic: Callable[[], float], seconds_max: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._seconds_max = seconds_max
         self._pause = POLL_SECONDS_MIN
+        self._answered_at = float("-inf")
         self.due = monotonic()
 
     def found(self, something: bool) -> None:
         """It was asked for, and gave something or not."""
-        self._pause = POLL_SECONDS_MIN if something else min(self._pause * 2, self._seconds_max)
-        self.due = self._monotonic() + self._pause
+        self._answered_at = self._monotonic()
+        self._pause = POLL_SECONDS_MIN if something else min(self._pause * 2, self._seconds_max())
+        self.due = self._answered_at + self._pause
 
     def hurry(self) -> None:
         """There is reason to ask now."""
         self._pause = POLL_SECONDS_MIN
         self.due = self._monotonic()
 
+    def hinted(self) -> None:
+        """There may be reason to ask now; others were told the same. Never sooner than the shortest pause."""
+        self._pause = POLL_SECONDS_MIN
+        self.due = min(self.due, max(self._monotonic(), self._answered_at + POLL_SECONDS_MIN))
+
 
 class Housekeeping:
     """The services of one worker.
 
     Attributes:
+        KINDS: Of hints that mean something to it.
         is_draining: Nothing is claimed any more.
         incarnations: How often this worker was enlisted.
         is_enlisted: Whether it is a worker now.
     """
+
+    KINDS = frozenset({"START", "MAIL", "MISSING", "CONNECTED"})
 
     def __init__(
         self,
@@ -114,6 +132,8 @@ class Housekeeping:
         dispatch: Callable[[], None],
         claims: bool,
         notice: Callable[..., None],
+        pools: Collection[str] = (DEFAULT_POOL,),
+        hints: Hints = NO_HINTS,
         poll_seconds_max: float = POLL_SECONDS_MAX,
     ) -> None:
         """Nothing is done before `begin`.
@@ -126,6 +146,8 @@ class Housekeeping:
             dispatch: Called when Tasks that were held may be started.
             claims: Whether it takes what others started.
             notice: See `FleetOptions`.
+            pools: Those that it serves.
+            hints: Whether those are heard; they come by `heard`.
             poll_seconds_max: The longest pause between two questions for work.
         """
         self.is_draining = False
@@ -148,8 +170,10 @@ class Housekeeping:
         self._notice = notice
         self._pause_max = poll_seconds_max
         self._watch = Watch(lease)
-        self._claims = Pace(lease.monotonic, poll_seconds_max)
-        self._mail = Pace(lease.monotonic, poll_seconds_max)
+        self._pools = frozenset(pools)
+        self._hints_of_others = hints
+        self._claims = Pace(lease.monotonic, self._poll_seconds_max)
+        self._mail = Pace(lease.monotonic, self._poll_seconds_max)
         self._next_watch = lease.monotonic()
         self._next_retry = lease.monotonic()
         self._next_sweep = lease.monotonic() + SWEEP_SECONDS
@@ -197,10 +221,29 @@ class Housekeeping:
         """There may be something to do for this execution: a start, or mail. It is never the only way to know."""
         self._hints[execution_id] = None
 
-    def hint_all(self) -> None:
-        """There may be something to do somewhere: a notification that does not say where."""
-        self._claims.hurry()
-        self._mail.hurry()
+    def heard(self, hint: Hint) -> None:
+        """Another process has told something."""
+        match hint.kind:
+            case "START" | "MISSING":
+                if not hint.about or hint.about & self._pools:
+                    self._claims.hinted()
+            case "MAIL":
+                mine = [one for one in self._executions.live if one.hex in hint.about]
+                for execution_id in mine:
+                    self.hint(execution_id)
+                if not hint.about:
+                    self._mail.hinted()
+                if not hint.about or len(mine) < len(hint.about):
+                    self._claims.hinted()
+            case "CONNECTED":
+                self._claims.hinted()
+                self._mail.hinted()
+            case _:
+                pass
+
+    def _poll_seconds_max(self) -> float:
+        heard, alone = max(HEARD_POLL_SECONDS_MAX, self._pause_max), self._pause_max
+        return heard if self._hints_of_others.are_heard else alone
 
     # ── doing what is due ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -29,6 +29,7 @@ from engine.interpreter.history import Segment
 from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
+from engine.store.hints import LocalHints
 from engine.store.protocol import (
     ALL_TASKS,
     NEVER_DUE,
@@ -167,6 +168,7 @@ class MemoryStore:
         self.open: dict[ExecutionId, Row] = {}
         self.workers: dict[WorkerId, Incarnation] = {}
         self.tokens: dict[str, tuple[Row, Ticket] | None] = {}
+        self.hints = LocalHints()
         self._closed_executions_max = closed_executions_max
         self._minted = count()
         self._machines: dict[str, StateMachineRecord] = {}
@@ -258,6 +260,13 @@ class MemoryStore:
         records = (row.record() for row in rows if row.execution.state_machine_arn == state_machine_arn)
         return [record for record in records if status is None or record.status == status]
 
+    def endings(self, execution_ids: Collection[ExecutionId]) -> dict[ExecutionId, Ending | str | None]:
+        """See `Library`."""
+        with self.lock:
+            rows = ((execution_id, self.rows.get(execution_id)) for execution_id in execution_ids)
+            told = {one: None if row is None else row.ending or row.quarantine for one, row in rows}
+            return {one: what for one, what in told.items() if what is not None or one not in self.rows}
+
     def history(self, execution_arn: str) -> list[Segment]:
         """See `Library`."""
         with self.lock:
@@ -283,7 +292,8 @@ class MemoryStore:
             del self._closed[row.execution_id]
             self.open[row.execution_id] = row
             self.put(row, RedriveRequested())
-            return row.execution_id
+        self.hints.tell("START", [row.pool])
+        return row.execution_id
 
     def resume(self, execution_arn: str) -> ExecutionId:
         """See `Library`."""
@@ -293,7 +303,8 @@ class MemoryStore:
                 raise ExecutionDoesNotExist(execution_arn)
             if row.quarantine is not None:
                 row.quarantine, row.wake_at, row.suspects, row.deaths = None, 0, None, 0
-            return row.execution_id
+        self.hints.tell("START", [row.pool])
+        return row.execution_id
 
     def _row(self, execution_arn: str) -> Row:
         try:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import msgspec
 
+from engine.store.hints import tell_of_group
 from engine.store.protocol import (
     ALL_TASKS,
     NEVER_DUE,
@@ -128,7 +129,10 @@ class MemoryHandle:
                     store.born(checkpoint.execution_id, checkpoint.birth).owner = me
                 store.write(store.rows[checkpoint.execution_id], checkpoint)
             kept = [release.execution_id for release in group.releases if not self._release(release)]
-            return Committed(now=store.now(), kept=kept)
+            committed = Committed(now=store.now(), kept=kept)
+        if store.hints.are_heard:
+            tell_of_group(store.hints, group, committed)
+        return committed
 
     def _may_release(self, release: Release, me: Incarnation) -> bool:
         row = self._store.rows.get(release.execution_id)
@@ -249,7 +253,10 @@ class MemoryHandle:
     def start_named(self, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
         """See `DurableStore`."""
         with self._lock:
-            return self._store.start_named(execution_id, birth)
+            started, is_new = self._store.start_named(execution_id, birth)
+        if is_new:
+            self._store.hints.tell("START", [birth.pool])
+        return started, is_new
 
     def deliver(self, mail: Sequence[Mail]) -> Collection[MailId]:
         """See `DurableStore`."""
@@ -260,7 +267,10 @@ class MemoryHandle:
                 if row is not None:
                     row.mail.setdefault(one.id, msgspec.structs.replace(one, sent_at=self._store.now()))
                     taken.append(one.id)
-            return taken
+        to = {one.execution_id.hex for one in mail if one.id in taken}
+        if to:
+            self._store.hints.tell("MAIL", to)
+        return taken
 
     def take_token(self, task_token: str, event: Event) -> ExecutionId:
         """See `DurableStore`."""
@@ -268,7 +278,8 @@ class MemoryHandle:
             row, task_id = self._store.open_token(task_token)
             self._store.tokens[task_token] = None
             self._store.put(row, msgspec.structs.replace(event, task_id=task_id))
-            return row.execution_id
+        self._store.hints.tell("MAIL", [row.execution_id.hex])
+        return row.execution_id
 
     def heartbeat_token(self, task_token: str) -> None:
         """See `DurableStore`."""

@@ -26,6 +26,7 @@ from engine.interpreter.snapshot import Ending, Execution, Redrives, Snapshot, T
 
 if TYPE_CHECKING:
     from engine.interpreter.history import Segment
+    from engine.store.hints import Hints
 
 ExecutionId = NewType("ExecutionId", UUID)
 """UUIDv7: leads every key, so that rows of one time stand together."""
@@ -547,6 +548,15 @@ class Library(Protocol):
         """The executions of a state machine, newest first, of one status or of all."""
         ...
 
+    def endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
+        """For whoever waits for many executions: what there is to tell of them, in one question.
+
+        Returns:
+            The ending of each that is over; the reason of each that is in quarantine; None for each that is nowhere.
+            Those that run are left out.
+        """
+        ...
+
     def history(self, execution_arn: str) -> Sequence[Segment]:
         """All that was committed, oldest first.
 
@@ -583,6 +593,11 @@ class Library(Protocol):
 
 class Store(Library, Protocol):
     """A whole backend."""
+
+    @property
+    def hints(self) -> Hints:
+        """What its processes tell one another. What is done by a handle or by `Library` is told by itself."""
+        ...
 
     def handle(self) -> DurableStore:
         """The access of one worker, or of a client; each has its own."""

@@ -16,6 +16,7 @@ from engine import blocking
 from engine.library import UsedAfterFork
 from engine.runtime import custody, executions
 from engine.runtime.durable_backend import NotOnAStore
+from engine.store.hints import Hint
 from engine.store.memory import MemoryStore
 from engine.store.memory_handle import MemoryHandle
 from engine.store.protocol import NEVER_DUE, StoreUnavailable
@@ -507,7 +508,7 @@ async def test_a_worker_that_was_declared_dead_begins_anew(store: MemoryStore):
         await gate.inside.wait()
         (incarnation,) = store.workers.values()
         store.remove_worker(incarnation)
-        fleet(worker).housekeeping.hint_all()
+        fleet(worker).housekeeping.heard(Hint("START"))
         await until(lambda: gate.calls == 2)
         gate.open.set()
         assert await execution.result() == "through"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from itertools import count
+from queue import SimpleQueue
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,6 +25,7 @@ from engine.errors import (
 )
 from engine.interpreter.messages import RedriveRequested, StartRequested, StopRequested, TaskDone, TaskError
 from engine.interpreter.snapshot import Ending, Execution, Frame, OnTask, Redrives, Snapshot, Transition
+from engine.store.hints import Hint, HintKind, NoHints
 from engine.store.protocol import (
     ALL_TASKS,
     NEVER_DUE,
@@ -45,6 +47,7 @@ from engine.store.protocol import (
     WorkerId,
     uuid7,
 )
+from tests.store.postgres.waiting import until
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
 REVISION = RevisionId(UUID(int=7))
@@ -880,3 +883,62 @@ def at_once(work: Any, times: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+    # ── hints ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def test_endings_of_many_are_asked_at_once(self, store: Store):
+        worker = self.enlisted(store)
+        good, bad, running, stuck, nowhere = (*(born(worker) for _ in range(4)), new_id())
+        good.write(worker, ending=SUCCEEDED)
+        bad.write(worker, ending=FAILED)
+        worker.commit(Group(releases=[Release(execution_id=stuck.id, seq=1, wake_at=NEVER_DUE, quarantine="broken")]))
+        told = store.endings([good.id, bad.id, running.id, stuck.id, nowhere])
+        assert told == {good.id: SUCCEEDED, bad.id: FAILED, stuck.id: "broken", nowhere: None}
+        assert store.endings([]) == {}
+
+    @pytest.fixture
+    def listening(self, store: Store) -> Store:
+        """A store of another process on the same data."""
+        return store
+
+    def test_what_others_can_do_something_about_is_told(self, store: Store, listening: Store, worker: DurableStore):
+        if isinstance(store.hints, NoHints):
+            pytest.skip("nothing can be told through a pooler")
+        heard: SimpleQueue[Hint] = SimpleQueue()
+        listening.hints.listen(heard.put)
+        until(lambda: listening.hints.are_heard)
+        client, run, due, lacking = store.handle(), parked(worker), born(worker), born(worker)
+
+        def told(kind: HintKind, *about: str) -> None:
+            while (hint := heard.get(timeout=10)).kind in ("CONNECTED", "WAITING"):
+                pass
+            assert hint == Hint(kind, frozenset(about))
+
+        named = new_id()
+        client.start_named(named, Birth(execution=execution("told"), revision_id=REVISION, pool="gpu"))
+        told("START", "gpu")
+        client.start_named(named, Birth(execution=execution("told"), revision_id=REVISION, pool="gpu"))  # not again
+        client.deliver([stop(run.id), stop(new_id())])
+        told("MAIL", run.id.hex)
+        worker.commit(Group(releases=[Release(execution_id=due.id, seq=1, wake_at=0)]))
+        told("START")
+        worker.commit(Group(releases=[Release(execution_id=lacking.id, seq=1, wake_at=NEVER_DUE, missing=["r"])]))
+        told("MISSING")
+        parked(worker, 0)
+        told("START")
+
+    def test_endings_are_told_while_somebody_waits(self, store: Store, listening: Store, worker: DurableStore):
+        if isinstance(store.hints, NoHints):
+            pytest.skip("nothing can be told through a pooler")
+        heard: SimpleQueue[Hint] = SimpleQueue()
+        listening.hints.listen(heard.put)
+        store.hints.listen(lambda hint: None)
+        until(lambda: listening.hints.are_heard and store.hints.are_heard)
+        early, late = born(worker), born(worker)
+        early.write(worker, ending=SUCCEEDED)
+        listening.hints.tell("WAITING")
+        until(lambda: store.hints.are_endings_wanted)
+        late.write(worker, ending=FAILED)
+        while (hint := heard.get(timeout=10)).kind != "END":
+            pass
+        assert hint.about == {late.id.hex}

@@ -53,8 +53,9 @@ left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
 """
 
 _ENDINGS = """
-select c.execution_id, c.ending from unnest($1::uuid[]) u(id) join asl.closed_execution c on c.execution_id = u.id
-where c.execution_id between $2 and $3
+select u.id, c.ending, o.quarantine from unnest($1::uuid[]) u(id)
+left join asl.closed_execution c on c.execution_id = u.id and c.execution_id between $2 and $3
+left join asl.open_execution o on o.id = u.id where o.id is null or o.quarantine is not null
 """
 
 _WRITTEN = """
@@ -140,9 +141,15 @@ def execution(pool: Pool, execution_arn: str) -> ExecutionRecord:
     return _record(row)
 
 
-def endings(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending]:
-    """Of these executions those that are over, and how they ended: for whoever waits for many of them."""
-    return {row[0]: decode_ending(row[1]) for row in pool.execute(_ENDINGS, _bounded(execution_ids))}
+def endings(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
+    """See `Library.endings`."""
+    found: dict[ExecutionId, Ending | str | None] = {}
+    for execution_id, ending, quarantine in pool.execute(_ENDINGS, _bounded(execution_ids)):
+        if ending is not None:
+            found[execution_id] = decode_ending(ending)
+        else:
+            found[execution_id] = None if quarantine is None else quarantine.decode()
+    return found
 
 
 def written(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.store.hints import NoHints, tell_of_group
 from engine.store.postgres import claims, definitions, executions, mail, ownership, starts
 from engine.store.postgres.connection import Pool, Session, clock
+from engine.store.postgres.listener import PostgresHints
 from engine.store.postgres.retention import gc, sweep
 from engine.store.postgres.upgrade import require_current
 from engine.store.postgres.writer import GroupWriter
@@ -37,7 +39,11 @@ if TYPE_CHECKING:
 
 
 class PostgresStore:
-    """A `Store` in the database of a URL; connections are made when they are needed."""
+    """A `Store` in the database of a URL; connections are made when they are needed.
+
+    Attributes:
+        hints: See `Store`.
+    """
 
     def __init__(self, url: str, *, application_name: str = "asl", pooler: bool = False) -> None:
         """The database must have the tables of this engine.
@@ -55,6 +61,7 @@ class PostgresStore:
         self._pooler = pooler
         self._pool = Pool(url, application_name, pooler=pooler)
         self._handles: list[Handle] = []
+        self.hints: PostgresHints | NoHints = NoHints() if pooler else PostgresHints(url)
         try:
             require_current(self._pool)
         except BaseException:
@@ -63,7 +70,7 @@ class PostgresStore:
 
     def handle(self) -> Handle:
         """See `Store.handle`."""
-        handle = Handle(self._url, self._pool, pooler=self._pooler)
+        handle = Handle(self._url, self._pool, self.hints, pooler=self._pooler)
         self._handles.append(handle)
         return handle
 
@@ -72,6 +79,8 @@ class PostgresStore:
         for handle in self._handles:
             handle.close()
         self._handles.clear()
+        if isinstance(self.hints, PostgresHints):
+            self.hints.close()
         self._pool.close()
 
     # ── definitions ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,8 +117,8 @@ class PostgresStore:
         """See `Library`; the other filters, and paging: `executions.executions`."""
         return executions.executions(self._pool, state_machine_arn, status=status, **filters)
 
-    def endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending]:
-        """See `executions.endings`."""
+    def endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
+        """See `Library`."""
         return executions.endings(self._pool, execution_ids)
 
     def history(self, execution_arn: str, **page: Any) -> list[Segment]:
@@ -122,11 +131,15 @@ class PostgresStore:
 
     def reopen(self, execution_arn: str) -> ExecutionId:
         """See `Library`."""
-        return executions.reopen(self._pool, execution_arn)
+        execution_id = executions.reopen(self._pool, execution_arn)
+        self.hints.tell("START")
+        return execution_id
 
     def resume(self, execution_arn: str) -> ExecutionId:
         """See `Library`."""
-        return executions.resume(self._pool, execution_arn)
+        execution_id = executions.resume(self._pool, execution_arn)
+        self.hints.tell("START")
+        return execution_id
 
     def workers(self) -> list[WorkerRecord]:
         """See `ownership.workers`."""
@@ -152,9 +165,10 @@ class PostgresStore:
 class Handle:
     """A `DurableStore`: one worker incarnation at a time, or a client that owns nothing."""
 
-    def __init__(self, url: str, pool: Pool, *, pooler: bool = False) -> None:
+    def __init__(self, url: str, pool: Pool, hints: PostgresHints | NoHints, *, pooler: bool = False) -> None:
         self._url = url
         self._pool = pool
+        self._hints = hints
         self._pooler = pooler
         self._own: _Own | None = None
 
@@ -211,6 +225,7 @@ class Handle:
             [one.execution_id for one in group.checkpoints if one.lost_tasks is None and one.execution_id not in left]
         )
         own.claims.clear([release.execution_id for release in group.releases])
+        tell_of_group(self._hints, group, committed)
         return committed
 
     def written(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:
@@ -252,15 +267,24 @@ class Handle:
 
     def start_named(self, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
         """See `DurableStore`."""
-        return starts.start_named(self._pool, execution_id, birth)
+        started, is_new = starts.start_named(self._pool, execution_id, birth)
+        if is_new:
+            self._hints.tell("START", [birth.pool])
+        return started, is_new
 
     def deliver(self, mail_: Sequence[Mail]) -> Collection[MailId]:
         """See `DurableStore`."""
-        return mail.deliver(self._pool, mail_)
+        taken = mail.deliver(self._pool, mail_)
+        to = {letter.execution_id.hex for letter in mail_ if letter.id in taken}
+        if to:
+            self._hints.tell("MAIL", to)
+        return taken
 
     def take_token(self, task_token: str, event: Event) -> ExecutionId:
         """See `DurableStore`."""
-        return mail.take_token(self._pool, task_token, event)
+        execution_id = mail.take_token(self._pool, task_token, event)
+        self._hints.tell("MAIL", [execution_id.hex])
+        return execution_id
 
     def heartbeat_token(self, task_token: str) -> None:
         """See `DurableStore`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.interpreter.messages import RedriveRequested, StopRequested
 from engine.store.postgres.snapshots import encode_row
 from engine.store.protocol import Birth
-from tests.store.durable_suite import FAILED, MACHINE, REVISION, SUCCEEDED, Run, born, execution, new_id
+from tests.store.durable_suite import FAILED, MACHINE, REVISION, Run, born, execution, new_id
 from tests.store.postgres.test_writer import enlisted
 
 if TYPE_CHECKING:
@@ -53,14 +53,6 @@ def test_history_is_read_in_pages(store: PostgresStore):
     assert firsts(from_event_id=4, segments_max=1) == [4]
     assert firsts(backwards=True, segments_max=2) == [7, 4]
     assert firsts(backwards=True, from_event_id=5) == [4, 3, 1]
-
-
-def test_endings_of_many_are_asked_at_once(store: PostgresStore):
-    worker = enlisted(store)
-    good, bad, running = (born(worker) for _ in range(3))
-    good.write(worker, ending=SUCCEEDED)
-    bad.write(worker, ending=FAILED)
-    assert store.endings([good.id, bad.id, running.id, new_id()]) == {good.id: SUCCEEDED, bad.id: FAILED}
 
 
 def test_a_redrive_does_not_meet_mail_that_came_in_the_moment_of_the_end(

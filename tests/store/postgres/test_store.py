@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.store.postgres.store import PostgresStore
 from tests.store.durable_suite import DurableSuite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class TestPostgresStore(DurableSuite):
-    pass
+    @pytest.fixture
+    def listening(self, store: PostgresStore, url: str) -> Iterator[PostgresStore]:
+        opened = PostgresStore(url)
+        yield opened
+        opened.close()
