@@ -1,10 +1,10 @@
 # Everything a developer runs, by name. `make help` lists it.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv check lint format types imports test fuzz bench conformance build
+.PHONY: help venv check lint format types imports test fuzz bench bench-durable bench-linear conformance build
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv:  ## a virtual environment with everything for development
 	python3 -m venv .venv
@@ -34,6 +34,12 @@ fuzz:  ## the fuzz suite for long: some 50,000 cases
 
 bench:  ## transitions per second, beside a peer and the floor
 	$(PYTHON) -m benchmarks.memory
+
+bench-durable:  ## executions per second on Postgres, and what they cost, beside peers and the floor
+	$(PYTHON) -m benchmarks.durable
+
+bench-linear:  ## costs that must grow in proportion: wide Maps, long histories, many executions
+	$(PYTHON) -m benchmarks.linear
 
 conformance:  ## the score tables of docs/compatibility.md, from recordings of the real service
 	$(PYTHON) -m tests.conformance

@@ -33,13 +33,32 @@ def machines(payload_bytes: int = 200) -> dict[str, Machine]:
     return {
         "loop": Machine(_loop(fields), counted, turns),
         "loop_jsonata": Machine(_loop_jsonata(fields), counted, turns),
-        "pass10": Machine(_chain(_PASS), listed, 10),
-        "pass10_jsonata": Machine({"QueryLanguage": "JSONata", **_chain(_PASS_JSONATA)}, listed, 10),
+        "pass10": Machine(chain(_PASS), listed, 10),
+        "pass10_jsonata": Machine({"QueryLanguage": "JSONata", **chain(_PASS_JSONATA)}, listed, 10),
         "map": Machine(_map(), items, each),
         "map_jsonata": Machine(_map_jsonata(), items, each),
-        "bare10": Machine(_chain({"Type": "Pass"}), {}, 10),
+        "bare10": Machine(chain({"Type": "Pass"}), {}, 10),
     }
 
+
+def durable_machines() -> dict[str, Machine]:
+    """What is measured on Postgres, by name: one and ten Tasks with a Retrier, ten Pass, the loop."""
+    table = machines()
+    given = {"i": 0, "who": {"name": "x" * 40, "id": 12345}, "list": [1, 2, 3, {"a": "b" * 30}]}
+    return {
+        "task1": Machine(chain(TASK, 1), given, 1),
+        "task10": Machine(chain(TASK, 10), given, 10),
+        "pass10": table["pass10"],
+        "loop": table["loop"],
+    }
+
+
+TASK = {
+    "Type": "Task",
+    "Resource": "arn:aws:lambda:us-east-1:123456789012:function:step",
+    "TimeoutSeconds": 300,
+    "Retry": [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 3, "BackoffRate": 2}],
+}
 
 _PASS = {
     "Type": "Pass",
@@ -56,8 +75,10 @@ _PASS_JSONATA = {
 }
 
 
-def _chain(state: dict[str, Any]) -> dict[str, Any]:
-    states = {f"P{n}": {**state, **({"Next": f"P{n + 1}"} if n < 9 else {"End": True})} for n in range(10)}
+def chain(state: dict[str, Any], count: int = 10) -> dict[str, Any]:
+    """A definition: the same state so many times, one after the other."""
+    last = count - 1
+    states = {f"P{n}": {**state, **({"Next": f"P{n + 1}"} if n < last else {"End": True})} for n in range(count)}
     return {"StartAt": "P0", "States": states}
 
 
