@@ -466,9 +466,9 @@ class Engine:
             revision_id=machine.revision_id,
             pool=machine.pool if pool is None else pool,
             input_text=draft.input_text,
+            is_named=name is not None and machine.type == "STANDARD",
         )
-        is_named = name is not None and machine.type == "STANDARD"
-        tracked: Tracked = await backend.start(draft.execution_id, birth, machine.plan, is_named=is_named)
+        tracked: Tracked = await backend.start(draft.execution_id, birth, machine.plan)
         return tracked
 
     async def _start_within(

@@ -92,13 +92,12 @@ class Backend(Protocol[X]):
         """Refuses to start a program of which it is certain that a Task has no handler. Raises MissingHandler."""
         ...
 
-    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan, *, is_named: bool) -> X:
+    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> X:
         """Starts an execution, or finds the one that has its name and its input (execution.md 7).
 
         Args:
             execution_id: Of the new one.
             plan: Of its revision.
-            is_named: The caller chose the name, so somebody else may have chosen it too; else it is the id's text.
 
         Raises:
             ExecutionAlreadyExists: The name is taken.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from engine.runtime.calls import outcome_of, poster
 from engine.runtime.writer import Closing, Item, in_groups
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
     from engine.runtime.calls import Outcome
     from engine.runtime.lease import Lease
-    from engine.runtime.writer import Answered, Fate, Writer
+    from engine.runtime.starter import Starter
+    from engine.runtime.writer import Answered, FateAnswer, Writer
     from engine.store.protocol import DurableStore, Release
-
-FateAnswer: TypeAlias = "Callable[[Fate, str], None]"
 
 RENEWAL_RETRY_SECONDS = 0.2
 
@@ -70,6 +69,7 @@ class GroupCommitter:
         self,
         writer: Writer,
         lease: Lease,
+        starter: Starter,
         *,
         on_lost: Callable[[], None],
         on_broken: Callable[[BaseException], None],
@@ -78,13 +78,15 @@ class GroupCommitter:
         """To be made in the event loop that gets the answers.
 
         Args:
+            starter: Takes first checkpoints that need a name.
             on_lost: Called when this worker turns out to have been declared dead.
             on_broken: Called when the thread ended of an error of ours, or an answer could not be taken.
             after: Called after each answer.
         """
-        self.pending = 0
+        self._unanswered = 0
         self._writer = writer
         self._lease = lease
+        self._starter = starter
         self._on_lost = on_lost
         self._on_broken = on_broken
         self._after = after
@@ -94,9 +96,18 @@ class GroupCommitter:
         self._thread = threading.Thread(target=self._run, name="asl writer", daemon=True)
         self._thread.start()
 
+    @property
+    def pending(self) -> int:
+        """See `Committer`."""
+        return self._unanswered + self._starter.pending
+
     def submit(self, written: Checkpoint | Release, answer: FateAnswer) -> None:
         """See `Committer`."""
-        self.pending += 1
+        if isinstance(written, Checkpoint) and written.birth is not None and written.birth.is_named:
+            assert self._writer.worker_id is not None
+            self._starter.submit(written, self._writer.worker_id, answer)
+            return
+        self._unanswered += 1
         self._queue.put(Item(written, self._writer.incarnation, answer))
 
     def enlist(self, answered: Callable[[Outcome[None]], None]) -> None:
@@ -173,7 +184,7 @@ class GroupCommitter:
         self._after()
 
     def _take(self, answered: list[Answered]) -> None:
-        self.pending -= len(answered)
+        self._unanswered -= len(answered)
         is_lost = False
         for item, fate, reason in answered:
             is_lost |= fate == "LOST" and item.incarnation == self._writer.incarnation

@@ -309,14 +309,14 @@ class DurableBackend:
 
     # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan, *, is_named: bool) -> RemoteExecution:
+    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> RemoteExecution:
         """See `Backend`."""
         execution = birth.execution
         tracked = RemoteExecution(execution_id, execution.arn, execution.name)
         if self.worker is not None:
             self.worker.revisions.add(birth.revision_id, plan)
         is_born = False
-        if self.worker is not None and not is_named and self.worker.free() > 0:
+        if self.worker is not None and self.worker.free() > 0:
             # It may be over before anybody waits for its end, who then need not ask the store.
             self._born_here[execution.arn] = tracked
             fate, reason = await self.worker.start(execution_id, birth, plan)

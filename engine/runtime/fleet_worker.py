@@ -23,6 +23,7 @@ from engine.runtime.executions import LiveExecution
 from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import LEASE_SECONDS, Lease
 from engine.runtime.metrics import StoreMeter
+from engine.runtime.starter import Starter
 from engine.runtime.watchdog import STILL_PART, Watchdog
 from engine.runtime.worker import Worker
 from engine.runtime.writer import Writer
@@ -155,6 +156,7 @@ class FleetWorker:
         self._lease = Lease(options.lease_seconds)
         self._workplace: OwnWorkplace | None = None
         self._group: TaskGroup
+        self._starter: Starter
         self._committer: GroupCommitter
         self._calls: ThreadCalls
         self._broken: BaseException | None = None
@@ -219,8 +221,15 @@ class FleetWorker:
             host=self._options.host,
             pid=self._options.pid,
         )
+        self._starter = Starter(
+            self._handle,
+            on_lost=lambda worker_id: self._lost() if worker_id == writer.worker_id else None,
+            on_unsure=lambda: self.housekeeping.unsure(),
+            on_broken=self._break,
+            after=self._wake,
+        )
         self._committer = GroupCommitter(
-            writer, self._lease, on_lost=self._lost, on_broken=self._break, after=self._wake
+            writer, self._lease, self._starter, on_lost=self._lost, on_broken=self._break, after=self._wake
         )
         self._calls = ThreadCalls("asl clerk", after=self._wake, on_broken=self._break)
         self._slow_calls = ThreadCalls("asl sweeper", after=self._wake, on_broken=self._break)
@@ -296,9 +305,11 @@ class FleetWorker:
     def _resign(self) -> None:
         """After the last write; what is still owned others may have from now on."""
         self._is_leaving = True
+        self._starter.close()
         self._committer.close()
         self._calls.close()
         self._slow_calls.close()
+        self._starter.join(_LAST_WRITES_SECONDS)
         self._committer.join(_LAST_WRITES_SECONDS)
         self._calls.join(_LAST_WRITES_SECONDS)
         with suppress(StoreUnavailable):  # they find out when the lease is over

@@ -215,6 +215,10 @@ class Housekeeping:
         self._was_safe = True
         self.begin()
 
+    def unsure(self) -> None:
+        """It is not known what came of something that the store was asked: this worker may own more than it knows."""
+        self._is_unsure = True
+
     # ── hints ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def hint(self, execution_id: ExecutionId) -> None:

@@ -189,7 +189,7 @@ class MemoryBackend:
 
     # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan, *, is_named: bool) -> LiveExecution:
+    async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> LiveExecution:
         """See `Backend`."""
         execution_id, is_new = self._store.start_named(execution_id, birth)
         if not is_new:

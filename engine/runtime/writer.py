@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.clock import StoreClock
     from engine.runtime.lease import Lease
-    from engine.store.protocol import Committed, DurableStore, ExecutionId
+    from engine.store.protocol import Committed, DurableStore, ExecutionId, WorkerId
 
 T = TypeVar("T")
 
-Fate: TypeAlias = Literal["WRITTEN", "KEPT", "CONFLICT", "UNWRITABLE", "LOST"]
-"""What became of a checkpoint or release. KEPT: a release that was not made, because mail had come. LOST: the worker is
-not who it was any more, and owns nothing of what it owned."""
+Fate: TypeAlias = Literal["WRITTEN", "KEPT", "CONFLICT", "UNWRITABLE", "TAKEN", "LOST"]
+"""What became of a checkpoint or release. KEPT: a release that was not made, because mail had come. TAKEN: a first
+checkpoint that was not written, since somebody may have the name already. LOST: the worker is not who it was any more,
+and owns nothing of what it owned."""
+
+FateAnswer: TypeAlias = Callable[[Fate, str], None]
+"""Told what became of it, and why the store refuses it."""
 
 GROUP_MAX = 512
 """Checkpoints in one statement. More: it lasts so long that everybody's latency suffers."""
@@ -49,7 +53,7 @@ class Item(msgspec.Struct, frozen=True):
 
     written: Checkpoint | Release
     incarnation: int
-    answer: Callable[[Fate, str], None]
+    answer: FateAnswer
 
 
 Answered: TypeAlias = tuple[Item, Fate, str]
@@ -60,6 +64,7 @@ class Writer:
 
     Attributes:
         incarnation: How often it was enlisted.
+        worker_id: Of this incarnation.
         closing: Set when nobody waits for the store any more.
         commits: Groups that were written.
         written: Checkpoints and releases in them.
@@ -77,6 +82,7 @@ class Writer:
         pid: int,
     ) -> None:
         self.incarnation = 0
+        self.worker_id: WorkerId | None = None
         self.closing = threading.Event()
         self.commits = 0
         self.written = 0
@@ -94,13 +100,17 @@ class Writer:
         """Becomes a new worker, which owns nothing; waits for the store. Raises Closing."""
         self._lease.lose()
         while True:
-            self._until_available(lambda: self._store.enlist(pools=self._pools, host=self._host, pid=self._pid))
+            worker_id = self._until_available(self._enlisted)
             try:
                 self._until_available(self._renewed)
             except OwnershipLost:
                 continue  # this process stood still for a whole lease in between
             self.incarnation += 1
+            self.worker_id = worker_id
             return
+
+    def _enlisted(self) -> WorkerId:
+        return self._store.enlist(pools=self._pools, host=self._host, pid=self._pid)
 
     def renew(self) -> None:
         """Says that this worker is alive. Raises OwnershipLost, StoreUnavailable."""

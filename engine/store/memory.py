@@ -329,6 +329,10 @@ class MemoryStore:
         self.rows[execution_id] = self.open[execution_id] = self._by_arn[birth.execution.arn] = row
         return row
 
+    def has_arn(self, arn: str) -> bool:
+        """Whether an execution has this ARN, or had it and is still known."""
+        return arn in self._by_arn
+
     def start_named(self, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
         """See `DurableStore`."""
         row = self._by_arn.get(birth.execution.arn)

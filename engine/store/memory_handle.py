@@ -134,6 +134,23 @@ class MemoryHandle:
             tell_of_group(store.hints, group, committed)
         return committed
 
+    def start_all(self, worker_id: WorkerId, checkpoints: Sequence[Checkpoint]) -> Collection[ExecutionId]:
+        """See `DurableStore`."""
+        store = self._store
+        with self._lock:
+            me = self._fenced()
+            if me.id != worker_id:
+                raise OwnershipLost("this is another worker by now")
+            started = []
+            for checkpoint in checkpoints:
+                birth = checkpoint.birth
+                if birth is None or store.has_arn(birth.execution.arn):
+                    continue
+                store.born(checkpoint.execution_id, birth).owner = me
+                store.write(store.rows[checkpoint.execution_id], checkpoint)
+                started.append(checkpoint.execution_id)
+            return started
+
     def _may_release(self, release: Release, me: Incarnation) -> bool:
         row = self._store.rows.get(release.execution_id)
         return row is not None and row.owner is me and row.seq == release.seq

@@ -71,9 +71,9 @@ UUID7_BITS = 74
 class StoreUnavailable(Exception):
     """The store cannot be reached, or went away during a call: whether the call took effect is not known.
 
-    Of a `commit` the outcome is unknown until `recover` has answered and `written` was asked; after a `claim` or
-    `claim_one` the worker may own what it was never told of, until `recover` has answered and `owned` was asked; every
-    other call may simply be made again.
+    Of a `commit` the outcome is unknown until `recover` has answered and `written` was asked; after a `claim`,
+    `claim_one` or `start_all` the worker may own what it was never told of, until `recover` has answered and `owned`
+    was asked; every other call may simply be made again.
 
     Attributes:
         nobody_is_connected: The server itself refuses connections (it is down, starting or stopping), so no other
@@ -125,17 +125,21 @@ class Unwritable(Exception):
 class Birth(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a new execution; they ride in the group of its first checkpoint, or go alone by `start_named`.
 
+    One with a name of the caller's goes by `start_all` instead of the group.
+
     Attributes:
         revision_id: The definition it runs, for good.
         pool: Whose workers may run it.
         input_text: The input as it was given, when that was text: for the StartRequested of one that is started
             unowned.
+        is_named: Its ARN is one that somebody else may have, or want.
     """
 
     execution: Execution
     revision_id: RevisionId
     pool: str = DEFAULT_POOL
     input_text: str | None = None
+    is_named: bool = False
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -333,6 +337,21 @@ class DurableStore(Protocol):
 
         Raises:
             OwnershipLost, StoreUnavailable, Conflict, Unwritable: See there.
+        """
+        ...
+
+    def start_all(self, worker_id: WorkerId, checkpoints: Sequence[Checkpoint]) -> Collection[ExecutionId]:
+        """Writes first checkpoints of executions with names of the callers', fenced, on a connection of its own.
+
+        Those whose names are free are written, and this worker's from then on; they are given back. Of the others
+        nothing is: `start_named` tells what is the matter with each.
+
+        Args:
+            worker_id: What `enlist` gave: by now this may be another worker.
+
+        Raises:
+            OwnershipLost: See there; also that this is another worker.
+            StoreUnavailable: See there.
         """
         ...
 

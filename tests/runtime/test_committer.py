@@ -12,6 +12,7 @@ import pytest
 from engine.runtime.clock import StoreClock
 from engine.runtime.committer import DirectCommitter, GroupCommitter
 from engine.runtime.lease import Lease
+from engine.runtime.starter import Starter
 from engine.runtime.writer import Writer
 from engine.store.memory import MemoryStore
 from engine.store.protocol import DEFAULT_POOL, NEVER_DUE, Release, StoreUnavailable
@@ -66,8 +67,15 @@ class Desk:
             host="h",
             pid=1,
         )
+        self.starter = Starter(
+            self.line,  # type: ignore[arg-type]
+            on_lost=lambda worker_id: self.lost.set(),
+            on_unsure=lambda: None,
+            on_broken=self.broken.append,
+            after=self._after,
+        )
         self.committer = GroupCommitter(
-            writer, self.lease, on_lost=self.lost.set, on_broken=self.broken.append, after=self._after
+            writer, self.lease, self.starter, on_lost=self.lost.set, on_broken=self.broken.append, after=self._after
         )
         self.fates: list[str] = []
         self._changed = anyio.Event()
@@ -82,6 +90,7 @@ class Desk:
     async def __aexit__(self, *error: object) -> None:
         for _ in range(100):
             self.line.may_go.release()
+        self.starter.close()
         self.committer.close()
         await anyio.to_thread.run_sync(self.committer.join, 5)
 

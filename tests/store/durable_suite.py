@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from engine.errors import (
@@ -652,6 +653,72 @@ class DurableSuite:
         checkpoint = run.next(**fields)
         run.wrote(checkpoint)
         return checkpoint
+
+    # ── starts by name that are owned from birth ────────────────────────────────────────────────────────────────────
+
+    @staticmethod
+    def named(name: str, *, input_text: str | None = '{"a": 1}', **fields: Any) -> Checkpoint:
+        """The first checkpoint of an execution with a name of the caller's."""
+        run = Run()
+        run.snapshot = Snapshot(execution=execution(name))
+        checkpoint = run.next(**fields)
+        birth = Birth(execution=execution(name), revision_id=REVISION, input_text=input_text, is_named=True)
+        return msgspec.structs.replace(checkpoint, birth=birth)
+
+    def enlisted_as(self, store: Store) -> tuple[WorkerId, DurableStore]:
+        handle = store.handle()
+        return handle.enlist(pools=["default"], host="here", pid=1), handle
+
+    def test_those_whose_names_are_free_are_written_and_owned(self, store: Store, client: DurableStore):
+        worker_id, worker = self.enlisted_as(store)
+        client.start_named(new_id(), self.birth("taken"))
+        first, taken, second = self.named("a"), self.named("taken"), self.named("b")
+        started = worker.start_all(worker_id, [first, taken, second])
+        assert set(started) == {first.execution_id, second.execution_id}
+        assert set(worker.owned()) == {first.execution_id, second.execution_id}
+        assert worker.written([first.execution_id]) == {first.execution_id: 1}
+        assert store.execution(execution("a").arn).execution_id == first.execution_id
+        loaded = worker.reload([second.execution_id]).claimed[0]
+        assert (loaded.seq, loaded.mail, list(loaded.snapshot.frames)) == (1, [], [(0, 0)])
+
+    def test_a_name_that_was_started_so_is_taken(self, store: Store, client: DurableStore):
+        worker_id, worker = self.enlisted_as(store)
+        mine = self.named("n")
+        worker.start_all(worker_id, [mine])
+        assert worker.start_all(worker_id, [self.named("n")]) in ([], ())
+        assert client.start_named(new_id(), self.birth("n")) == (mine.execution_id, False)
+        assert client.start_named(mine.execution_id, self.birth("n")) == (mine.execution_id, True)
+        with pytest.raises(ExecutionAlreadyExists):
+            client.start_named(new_id(), self.birth("n", "{}"))
+
+    def test_the_same_start_made_again_is_left_to_start_named(self, store: Store, client: DurableStore):
+        worker_id, worker = self.enlisted_as(store)
+        mine = self.named("n")
+        worker.start_all(worker_id, [mine])
+        assert list(worker.start_all(worker_id, [mine])) == []
+        assert worker.written([mine.execution_id]) == {mine.execution_id: 1}
+
+    def test_one_that_is_over_at_once_keeps_its_name(self, store: Store, client: DurableStore):
+        worker_id, worker = self.enlisted_as(store)
+        mine = self.named("n", ending=SUCCEEDED)
+        assert list(worker.start_all(worker_id, [mine])) == [mine.execution_id]
+        assert store.execution(execution("n").arn).status == "SUCCEEDED"
+        with pytest.raises(ExecutionAlreadyExists):
+            client.start_named(new_id(), self.birth("n"))
+
+    def test_a_dead_worker_starts_nothing(self, store: Store, other: DurableStore, client: DurableStore):
+        worker_id, worker = self.enlisted_as(store)
+        self.bury(other)
+        with pytest.raises(OwnershipLost):
+            worker.start_all(worker_id, [self.named("n")])
+        assert client.start_named(new_id(), self.birth("n"))[1]
+
+    def test_what_the_worker_before_wanted_to_start_is_not_the_next_ones(self, store: Store):
+        worker_id, worker = self.enlisted_as(store)
+        worker.enlist(pools=["default"], host="here", pid=1)
+        with pytest.raises(OwnershipLost):
+            worker.start_all(worker_id, [self.named("n")])
+        assert list(worker.owned()) == []
 
     # ── starts by name ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -23,7 +23,7 @@ from engine.interpreter.snapshot import FORMAT, Execution, FrameKey, Redrives, S
 from engine.jsonvalue import encode
 from engine.store.postgres.arrays import Parameter, byteas, int4, int4s, int8s, texts, uuid, uuids
 from engine.store.postgres.connection import NOW_MS
-from engine.store.postgres.identity import machine_key, owns_its_name, token_digest
+from engine.store.postgres.identity import input_digest, machine_key, owns_its_name, token_digest
 from engine.store.postgres.snapshots import encode_row, pack_transition, pack_whole
 from engine.store.protocol import ALL_TASKS, Birth, ExecutionId, MailId
 
@@ -93,14 +93,12 @@ def write(checkpoint: Checkpoint) -> Written:
     Raises:
         ValueError, TypeError, RecursionError: Data that no JSON text and no UTF-8 can hold.
         OverflowError: A number that is too large for its column.
-        ValueError: Also a birth whose ARN somebody else may have; such starts go by `start_named`.
+        ValueError: Also a birth without a name whose ARN somebody else may have.
     """
     transition, birth, execution = checkpoint.transition, checkpoint.birth, checkpoint.snapshot.execution
     if birth is not None:
-        if not owns_its_name(checkpoint.execution_id, execution.arn):
-            raise ValueError(
-                f"{execution.arn}: a start in a group has an ARN that ends in its id {checkpoint.execution_id}"
-            )
+        if not birth.is_named and not owns_its_name(checkpoint.execution_id, execution.arn):
+            raise ValueError(f"{execution.arn}: without a name its ARN ends in its id {checkpoint.execution_id}")
         for text in (birth.pool, execution.name, execution.state_machine_arn):
             text.encode()
     if max(checkpoint.seq, transition.counter, transition.first_event_id + len(transition.history)) > _INT4_MAX:
@@ -161,7 +159,9 @@ def _closing(checkpoint: Checkpoint, ending: Ending) -> Closing:
 
 # ── the statement ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-_FENCE = "fence as (select 1 from asl.worker where id = $1 and epoch = $2 and state = 'alive' for share)"
+_FENCE = "fence as (select 1 from asl.worker where id = $1 and epoch = $2 and state = 'alive'{after} for share)"
+# A name may have to be waited for, and a renewal waits for the fence.
+_AFTER_NAMES = " and (select count(*) from named) >= 0"
 
 _MOVED = f"""seq = u.seq, snapshot = u.snapshot, format = {FORMAT}, missing = null,
  owner = case when u.wake_at < 0 then o.owner end,
@@ -170,6 +170,8 @@ _MOVED = f"""seq = u.seq, snapshot = u.snapshot, format = {FORMAT}, missing = nu
 # Text of each part, with a `?` for each of its arrays. `counted`: the part must touch as many rows as its first array
 # has.
 _PARTS: dict[str, str] = {
+    "named": """insert into asl.execution_name (state_machine_id, name, execution_id, input_digest)
+ select * from unnest(?::uuid[], ?::text[], ?::uuid[], ?::bytea[]) on conflict do nothing returning 1""",
     "born": f"""insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, head, format)
  select *, {FORMAT} from unnest(?::uuid[], ?::uuid[], ?::uuid[], ?::bigint[], ?::text[], ?::text[], ?::bytea[])
  returning 1""",
@@ -215,7 +217,7 @@ _PARTS: dict[str, str] = {
  and (u.quarantine is not null or not exists (select from asl.mail m where m.execution_id = o.id)) returning 1""",
 }
 
-_COUNTED = ("moved", "moved_suspect", "closed", "killed")
+_COUNTED = ("named", "moved", "moved_suspect", "closed", "killed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,8 @@ def statement(
 @lru_cache(maxsize=4_096)
 def _sql(parts: tuple[tuple[str, int], ...], is_rehearsal: bool) -> str:
     place = 2
-    ctes, checks = [_FENCE], ["1 / (select count(*) from fence)::int"]
+    has_names = any(part == "named" for part, _ in parts)
+    ctes, checks = [_FENCE.format(after=_AFTER_NAMES if has_names else "")], ["1 / (select count(*) from fence)::int"]
     first: dict[str, int] = {}
     for part, count in parts:
         first[part] = place + 1
@@ -267,6 +270,8 @@ def _sql(parts: tuple[tuple[str, int], ...], is_rehearsal: bool) -> str:
         checks.append(f"1 / ((select count(*) from kept) + (select count(*) from let_go) = {given})::int")
     if is_rehearsal:
         checks.append("1 / (select count(*) from fence where false)::int")
+    if has_names:
+        ctes[:2] = ctes[1::-1]  # an expression sees those before it
     return f"with {', '.join(ctes)} select {NOW_MS}, {kept}, {', '.join(checks)}"
 
 
@@ -274,6 +279,9 @@ def _arrays(checkpoints: Sequence[Written], releases: Sequence[Release]) -> dict
     """The arrays of each part that has something to do, by part."""
     arrays: dict[str, list[Any]] = {}
     born = [c for c in checkpoints if c.birth is not None]
+    named = [c for c in born if c.birth is not None and c.birth.is_named]
+    if named:
+        arrays["named"] = _named(named)
     if born:
         arrays["born"] = _born(born)
     opened = [c for c in born if c.closing is None]
@@ -327,6 +335,16 @@ def _moved(moved: list[Written]) -> list[Any]:
         int4s([c.seq for c in moved]),
         int8s([c.wake_at for c in moved]),
         byteas([c.snapshot for c in moved]),
+    ]
+
+
+def _named(named: list[Written]) -> list[Any]:
+    births = [c.birth for c in named if c.birth is not None]
+    return [
+        uuids([machine_key(c.execution.state_machine_arn) for c in named]),
+        texts([c.execution.name for c in named]),
+        uuids([c.id for c in named]),
+        byteas([input_digest(birth.input_text, encode(birth.execution.input)) for birth in births]),
     ]
 
 

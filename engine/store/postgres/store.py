@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.store.hints import NoHints, tell_of_group
 from engine.store.postgres import claims, definitions, executions, mail, ownership, starts
+from engine.store.postgres.births import NamedBirths
 from engine.store.postgres.connection import Pool, Session, clock
 from engine.store.postgres.listener import PostgresHints
 from engine.store.postgres.retention import gc, sweep
 from engine.store.postgres.upgrade import require_current
 from engine.store.postgres.writer import GroupWriter
+from engine.store.protocol import OwnershipLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from engine.store.protocol import (
         Backlog,
         Birth,
+        Checkpoint,
         Claim,
         Claims,
         Committed,
@@ -177,6 +180,7 @@ class Handle:
         if self._own is not None:
             self._own.writing.close()
             self._own.claiming.close()
+            self._own.starting.close()
 
     @property
     def _worker(self) -> _Own:
@@ -227,6 +231,13 @@ class Handle:
         own.claims.clear([release.execution_id for release in group.releases])
         tell_of_group(self._hints, group, committed)
         return committed
+
+    def start_all(self, worker_id: WorkerId, checkpoints: Sequence[Checkpoint]) -> Collection[ExecutionId]:
+        """See `DurableStore`."""
+        own = self._worker
+        if own.ownership.worker_id != worker_id:
+            raise OwnershipLost("this is another worker by now")
+        return own.births.start_all(checkpoints)
 
     def written(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, int]:
         """See `DurableStore`."""
@@ -296,12 +307,14 @@ class Handle:
 
 
 class _Own:
-    """What an enlisted worker has: its row, and two sessions, for its writer thread and for claims."""
+    """What an enlisted worker has: its row, and sessions, for its writer thread, for claims and for named starts."""
 
     def __init__(self, url: str, own: ownership.Ownership, *, pooler: bool) -> None:
         name = ownership.session_name(own.worker_id)
         self.ownership = own
         self.writing = Session(url, name, pooler=pooler)
         self.claiming = Session(url, name, pooler=pooler)
+        self.starting = Session(url, name, pooler=pooler)
         self.writer = GroupWriter(self.writing, own.worker_id)
+        self.births = NamedBirths(self.starting, own)
         self.claims = claims.Claiming(self.claiming, own)
