@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _MS_PER_SECOND = 1_000
 
-_PAGE = 200
-"""Segments read at once; each holds the events of one checkpoint."""
+_PAGE = 1_000
+"""Events read at once."""
 
 _POLL_SECONDS = 0.2
 
@@ -65,7 +65,7 @@ def _events(store: PostgresStore, arn: str, known: int) -> Iterator[dict[str, An
     from engine.interpreter.history import as_aws
 
     while True:
-        segments = store.history(arn, from_event_id=known + 1, segments_max=_PAGE)
+        segments = store.history(arn, from_event_id=known + 1, events_max=_PAGE)
         fresh = [event for event in as_aws(segments) if event["id"] > known]
         yield from fresh
         if not fresh:

@@ -65,14 +65,18 @@ where o.id is not null or c.execution_id is not null
 """
 
 _HISTORY = """
-select data from asl.history_segment where execution_id = $1 and first_event_id >= coalesce((
+select data from asl.history_segment where execution_id = $1 and first_event_id < $2::bigint + $3
+and first_event_id >= coalesce((
  select max(first_event_id) from asl.history_segment where execution_id = $1 and first_event_id <= $2), 0)
-order by first_event_id limit $3
+order by first_event_id
 """
 
 _HISTORY_BACKWARDS = """
 select data from asl.history_segment where execution_id = $1 and first_event_id <= $2
-order by first_event_id desc limit $3
+and first_event_id >= coalesce((
+ select max(first_event_id) from asl.history_segment where execution_id = $1 and first_event_id <= least($2::bigint, (
+  select max(first_event_id) from asl.history_segment where execution_id = $1)) - $3 + 1), 0)
+order by first_event_id desc
 """
 
 _SNAPSHOT = """
@@ -111,7 +115,8 @@ select id from open
 LIST_MAX = 1_000
 """AWS's largest page."""
 
-_LAST_EVENT_ID = (1 << 31) - 1
+LAST_EVENT_ID = (1 << 31) - 1
+"""No event has a higher id."""
 
 _WINDOW_DAYS = (2, 16, 128)
 """A list looks into so many days first; each time it has not found enough, into more."""
@@ -293,7 +298,7 @@ def _within(key: Any, wanted: Mapping[str, Any]) -> list[Any]:
 
 
 def history(
-    pool: Pool, execution_arn: str, *, from_event_id: int = 0, segments_max: int = 1 << 30, backwards: bool = False
+    pool: Pool, execution_arn: str, *, from_event_id: int = 0, events_max: int = LAST_EVENT_ID, backwards: bool = False
 ) -> list[Segment]:
     """What was committed, oldest first.
 
@@ -301,15 +306,15 @@ def history(
         pool: Connections.
         execution_arn: Whose.
         from_event_id: The segment that has this event comes first.
-        segments_max: The size of a page.
-        backwards: The newest first, from `from_event_id` down (0: from the last).
+        events_max: Segments that have one of so many events from there; a few more events stand around these.
+        backwards: The newest first, from `from_event_id` down (0: from the last segment).
 
     Raises:
         ExecutionDoesNotExist: No such one.
     """
-    sql, start = (_HISTORY_BACKWARDS, from_event_id or _LAST_EVENT_ID) if backwards else (_HISTORY, from_event_id)
+    sql, start = (_HISTORY_BACKWARDS, from_event_id or LAST_EVENT_ID) if backwards else (_HISTORY, from_event_id or 1)
     with pool.connection() as connection:
-        given = (find(connection, execution_arn), start, segments_max)
+        given = (find(connection, execution_arn), start, events_max)
         return [decode_segment(row[0]) for row in connection.execute(sql, given, prepare=True).fetchall()]
 
 

@@ -48,10 +48,13 @@ def test_history_is_read_in_pages(store: PostgresStore):
         return [segment.first_event_id for segment in store.history(run.arn, **page)]
 
     assert firsts() == [1, 3, 4, 7]
-    assert firsts(segments_max=2) == [1, 3]
+    assert firsts(events_max=2) == [1]
+    assert firsts(events_max=3) == [1, 3]
     assert firsts(from_event_id=5) == [4, 7]
-    assert firsts(from_event_id=4, segments_max=1) == [4]
-    assert firsts(backwards=True, segments_max=2) == [7, 4]
+    assert firsts(from_event_id=4, events_max=1) == [4]
+    assert firsts(backwards=True, events_max=2) == [7, 4]
+    assert firsts(backwards=True, from_event_id=6, events_max=2) == [4]
+    assert firsts(backwards=True, from_event_id=6, events_max=4) == [4, 3]
     assert firsts(backwards=True, from_event_id=5) == [4, 3, 1]
 
 
