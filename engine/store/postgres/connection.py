@@ -214,6 +214,7 @@ class Session:
         self._pooler = pooler
         self._connection: Connection | None = None
         self._prepared: dict[str, bytes] = {}
+        self._has_ended = False
         self._lock = threading.RLock()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -252,6 +253,8 @@ class Session:
     def _connected(self) -> Iterator[Connection]:
         with self._lock:
             connection = self._connection
+            if self._has_ended:
+                raise StoreUnavailable("this session is closed")
             if connection is None:
                 self._prepared.clear()
                 connection = self._connection = connect(self._url, name=self._name, pinned=True, pooler=self._pooler)
@@ -280,6 +283,12 @@ class Session:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def end(self) -> None:
+        """Closes it for good: a thread that is late with a statement must not open it again, for nobody closes it."""
+        with self._lock:
+            self._has_ended = True
+            self.close()
 
 
 def _checked(result: PGresult) -> PGresult:

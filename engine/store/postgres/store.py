@@ -176,11 +176,11 @@ class Handle:
         self._own: _Own | None = None
 
     def close(self) -> None:
-        """Closes the connections of its own."""
+        """Closes the connections of its own; what another thread still asks of this incarnation has no answer."""
         if self._own is not None:
-            self._own.writing.close()
-            self._own.claiming.close()
-            self._own.starting.close()
+            self._own.writing.end()
+            self._own.claiming.end()
+            self._own.starting.end()
 
     @property
     def _worker(self) -> _Own:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from engine.store.postgres.store import PostgresStore
+from engine.store.protocol import StoreUnavailable
 from tests.store.durable_suite import SUCCEEDED, Run, born
 from tests.store.postgres.test_writer import enlisted
 
@@ -61,3 +62,14 @@ def test_more_durable_than_asked_for_stays_so(store: PostgresStore, database: Da
         assert answered == [("remote_apply",)]
     finally:
         database.execute("alter database asl reset synchronous_commit")
+
+
+def test_who_is_late_does_not_open_the_session_of_an_earlier_incarnation_again(store: PostgresStore):
+    worker = enlisted(store)
+    claiming = worker._worker.claiming
+    claiming.execute("select 1")
+    worker.enlist(pools=["default"], host="h", pid=1)
+    with pytest.raises(StoreUnavailable):
+        claiming.run("select 1")
+    assert not claiming.is_connected
+    assert worker._worker.claiming.execute("select 1") == [(1,)]
