@@ -1,7 +1,7 @@
 # Everything a developer runs, by name. `make help` lists it.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv check lint format types imports test fuzz bench bench-durable bench-linear conformance build
+.PHONY: help venv check lint format types imports test fuzz chaos bench bench-durable bench-linear conformance build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test:  ## the tests
 
 fuzz:  ## the fuzz suite for long: some 50,000 cases
 	ASL_FUZZ=long $(PYTHON) -m pytest -n 0 tests/fuzz
+
+chaos:  ## kill, stop, cut and starve real workers and servers, and count what became of the work: some 8 minutes
+	$(PYTHON) -m tests.chaos
 
 bench:  ## transitions per second, beside a peer and the floor
 	$(PYTHON) -m benchmarks.memory

@@ -31,6 +31,7 @@ from engine.store.protocol import (
     uuid7,
 )
 from tests.driver import execution_of
+from tests.histories import fault_of
 from tests.simulation.fleet import SimulatedWorker
 from tests.simulation.network import Crash
 from tests.simulation.programs import GIVEN, PROGRAMS, Known, known
@@ -436,15 +437,13 @@ class Simulation:
             self._check_history(started, row)
 
     def _check_history(self, started: Started, row: Row) -> None:
-        last, outputs = 0, []
-        for event in as_aws(row.segments):
-            last += 1
-            if event["id"] != last or event["previousEventId"] >= last:
-                raise Broken(f"history has a gap or a knot at {event}")
-            if event["type"] == "TaskSucceeded":
-                outputs.append(event["taskSucceededEventDetails"]["output"])
-        if last != row.last_event_id:
+        events = list(as_aws(row.segments))
+        fault = fault_of(events)
+        if fault is not None:
+            raise Broken(fault)
+        if len(events) != row.last_event_id:
             raise Broken("history is shorter than its execution says")
+        outputs = [event["taskSucceededEventDetails"]["output"] for event in events if event["type"] == "TaskSucceeded"]
         for output in started.accepted.values():
             if text(output) not in outputs:
                 raise Broken("the answer of an accepted task token does not count")
