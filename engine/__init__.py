@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from engine.runtime.executions import ExecutionQuarantined
     from engine.store.postgres.embedded_errors import EmbeddedPostgresError
     from engine.store.postgres.upgrade import SchemaMismatch
-    from engine.store.protocol import StoreUnavailable
+    from engine.store.protocol import Garbage, StoreUnavailable
 
 _HOMES = {
     "engine.asl.diagnostics": ("InvalidDefinition",),
@@ -87,7 +87,7 @@ _HOMES = {
     "engine.runtime.executions": ("ExecutionQuarantined",),
     "engine.store.postgres.embedded_errors": ("EmbeddedPostgresError",),
     "engine.store.postgres.upgrade": ("SchemaMismatch",),
-    "engine.store.protocol": ("StoreUnavailable",),
+    "engine.store.protocol": ("Garbage", "StoreUnavailable"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -104,6 +104,7 @@ __all__ = [
     "ExecutionHandle",
     "ExecutionNotRedrivable",
     "ExecutionQuarantined",
+    "Garbage",
     "HandlerContext",
     "Handlers",
     "InvalidDefinition",

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
@@ -15,6 +16,7 @@ from engine.integrations.invocation import json_text
 from engine.jsonvalue import PAYLOAD_BYTES_MAX, Json
 from engine.runtime.clock import Clock, SystemClock, VirtualClock
 from engine.settings import Settings
+from engine.store.protocol import check_retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,3 +175,10 @@ def text_of(definition: Definition) -> tuple[str, Syntax]:
     else:
         text = json_text(definition).decode()
     return text, "JSON" if text.lstrip()[:1] in ("{", "") else "YAML"
+
+
+def retention_ms_of(given: timedelta | None) -> int | None:
+    """How long finished executions are kept, in milliseconds. Raises ValueError: less than a day."""
+    milliseconds = None if given is None else given // timedelta(milliseconds=1)
+    check_retention(milliseconds)
+    return milliseconds

@@ -27,6 +27,7 @@ from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from datetime import timedelta
     from pathlib import Path
     from types import TracebackType
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer
     from engine.runtime.metrics import Metrics
-    from engine.store.protocol import ExecutionStatus, MachineType
+    from engine.store.protocol import ExecutionStatus, Garbage, MachineType
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ class Engine:
         processes_max: int | None = None,
         observer: Observer | None = None,
         seed: int | None = None,
+        retention: timedelta | None = None,
         waits_for_store: bool = False,
         watchdog: bool = False,
         notice: Callable[..., None] | None = None,
@@ -141,6 +143,7 @@ class Engine:
                 processes_max=processes_max,
                 observer=observer,
                 seed=seed,
+                retention=retention,
                 waits_for_store=waits_for_store,
                 watchdog=watchdog,
                 notice=notice,
@@ -243,6 +246,10 @@ class Engine:
     def drain(self, seconds: float) -> bool:
         """See `engine.Engine.drain`."""
         return self._wait(self._engine.drain, seconds)
+
+    def gc(self, *, older_than: timedelta | None = None, dry_run: bool = False) -> Garbage:
+        """See `engine.Engine.gc`."""
+        return self._wait(self._engine.gc, older_than=older_than, dry_run=dry_run)
 
     def create_state_machine(
         self, definition: Definition, name: str, *, type: MachineType = "STANDARD"

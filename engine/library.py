@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine import arns
-from engine.arguments import Definition, check_at_once, clock_of, is_name, machine_name, opener_of, text_of
+from engine.arguments import (
+    Definition,
+    check_at_once,
+    clock_of,
+    is_name,
+    machine_name,
+    opener_of,
+    retention_ms_of,
+    text_of,
+)
 from engine.arguments import Limits as Limits
 from engine.asl.parser import load
 from engine.errors import InvalidName
@@ -31,6 +40,7 @@ from engine.store.protocol import DEFAULT_POOL, Birth, RevisionId, StateMachineR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import timedelta
     from types import TracebackType
 
     from engine.arguments import CallersConnection, ClockLike, StoreLike
@@ -45,7 +55,7 @@ if TYPE_CHECKING:
     from engine.runtime.executions import Observer
     from engine.runtime.metrics import Metrics
     from engine.store.postgres.starts import Steps
-    from engine.store.protocol import ExecutionId, ExecutionRecord, MachineType
+    from engine.store.protocol import ExecutionId, ExecutionRecord, Garbage, MachineType
 
 POLL_SECONDS = 60
 """How long GetActivityTask waits (execution.md 12)."""
@@ -110,6 +120,7 @@ class Engine:
         processes_max: int | None = None,
         observer: Observer | None = None,
         seed: int | None = None,
+        retention: timedelta | None = None,
         waits_for_store: bool = False,
         watchdog: bool = False,
         notice: Callable[..., None] | None = None,
@@ -137,6 +148,8 @@ class Engine:
             observer: Called with (execution ARN, transition) whenever something happened here; must not wait. When it
                 raises, the execution is stopped, and whoever waits for it here gets the observer's error.
             seed: Makes what is drawn (jitter, tokens, random functions) the same in every run.
+            retention: Of a worker: executions that finished so long ago, a day at least, go; one worker of a fleet does
+                it for all. None: they are kept for ever.
             waits_for_store: Entering it while the database cannot be reached waits, instead of StoreUnavailable.
             watchdog: Of a worker: ends the process, with exit code 75, when the event loop stands still for two thirds
                 of the lease; where it stands is logged.
@@ -168,6 +181,7 @@ class Engine:
                 threads_max=threads_max,
                 commands_max=commands_max,
                 processes_max=processes_max,
+                retention_ms=retention_ms_of(retention),
                 waits_for_store=waits_for_store,
                 watchdog=watchdog,
                 notice=notice,
@@ -292,6 +306,20 @@ class Engine:
             Whether no Task is in flight any more.
         """
         return await self._own.drain(seconds)
+
+    async def gc(self, *, older_than: timedelta | None = None, dry_run: bool = False) -> Garbage:
+        """Removes what nobody needs any more, once; `retention` has a worker do it by itself.
+
+        Args:
+            older_than: Executions that finished so long ago go, a day at least; on a store they may stay until the
+                whole day (UTC) that they started in is as old. None: no execution goes.
+            dry_run: Nothing goes; tells what would.
+
+        Raises:
+            ValueError: `older_than` is less than a day.
+            StoreUnavailable: Perhaps some of it went.
+        """
+        return await self._own.gc(older_than=retention_ms_of(older_than), dry_run=dry_run)
 
     # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 

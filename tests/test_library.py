@@ -771,3 +771,13 @@ async def test_observers_see_every_transition_after_it_is_committed():
         assert {arn for arn, _ in seen} == {execution.arn}
         assert len(events) == len(await execution.history())
     assert [transition.ending is not None for _, transition in seen] == [False, True]
+
+
+def test_what_finished_long_ago_goes_from_memory_when_it_is_asked_for():
+    with blocking.Engine.in_memory(clock="virtual") as one:
+        old = one.start_execution(machine(ECHO))
+        old.result()
+        one.run(machine(wait(31 * 86_400)))
+        assert one.gc(older_than=timedelta(days=30)).executions == 1
+        with pytest.raises(engine.ExecutionDoesNotExist):
+            old.describe()

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.database import database_faults_told, database_options, running
+from engine.cli.database import database_faults_told, database_options, opened, running
 from engine.cli.exits import ExitCode
+from engine.cli.moments import Retention
 from engine.cli.streams import print_json, print_note, print_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.cli.database import Database
+    from engine.jsonvalue import Json
+    from engine.store.postgres.partitions import Outlook
     from engine.store.postgres.upgrade import SchemaStatus
+    from engine.store.protocol import Garbage
 
 _STATES = {
     "absent": "asl db upgrade makes them",
@@ -23,6 +27,9 @@ _STATES = {
     "current": "nothing is to be done",
     "newer": "a newer asl has upgraded them, and this one cannot use them",
 }
+
+
+_NAMES = {"taskTokens": "task tokens"}
 
 
 @click.group("db")
@@ -54,7 +61,7 @@ def upgrade(database: Database) -> int:
 
 
 @command.command("status")
-@click.option("--json", "as_json", is_flag=True, help="revision, needed, state.")
+@click.option("--json", "as_json", is_flag=True, help="revision, needed, state, days.")
 @database_options
 def status(as_json: bool, database: Database) -> int:
     """Say whether the tables are those that this asl needs; if not, the exit code is 2."""
@@ -62,11 +69,61 @@ def status(as_json: bool, database: Database) -> int:
 
     with _reached(database) as url:
         found = schema.status(url)
+        days = schema.outlook(url) if found.state == "current" else None
     if as_json:
-        print_json({"revision": found.revision, "needed": found.needed, "state": found.state})
+        print_json(_status_json(found, days))
     else:
         print_result(_status_text(found))
+        if days is not None:
+            _warn_of_days(days)
     return ExitCode.SUCCEEDED if found.state == "current" else ExitCode.FAILED
+
+
+def _status_json(found: SchemaStatus, days: Outlook | None) -> Json:
+    shown: dict[str, Json] = {"revision": found.revision, "needed": found.needed, "state": found.state}
+    if days is not None:
+        until = None if days.until is None else str(days.until)
+        shown["days"] = {"until": until, "short": days.is_short, "stray": days.has_strays}
+    return shown
+
+
+@command.command("gc")
+@click.option(
+    "--older-than",
+    type=Retention(),
+    metavar="SPAN",
+    help="Executions that finished so long ago go: 30d, 12w. None when not given.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go.")
+@click.option("--json", "as_json", is_flag=True, help="How much of what went.")
+@database_options
+def gc(older_than: int | None, dry_run: bool, as_json: bool, database: Database) -> int:
+    """Remove finished executions, and what nobody needs any more.
+
+    Workers may run meanwhile. asl worker --retention does it by itself, again and again.
+    """
+    with opened(database) as store:
+        garbage = store.gc(older_than=older_than, dry_run=dry_run)
+    counts = _counts(garbage)
+    if as_json:
+        print_json({**counts, "left": list(garbage.left)})
+    else:
+        words = ", ".join(f"{_NAMES.get(name, name)} {count}" for name, count in counts.items() if count) or "nothing"
+        print_result(f"{'to go' if dry_run else 'gone'}: {words}")
+        for reason in garbage.left:
+            print_note(f"left: {reason}")
+    return ExitCode.SUCCEEDED
+
+
+def _counts(garbage: Garbage) -> dict[str, int]:
+    """By what it is, in the words of both forms of the answer."""
+    return {
+        "executions": garbage.executions,
+        "names": garbage.names,
+        "taskTokens": garbage.task_tokens,
+        "mail": garbage.mail,
+        "workers": garbage.workers,
+    }
 
 
 @command.command("stop")
@@ -87,6 +144,18 @@ def stop(force: bool, database: Database) -> int:
 def _status_text(found: SchemaStatus) -> str:
     has = "no tables" if found.revision is None else f"tables of revision {found.revision}"
     return f"{has}; {found.needed} is needed: {_STATES[found.state]}"
+
+
+def _warn_of_days(days: Outlook) -> None:
+    if days.is_short:
+        print_note(
+            "Partitions are made ahead by any worker, asl db gc and asl db upgrade: run one of them once a week."
+        )
+    if days.has_strays:
+        print_note(
+            "Executions of today are in the DEFAULT partition, because theirs was missing when they started. They run "
+            "as ever; they will go one after the other instead of as a whole day."
+        )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Points in time as a person gives them: a timestamp, or how long ago."""
+"""Points and spans of time as a person gives them: a timestamp, or how long ago; how long."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _NS_PER_MS = 1_000_000
 _AGO = re.compile(r"(?P<number>[0-9]+)(?P<unit>s|min|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SPAN_FORM = "a length of time such as 36h, 30d, 12w"
 _FORM = "a time such as 2024-05-01T12:00:00Z, a day in UTC such as 2024-05-01, or how long ago: 30s, 15min, 2h, 7d, 1w"
 
 
@@ -33,3 +34,33 @@ class Moment(click.ParamType[int, Any]):
         if found is None:
             self.fail(f"{value!r}: expected {_FORM}.", param, ctx)
         return found // _NS_PER_MS
+
+
+class Span(click.ParamType[int, Any]):
+    """Gives milliseconds."""
+
+    name = "SPAN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See `click.ParamType`."""
+        if isinstance(value, int):
+            return value
+        span = _AGO.fullmatch(value)
+        if span is None:
+            self.fail(f"{value!r}: expected {_SPAN_FORM}.", param, ctx)
+        return int(span["number"]) * _SECONDS[span["unit"]] * 1_000
+
+
+class Retention(Span):
+    """A span for which finished executions are kept: a day at least."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See `click.ParamType`."""
+        from engine.store.protocol import check_retention
+
+        milliseconds = super().convert(value, param, ctx)
+        try:
+            check_retention(milliseconds)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        return milliseconds

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from engine.cli.database import connected, database_options
+from engine.cli.moments import Retention
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,6 +64,12 @@ _ABANDONED_MAX = 100
     metavar="S",
     help="How long to wait for Tasks in flight when told to stop.",
 )
+@click.option(
+    "--retention",
+    type=Retention(),
+    metavar="SPAN",
+    help="Remove executions that finished so long ago: 30d, 12w. They are kept for ever when not given.",
+)
 @click.option("--until-eof", is_flag=True, help="Drain as well when stdin ends: for a parent process that may die.")
 @click.option(
     "--lease-seconds",
@@ -92,6 +100,7 @@ def command(
     concurrency: int,
     processes: int,
     drain_seconds: float,
+    retention: int | None,
     until_eof: bool,
     lease_seconds: float,
     health: str | None,
@@ -135,6 +144,7 @@ def command(
             f"--drain-seconds={drain_seconds}",
             f"--lease-seconds={lease_seconds}",
             f"--abandoned-max={abandoned_max}",
+            *(() if retention is None else (f"--retention={retention // 1_000}s",)),
         ]
         return _supervise(words, processes, health, database)
     from engine.cli.worker_service import Service
@@ -143,6 +153,7 @@ def command(
     service = Service(
         drain_seconds=drain_seconds,
         lease_seconds=lease_seconds,
+        retention=None if retention is None else timedelta(milliseconds=retention),
         hanging_max=abandoned_max,
         until_eof=until_eof,
         health=health,
@@ -197,6 +208,7 @@ def _work(handlers: Handlers, pools: tuple[str, ...], concurrency: int, service:
             pools=pools,
             max_concurrency=concurrency,
             lease_seconds=service.lease_seconds,
+            retention=service.retention,
             observer=ExecutionLog(),
             waits_for_store=True,
             notice=log_notice,

@@ -21,6 +21,7 @@ from engine.runtime.watchdog import STILL_PART, Watchdog
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from engine.library import Engine
     from engine.observability.health import Page
@@ -38,7 +39,7 @@ class Service:
 
     Attributes:
         drain_seconds: How long Tasks in flight are waited for.
-        lease_seconds: See `Engine`.
+        lease_seconds, retention: See `Engine`.
         hanging_max: It drains and ends when more threads than this hang in handlers that were given up.
         until_eof: It drains when stdin ends as well.
         health: Where probes are answered; None: nowhere.
@@ -48,6 +49,7 @@ class Service:
     drain_seconds: float
     lease_seconds: float
     hanging_max: int
+    retention: timedelta | None = None
     until_eof: bool = False
     health: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
     from engine.runtime.metrics import Metrics
-    from engine.store.protocol import Birth, ExecutionId, ExecutionRecord, StateMachineRecord
+    from engine.store.protocol import Birth, ExecutionId, ExecutionRecord, Garbage, StateMachineRecord
 
 _REDRIVABLE_MS = 14 * 24 * 3_600 * 1_000
 
@@ -74,6 +74,10 @@ class Backend(Protocol[X]):
 
     async def drain(self, seconds: float) -> bool:
         """Stops claiming and starting Tasks, and waits for those in flight; whether none is any more."""
+        ...
+
+    async def gc(self, *, older_than: int | None, dry_run: bool) -> Garbage:
+        """See `Store`."""
         ...
 
     async def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:

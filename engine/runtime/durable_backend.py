@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from engine.runtime.executions import LiveExecution, Observer
     from engine.runtime.fleet_worker import FleetOptions
     from engine.store.hints import Hint
-    from engine.store.protocol import Birth, DurableStore, ExecutionId, ExecutionRecord, StateMachineRecord, Store
+    from engine.store.protocol import (
+        Birth,
+        DurableStore,
+        ExecutionId,
+        ExecutionRecord,
+        Garbage,
+        StateMachineRecord,
+        Store,
+    )
 
 T = TypeVar("T")
 
@@ -251,6 +259,10 @@ class DurableBackend:
     async def drain(self, seconds: float) -> bool:
         """See `FleetWorker.drain`; a client has nothing to wait for."""
         return True if self.worker is None else await self.worker.drain(seconds)
+
+    async def gc(self, *, older_than: int | None, dry_run: bool) -> Garbage:
+        """See `Backend`."""
+        return await self._in_thread(partial(self._store.gc, older_than=older_than, dry_run=dry_run))
 
     # ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

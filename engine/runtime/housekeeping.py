@@ -176,7 +176,7 @@ class Housekeeping:
         self._mail = Pace(lease.monotonic, self._poll_seconds_max)
         self._next_watch = lease.monotonic()
         self._next_retry = lease.monotonic()
-        self._next_sweep = lease.monotonic() + SWEEP_SECONDS
+        self._next_sweep = lease.monotonic()
         self._next_sample = lease.monotonic()
         self._hints: dict[ExecutionId, None] = {}
         self._open: set[str] = set()  # questions that are not answered yet

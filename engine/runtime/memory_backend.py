@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer
-    from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionRecord, StateMachineRecord
+    from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionRecord, Garbage, StateMachineRecord
 
 CLOSED = "The engine was closed before the execution ended"
 """Cause of the executions that are ABORTED because their engine, which is all they live in, is closed."""
@@ -166,6 +166,10 @@ class MemoryBackend:
     async def drain(self, seconds: float) -> bool:
         """See `Backend`. What is open when this process ends is gone, so nothing is to be waited for."""
         return True
+
+    async def gc(self, *, older_than: int | None, dry_run: bool) -> Garbage:
+        """See `Backend`."""
+        return self.library.gc(older_than=older_than, dry_run=dry_run)
 
     # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 

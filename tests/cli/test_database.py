@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -11,9 +12,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from engine.store.postgres.embedded import EmbeddedPostgres
+from engine.store.postgres.store import PostgresStore
+from engine.store.protocol import ExecutionId, uuid7
 from tests.cli.command_line import asl
 from tests.cli.fleet import Fleet
+from tests.store.durable_suite import SUCCEEDED, Run, born
 from tests.store.postgres.poolers import running_swapper
+from tests.store.postgres.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,3 +153,84 @@ def test_a_server_in_use_is_stopped_by_force_only(data_dir: Path) -> None:
 
 def test_the_server_of_a_url_is_not_ours_to_stop(url: str) -> None:
     assert "--data-dir" in said("db", "stop", "--db", url)
+
+
+# ── retention ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def finished(url: str) -> Iterator[PostgresStore]:
+    """A store with an execution that finished long ago, one that finished now, and an open one."""
+    store = PostgresStore(url)
+    worker = store.handle()
+    worker.enlist(pools=["default"], host="here", pid=1)
+    for now in (1_000, worker.now()):
+        born(worker).write(worker, ending=SUCCEEDED, now=now)
+    born(worker)
+    worker.resign()
+    yield store
+    store.close()
+
+
+def test_gc_says_what_would_go_and_what_went(finished: PostgresStore, url: str) -> None:
+    assert asl("db", "gc", "--db", url).stdout == "gone: nothing\n"
+    given = ["db", "gc", "--older-than", "30d", "--db", url]
+    assert asl(*given, "--dry-run").stdout == "to go: executions 1\n"
+    counts = {"executions": 1, "names": 0, "taskTokens": 0, "mail": 0, "workers": 0, "left": []}
+    assert json.loads(asl(*given, "--json").stdout) == counts
+    assert asl(*given).stdout == "gone: nothing\n"
+    assert len(finished.executions(None)) == 2
+
+
+def test_gc_says_what_it_had_to_leave(finished: PostgresStore, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create role asl_gc_test login")
+        try:
+            connection.execute("grant usage on schema asl to asl_gc_test")
+            connection.execute("grant select, insert, update, delete on all tables in schema asl to asl_gc_test")
+            last = connection.execute(
+                "select max(relname) from pg_class where relname ~ '^(execution)_[0-9]{8}$'"
+            ).fetchall()[0][0][-8:]
+            for table in ("execution", "closed_execution", "history_segment"):
+                connection.execute(f"drop table asl.{table}_{last}".encode())
+            result = asl("db", "gc", "--db", url.replace("postgres@", "asl_gc_test@"))
+        finally:
+            connection.execute("drop owned by asl_gc_test")
+            connection.execute("drop role asl_gc_test")
+    assert (result.exit_code, result.stdout) == (0, "gone: nothing\n")
+    assert "left: the partitions of days to come: permission denied" in result.stderr
+
+
+@pytest.mark.parametrize("span", ["23h", "0d"])
+@pytest.mark.parametrize("words", [["db", "gc", "--older-than"], ["worker", "--retention"]], ids=" ".join)
+def test_executions_are_kept_for_a_day_at_least(url: str, words: list[str], span: str) -> None:
+    assert "expected a day at least" in said(*words, span, "--db", url)
+    assert "expected a length of time such as 36h, 30d, 12w" in said(*words, "a month", "--db", url)
+
+
+def test_a_worker_removes_by_itself_what_is_older_than_its_retention(finished: PostgresStore, fleet: Fleet) -> None:
+    with fleet.worker("--retention", "30d"):
+        until(lambda: len(finished.executions(None)) == 2)
+
+
+def test_status_tells_that_days_are_missing(url: str) -> None:
+    assert asl("db", "status", "--db", url).stderr == ""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for (partition,) in connection.execute(
+            "select oid::regclass::text from pg_class where relkind = 'r' and relname ~ "
+            "'^(execution|closed_execution|history_segment)_[0-9]{8}$'"
+        ).fetchall():
+            connection.execute(f"drop table {partition}".encode())
+    with closing(PostgresStore(url)) as store:
+        worker = store.handle()
+        worker.enlist(pools=["default"], host="here", pid=1)
+        Run(ExecutionId(uuid7(worker.now(), 1))).write(worker)
+    status = asl("db", "status", "--db", url)
+    assert status.exit_code == 0
+    assert "run one of them once a week" in status.stderr
+    assert "Executions of today are in the DEFAULT partition" in status.stderr
+    days = json.loads(asl("db", "status", "--json", "--db", url).stdout)["days"]
+    assert days == {"until": None, "short": True, "stray": True}
+    assert asl("db", "upgrade", "--db", url).exit_code == 0
+    days = json.loads(asl("db", "status", "--json", "--db", url).stdout)["days"]
+    assert (days["short"], days["stray"]) == (False, True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -629,3 +631,58 @@ def test_the_blocking_face_is_a_client_and_a_worker_too(store: MemoryStore):
         assert client.run("m", {"a": 1}) == {"a": 1}
         assert client.start_execution("m", 2, name="two").result() == 2
         assert worker.drain(5) is True
+
+
+# ── retention ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_client_removes_what_finished_long_ago(store: MemoryStore, now: Now):
+    async with on(store, {"work": echo}) as one:
+        await one.deploy(machine(task()), "m")
+        old = await one.start_execution("m")
+        await old.result()
+        now.skip(31 * 86_400)
+        young = await one.start_execution("m")
+        await young.result()
+        assert await one.gc() == engine.Garbage()
+        assert (await one.gc(older_than=timedelta(days=30), dry_run=True)).executions == 1
+        assert (await one.gc(older_than=timedelta(days=30))).executions == 1
+        with pytest.raises(engine.ExecutionDoesNotExist):
+            await one.execution(old.arn)
+        await one.execution(young.arn)
+        with pytest.raises(ValueError, match="a day at least"):
+            await one.gc(older_than=timedelta(hours=23))
+    with pytest.raises(ValueError, match="a day at least"):
+        on(store, retention=timedelta(hours=1))
+
+
+async def test_a_worker_with_a_retention_removes_by_itself(store: MemoryStore, now: Now):
+    async with on(store, {"work": echo}) as one:
+        await one.deploy(machine(task()), "m")
+        old = await one.start_execution("m")
+        await old.result()
+    now.skip(31 * 86_400)
+    async with on(store, {"work": echo}) as one:
+        await one.run("m")
+    assert len(store.rows) == 2
+    async with on(store, {"work": echo}, retention=timedelta(days=30)):
+        await until(lambda: len(store.rows) == 1)
+
+
+async def test_a_sweep_that_takes_long_holds_nobody_up_and_ends_with_the_worker(monkeypatch: pytest.MonkeyPatch):
+    is_sweeping = threading.Event()
+
+    def slow(self: MemoryStore, *, retention: int | None, proceed: Any) -> engine.Garbage:
+        is_sweeping.set()
+        while proceed():
+            time.sleep(0.001)
+        return engine.Garbage(left=("the rest",))
+
+    monkeypatch.setattr(MemoryStore, "sweep", slow)
+    store, told = MemoryStore(), []
+    async with on(store, {"work": echo}, notice=lambda event, **about: told.append((event, about))) as one:
+        await until(is_sweeping.is_set)
+        await one.deploy(machine(task()), "m")
+        async with on(store) as client:  # whose start only a claim finds
+            assert await client.run("m", 7) == 7
+    assert told == [("retention is behind", {"left": ["the rest"]})]

@@ -55,6 +55,7 @@ REVISION = RevisionId(UUID(int=7))
 SUCCEEDED = Ending("SUCCEEDED", {"out": 1})
 FAILED = Ending("FAILED", None, "E", "c", "S1", (0, 0))
 TASK = (0, 0, 1)
+DAY_MS = 86_400_000
 
 _bits = count(1)
 
@@ -262,6 +263,41 @@ class DurableSuite:
             worker, changed={(2, place): Frame((2, place), (0, 0), "D", "z" * 9_000, 9_000) for place in range(20)}
         )
         assert worker.reload([run.id]).claimed[0].snapshot == run.snapshot
+
+    # ── retention ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def test_executions_that_finished_long_ago_go_and_open_ones_stay(self, store: Store, worker: DurableStore):
+        now = worker.now()
+        gone, failed, late, run = (born(worker) for _ in range(4))
+        gone.write(worker, ending=SUCCEEDED, now=now - 31 * DAY_MS)
+        failed.write(worker, ending=FAILED, now=now - 31 * DAY_MS)
+        late.write(worker, ending=FAILED, now=now - 29 * DAY_MS)
+        assert store.gc().executions == 0
+        assert store.gc(older_than=30 * DAY_MS, dry_run=True).executions == 2
+        assert store.gc(older_than=30 * DAY_MS).executions == 2
+        for over in (gone, failed):
+            with pytest.raises(ExecutionDoesNotExist):
+                store.execution(over.arn)
+            with pytest.raises(ExecutionDoesNotExist):
+                store.history(over.arn)
+        assert {record.execution_id for record in store.executions(MACHINE)} == {late.id, run.id}
+        assert (len(store.history(late.arn)), len(store.history(run.arn))) == (2, 1)
+        run.write(worker)
+        assert store.reopen(late.arn) == late.id
+        assert store.gc(older_than=30 * DAY_MS).executions == 0
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_nothing_goes_before_it_is_a_day_old(self, store: Store, dry_run: bool):
+        with pytest.raises(ValueError, match="expected a day at least"):
+            store.gc(older_than=DAY_MS - 1, dry_run=dry_run)
+        with pytest.raises(ValueError, match="expected a day at least"):
+            store.sweep(retention=0, proceed=lambda: True)
+
+    def test_a_fleet_sweeps_by_the_same_rule(self, store: Store, worker: DurableStore):
+        run = born(worker)
+        run.write(worker, ending=SUCCEEDED, now=worker.now() - 2 * DAY_MS)
+        assert store.sweep(retention=None, proceed=lambda: True).executions == 0
+        assert store.sweep(retention=DAY_MS, proceed=lambda: True).executions == 1
 
     # ── endings and redrives ────────────────────────────────────────────────────────────────────────────────────────
 

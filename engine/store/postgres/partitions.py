@@ -92,6 +92,28 @@ def make_days(connection: Connection, *, ahead: int = DAYS_AHEAD) -> list[Day]:
     return [day for day in missing if not stray_rows(connection, day) and _make(connection, day)]
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How the days stand.
+
+    Attributes:
+        until: The last one that has partitions.
+        is_short: Whether those of tomorrow are missing.
+        has_strays: Whether rows of today are in a DEFAULT partition.
+    """
+
+    until: date | None
+    is_short: bool
+    has_strays: bool
+
+
+def outlook(connection: Connection) -> Outlook:
+    """How the days stand."""
+    now, made = today(connection), days(connection)
+    is_short = not made or made[-1].number <= now.number
+    return Outlook(made[-1].date if made else None, is_short, stray_rows(connection, now))
+
+
 def stray_rows(connection: Connection, day: Day) -> bool:
     """Whether rows of this day are in a DEFAULT partition."""
     questions = " or ".join(

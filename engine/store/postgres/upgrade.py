@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 import psycopg
 
+from engine.store.postgres import partitions
 from engine.store.postgres.connection import CONNECT_TIMEOUT_SECONDS, connect, unavailable
-from engine.store.postgres.partitions import make_days
 
 if TYPE_CHECKING:
     from engine.store.postgres.connection import Connection, Pool
+    from engine.store.postgres.partitions import Outlook
 
 SCHEMA_REVISION = "0002"
 """Of the last migration, which this engine needs."""
@@ -126,7 +127,8 @@ def upgrade(url: str) -> SchemaStatus:
             connection.exec_driver_sql("create schema if not exists asl")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-        _make_days(url)
+        with _careful(url) as made:
+            partitions.make_days(made)
     except Exception as error:
         cause = getattr(error, "orig", None)
         if isinstance(cause, psycopg.OperationalError):
@@ -137,9 +139,15 @@ def upgrade(url: str) -> SchemaStatus:
     return before
 
 
-def _make_days(url: str) -> None:
-    with closing(connect(url, name="asl upgrade", pinned=False, pooler=True)) as connection:
-        make_days(connection)
+def outlook(url: str) -> Outlook:
+    """How the partitions of days stand in a database that is current. Raises StoreUnavailable."""
+    with _careful(url) as connection:
+        return partitions.outlook(connection)
+
+
+def _careful(url: str) -> closing[Connection]:
+    """A connection that works whether a pooler stands between or not."""
+    return closing(connect(url, name="asl upgrade", pinned=False, pooler=True))
 
 
 def upgrade_if_needed(url: str) -> None:
