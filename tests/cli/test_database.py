@@ -96,7 +96,7 @@ def test_a_url_with_nonsense_in_it_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["ls"], ["get", "x"], ["wait", "x"], ["start", "x"], ["stop", "x"], ["worker"], ["task", "fail", "x"]],
+    [["ls"], ["get", "x"], ["wait", "x"], ["start", "x"], ["stop", "x"], ["task", "fail", "x"]],
     ids=" ".join,
 )
 def test_a_database_that_cannot_be_reached_is_told_in_a_few_lines(words: list[str]) -> None:
