@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from engine.library import ActivityTask, StateMachineHandle
     from engine.outcome import ExecutionDescription
     from engine.runtime.clock import Clock
-    from engine.runtime.executions import Observer
+    from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
     from engine.store.protocol import ExecutionStatus, Garbage, MachineType
 
@@ -118,6 +118,7 @@ class Engine:
         commands_max: int = library.COMMANDS_MAX,
         processes_max: int | None = None,
         observer: Observer | None = None,
+        tracer: Tracer | None = None,
         seed: int | None = None,
         retention: timedelta | None = None,
         waits_for_store: bool = False,
@@ -142,6 +143,7 @@ class Engine:
                 commands_max=commands_max,
                 processes_max=processes_max,
                 observer=observer,
+                tracer=tracer,
                 seed=seed,
                 retention=retention,
                 waits_for_store=waits_for_store,
@@ -165,6 +167,7 @@ class Engine:
         commands_max: int = library.COMMANDS_MAX,
         processes_max: int | None = None,
         observer: Observer | None = None,
+        tracer: Tracer | None = None,
         seed: int | None = None,
     ) -> Self:
         """See `engine.Engine.in_memory`."""
@@ -181,6 +184,7 @@ class Engine:
                 commands_max=commands_max,
                 processes_max=processes_max,
                 observer=observer,
+                tracer=tracer,
                 seed=seed,
             )
         )

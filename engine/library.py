@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.backend import Backend, Tracked
     from engine.runtime.clock import Clock
-    from engine.runtime.executions import Observer
+    from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
     from engine.store.postgres.starts import Steps
     from engine.store.protocol import ExecutionId, ExecutionRecord, Garbage, MachineType
@@ -119,6 +119,7 @@ class Engine:
         commands_max: int = COMMANDS_MAX,
         processes_max: int | None = None,
         observer: Observer | None = None,
+        tracer: Tracer | None = None,
         seed: int | None = None,
         retention: timedelta | None = None,
         waits_for_store: bool = False,
@@ -147,6 +148,8 @@ class Engine:
             processes_max: Child processes of `process=True`; as many as there are processors when not given.
             observer: Called with (execution ARN, transition) whenever something happened here; must not wait. When it
                 raises, the execution is stopped, and whoever waits for it here gets the observer's error.
+            tracer: Called with (plan, snapshot before, transition) of what was written here, to make spans of it: see
+                `engine.observability.tracing.Spans`. Must neither wait nor raise.
             seed: Makes what is drawn (jitter, tokens, random functions) the same in every run.
             retention: Of a worker: executions that finished so long ago, a day at least, go; one worker of a fleet does
                 it for all. None: they are kept for ever.
@@ -185,6 +188,7 @@ class Engine:
                 waits_for_store=waits_for_store,
                 watchdog=watchdog,
                 notice=notice,
+                tracer=tracer,
             ),
         )
         self._begin(backend, chance, limits, region, account_id, is_on_store=True)
@@ -204,6 +208,7 @@ class Engine:
         commands_max: int = COMMANDS_MAX,
         processes_max: int | None = None,
         observer: Observer | None = None,
+        tracer: Tracer | None = None,
         seed: int | None = None,
     ) -> Self:
         """An engine whose executions live in this process alone: for tests, and for work that may be lost.
@@ -212,7 +217,8 @@ class Engine:
             handlers: Who does which Task; see `Handlers`.
             clock: `real`, or `virtual`: waiting is skipped.
             max_concurrency: Handlers that run at once; no limit when not given.
-            limits, region, account_id, threads_max, commands_max, processes_max, observer, seed: See `Engine`.
+            limits, region, account_id, threads_max, commands_max, processes_max, observer, tracer, seed: See
+                `Engine`.
 
         Raises:
             InvalidHandler, ValueError: An argument means nothing.
@@ -224,6 +230,7 @@ class Engine:
             clock=clock_of(clock),
             chance=chance,
             observer=observer,
+            tracer=tracer,
             in_flight_max=max_concurrency,
             threads_max=threads_max,
             commands_max=commands_max,

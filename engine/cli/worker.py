@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.cli.database import Database
     from engine.cli.worker_service import Service
     from engine.integrations.registry import Handlers
+    from engine.observability.tracing import Spans
 
 _CONCURRENCY = 256
 _DRAIN_SECONDS = 910
@@ -92,6 +93,7 @@ _ABANDONED_MAX = 100
     metavar="N",
     help="Drain and exit with 75 when more threads than this hang in handlers that were given up.",
 )
+@click.option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say (extra otel).")
 @database_options
 def command(
     modules: tuple[str, ...],
@@ -105,6 +107,7 @@ def command(
     lease_seconds: float,
     health: str | None,
     abandoned_max: int,
+    otel: bool,
     database: Database,
 ) -> int:
     """Run executions until told to stop.
@@ -146,8 +149,10 @@ def command(
             f"--abandoned-max={abandoned_max}",
             *(() if retention is None else (f"--retention={retention // 1_000}s",)),
         ]
+        words += ["--otel"] if otel else []
         return _supervise(words, processes, health, database)
     from engine.cli.worker_service import Service
+    from engine.cli.worker_spans import sending_spans
 
     pools = tuple(dict.fromkeys(pools))
     service = Service(
@@ -159,7 +164,9 @@ def command(
         health=health,
         about={"pools": list(pools), "concurrency": concurrency, "pid": os.getpid()},
     )
-    return _work(logged(read_handlers(modules, targets)), pools, concurrency, service, database)
+    handlers = logged(read_handlers(modules, targets))
+    with sending_spans() if otel else nullcontext() as spans:
+        return _work(handlers, pools, concurrency, service, database, spans)
 
 
 def _health(given: str | None) -> str | None:
@@ -193,7 +200,14 @@ def _supervise(words: list[str], processes: int, health: str | None, database: D
         return supervise([words + more for more in own], environment)
 
 
-def _work(handlers: Handlers, pools: tuple[str, ...], concurrency: int, service: Service, database: Database) -> int:
+def _work(
+    handlers: Handlers,
+    pools: tuple[str, ...],
+    concurrency: int,
+    service: Service,
+    database: Database,
+    spans: Spans | None,
+) -> int:
     with connected(database) as url:
         import anyio
 
@@ -204,12 +218,13 @@ def _work(handlers: Handlers, pools: tuple[str, ...], concurrency: int, service:
         engine = Engine(
             url,
             pooler=database.pooler,
-            handlers=handlers,
+            handlers=handlers if spans is None else spans.around(handlers),
             pools=pools,
             max_concurrency=concurrency,
             lease_seconds=service.lease_seconds,
             retention=service.retention,
             observer=ExecutionLog(),
+            tracer=spans,
             waits_for_store=True,
             notice=log_notice,
         )

@@ -202,6 +202,14 @@ class Observer(Protocol):
         ...
 
 
+class Tracer(Protocol):
+    """Called after each commit with where the execution stood before; must neither wait nor raise."""
+
+    def __call__(self, plan: Plan, before: Snapshot, transition: Transition, /) -> object:
+        """All of it is shared: not to be changed, nor kept, as `before` moves on."""
+        ...
+
+
 class Executions:
     """All live executions of one engine.
 
@@ -223,6 +231,7 @@ class Executions:
         wake: Callable[[], None],
         on_leaving: Callable[[LiveExecution], None],
         observer: Observer | None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`wake` is called when there is something to fold, `on_leaving` when an execution is over or not here."""
         self.live: dict[ExecutionId, LiveExecution] = {}
@@ -238,6 +247,7 @@ class Executions:
         self._wake = wake
         self._on_leaving = on_leaving
         self._observer = observer
+        self._tracer = tracer
         self._ready: deque[LiveExecution] = deque()
 
     @property
@@ -461,6 +471,8 @@ class Executions:
         execution.seq = checkpoint.seq
         execution.conflicts = 0
         execution.lost_tasks = checkpoint.lost_tasks
+        if self._tracer is not None and execution.plan is not None:
+            self._tracer(execution.plan, execution.snapshot, transition)
         execution.snapshot.apply(transition)
         for mail_id in checkpoint.mail:
             execution.in_hand.discard(mail_id)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.calls import Outcome
     from engine.runtime.clock import StoreClock
-    from engine.runtime.executions import Observer
+    from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
     from engine.runtime.writer import Fate
     from engine.store.hints import Hint
@@ -82,6 +82,7 @@ class FleetOptions:
     waits_for_store: bool = False
     watchdog: bool = False
     notice: Callable[..., None] | None = None
+    tracer: Tracer | None = None
 
     def tell(self, event: str, **about: object) -> None:
         """Passes a notice on, if somebody wants it."""
@@ -243,6 +244,7 @@ class FleetWorker:
             clock=self._clock,
             chance=self._chance,
             observer=self._observer,
+            tracer=self._options.tracer,
             in_flight_max=self._options.concurrency,
             on_leaving=self._on_leaving,
             hint=self.hint,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.runtime.clock import Clock
-    from engine.runtime.executions import Observer
+    from engine.runtime.executions import Observer, Tracer
     from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionRecord, Garbage, StateMachineRecord
 
 CLOSED = "The engine was closed before the execution ended"
@@ -52,6 +52,7 @@ class MemoryBackend:
         clock: Clock,
         chance: Chance,
         observer: Observer | None,
+        tracer: Tracer | None = None,
         in_flight_max: int | None,
         threads_max: int,
         commands_max: int,
@@ -65,6 +66,7 @@ class MemoryBackend:
         self._handlers = handlers
         self._chance = chance
         self._observer = observer
+        self._tracer = tracer
         self._in_flight_max = in_flight_max
         self._threads_max = threads_max
         self._commands_max = commands_max
@@ -106,6 +108,7 @@ class MemoryBackend:
             clock=self.clock,
             chance=self._chance,
             observer=self._observer,
+            tracer=self._tracer,
             in_flight_max=self._in_flight_max,
             on_leaving=self._on_leaving,
             hint=self._hint,

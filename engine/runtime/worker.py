@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.runtime.calls import Calls
     from engine.runtime.clock import Clock
     from engine.runtime.committer import Committer
-    from engine.runtime.executions import Observer
+    from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import StoreMetrics
     from engine.store.protocol import DurableStore, ExecutionId
 
@@ -73,6 +73,7 @@ class Worker:
         may_start: Callable[[], bool],
         tick: Callable[[], float] | None,
         is_alone: bool,
+        tracer: Tracer | None = None,
     ) -> None:
         """Nothing runs before `run`.
 
@@ -101,6 +102,7 @@ class Worker:
             wake=self.wake,
             on_leaving=on_leaving,
             observer=observer,
+            tracer=tracer,
         )
         self.custody = self.executions.keeper = Custody(
             store=store,

@@ -7,8 +7,11 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -237,6 +240,39 @@ def test_a_worker_in_which_too_many_threads_hang_drains_and_asks_for_another(fle
         assert worker.until("too many threads hang")["threads"] == 2
         worker.until("worker drains")
         assert worker.ended() == 75
+
+
+# ── spans ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_spans_are_sent_to_a_collector(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    received: SimpleQueue[bytes] = SimpleQueue()
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.put(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        fleet.deploy("m", {"A": {"Type": "Pass", "Next": "Charge"}, "Charge": task("charge")})
+        with fleet.worker("--otel", "-t", "charge=mock:1") as worker:
+            arn = fleet.start("m", "--wait", "--name", "one")
+            worker.signal(signal.SIGTERM)
+            assert worker.ended() == 0
+        server.shutdown()
+        thread.join()
+    sent = b"".join(received.get_nowait() for _ in range(received.qsize()))
+    assert b"Charge" in sent
+    assert b"aws.step_functions.state.name" in sent
+    assert b":execution:m:one" in sent
+    assert arn == "1"
 
 
 # ── who works ───────────────────────────────────────────────────────────────────────────────────────────────────────
