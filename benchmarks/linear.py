@@ -7,6 +7,7 @@ map        bytes written, CPU and time per item of a Map of 100, 1,000 and 10,00
 history    25,000 events with payloads of 300 bytes and 10 KB: bytes stored, and how long a page of 100 takes
 live       CPU of one execution among 10, 1,000 and 10,000 live ones
 machines   the same, of 1 and of 100 state machines in turn
+workers    the same, with 1, 2 and 4 workers on one database at once, each a process that runs as many
 snapshot   what a snapshot that is held open costs (`--seconds`, a minute by default)
 arrive     how long a group takes before and after 100,000 parked executions arrive (`--million`: a million), under load
            and with autovacuum off, so that the server never hears of them
@@ -50,6 +51,7 @@ PAYLOADS = (300, 10_000)
 HISTORY_EVENTS = 25_000
 LIVE = (10, 1_000, 10_000)
 MACHINES = (1, 100)
+WORKERS = (1, 2, 4)
 
 RATIO_MAX = 1.5
 STORED_BYTES_MAX = {300: 1_000_000, 10_000: 8_000_000}
@@ -187,6 +189,24 @@ async def measure_machines(url: str, machines: int) -> dict[str, Any]:
     return {"machines": machines, **meter.per(n)}
 
 
+async def measure_workers(url: str, workers: int) -> dict[str, Any]:
+    """One-Task executions of several workers at once."""
+    n = 1_500
+    command = [sys.executable, "-m", "benchmarks.durable_run", "--url", url, "--in-flight", "64", "--n", str(n)]
+    with psycopg.connect(url, autocommit=True) as admin, Meter(admin) as meter:
+        running = [await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE) for _ in range(workers)]
+        lines = [json.loads((await process.communicate())[0]) for process in running]
+    return {
+        "workers": workers,
+        "wf_per_s": round(sum(line["wf_per_s"] for line in lines), 1),
+        "client_cpu_us_per_wf": round(sum(line["client_cpu_us_per_wf"] for line in lines) / workers, 1),
+        # Of the whole life of the workers: their start and their warming up are in it.
+        "pg_cpu_us_per_wf": meter.per(workers * n)["pg_cpu_us_per_wf"],
+        "wal_bytes_per_wf": meter.per(workers * n)["wal_bytes_per_wf"],
+        "group_size": round(sum(line["group_size"] for line in lines) / workers, 1),
+    }
+
+
 async def measure_snapshot(url: str, seconds: int) -> dict[str, Any]:
     """One-Task executions before and while somebody holds a snapshot open, which keeps dead rows from being removed."""
     machine = durable_machines()["task1"]
@@ -254,6 +274,7 @@ _MEASURES: dict[str, Callable[[str, int], Any]] = {
     "history": measure_history,
     "live": measure_live,
     "machines": measure_machines,
+    "workers": measure_workers,
     "snapshot": measure_snapshot,
     "arrive": measure_arrive,
 }
@@ -296,8 +317,8 @@ def judged(part: str, lines: list[dict[str, Any]]) -> list[str]:
             return growth(part, lines, "items", keys)
         case "live":
             return growth(part, lines, "live", ["wal_bytes_per_wf", "client_cpu_us_per_wf", "pg_cpu_us_per_wf"])
-        case "machines":
-            return growth(part, lines, "machines", ["wal_bytes_per_wf", "client_cpu_us_per_wf", "pg_cpu_us_per_wf"])
+        case "machines" | "workers":
+            return growth(part, lines, part, ["wal_bytes_per_wf", "client_cpu_us_per_wf", "pg_cpu_us_per_wf"])
         case "history":
             return [
                 text
@@ -342,6 +363,7 @@ def main() -> None:
         "history": PAYLOADS,
         "live": LIVE,
         "machines": MACHINES,
+        "workers": WORKERS,
         "snapshot": (args.seconds,),
         "arrive": (1_000_000 if args.million else 100_000,),
     }

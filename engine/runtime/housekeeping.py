@@ -50,7 +50,9 @@ SWEEP_SECONDS = 60.0
 SAMPLE_SECONDS = 30.0
 """Between two looks at what waits in the store."""
 
-_WATCHES_PER_LEASE = 5
+_WATCHES_PER_LEASE = 15
+"""Every second by default. A death is seen at most two looks late: one until it counts, one after the lease is over."""
+
 _RETRY_SECONDS = 0.25
 _MS_PER_SECOND = 1_000
 
