@@ -64,7 +64,7 @@ from engine.jsonvalue import text
 from engine.query.jsonpath import PathError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from engine.interpreter.context import Visit
     from engine.interpreter.plan import Plan
@@ -85,6 +85,10 @@ _NOTHING = object()
 _Next: TypeAlias = tuple[Frame, Step | None] | None
 """The Frame to go on with at once, and its step when it is known already."""
 
+EVENTS_TOGETHER = 500
+BYTES_TOGETHER = 256 << 10
+"""With so much in its history a transition takes no further event; the rest waits for the next one."""
+
 BYTES_PER_ADVANCE = 1 << 20
 """Of payloads in its history. More: a page of history decodes the whole segment that it begins in, 10 ms for 1 MB."""
 
@@ -96,7 +100,19 @@ def advance(plan: Plan, snapshot: Snapshot, event: Event, *, now: int, chance: C
         now: Milliseconds since the epoch: the timestamp of all that happens in here. Never before the last event's.
         chance: For jitter, task tokens and the functions that draw.
     """
-    return _Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold(event)
+    return _Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold((event,))[0]
+
+
+def advance_together(
+    plan: Plan, snapshot: Snapshot, events: Sequence[Event], *, now: int, chance: Chance
+) -> tuple[Transition, int]:
+    """Folds events that wait together into one transition, as if each were folded by itself, in this order.
+
+    Returns:
+        The transition, and how many of the events are in it: at least one; fewer than all when the execution ends, or
+        when others should have a turn.
+    """
+    return _Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold(events)
 
 
 def pending_commands(plan: Plan, snapshot: Snapshot) -> list[Command]:
@@ -178,18 +194,27 @@ class _Advance(Workspace):
         super().__init__(plan, snapshot, now, chance)
         self.ready: deque[tuple[Frame, Step | None]] = deque()
 
-    def fold(self, event: Event) -> Transition:
-        ended = self.ending is not None
-        if ended and isinstance(event, RedriveRequested):
-            self._redrive()
-        elif not ended:
-            self._take(event)
-        while self.ready and self.ending is None:
-            frame, step = self.ready.popleft()
-            going: _Next = (frame, step) if self.changed.get(frame.key) is frame else None
-            while going is not None:
-                going = self._drive(*going)
-        self._limit_history()
+    def fold(self, events: Sequence[Event]) -> tuple[Transition, int]:
+        count = 0
+        for event in events:
+            count += 1
+            ended = self.ending is not None
+            if ended and isinstance(event, RedriveRequested):
+                self._redrive()
+            elif not ended:
+                self._take(event)
+            while self.ready and self.ending is None:
+                frame, step = self.ready.popleft()
+                going: _Next = (frame, step) if self.changed.get(frame.key) is frame else None
+                while going is not None:
+                    going = self._drive(*going)
+            self._limit_history()
+            is_full = len(self.history) > EVENTS_TOGETHER or self.weight > BYTES_TOGETHER
+            if is_full or self.ending is not None or self._is_paused():
+                break
+        return self._transition(), count
+
+    def _transition(self) -> Transition:
         return Transition(
             changed=self.changed,
             counter=self.counter,
@@ -209,8 +234,9 @@ class _Advance(Workspace):
                 if not self.snapshot.last_event_id:  # mail may come twice
                     self._begin(input_text)
             case Continue():
-                for key, frame in self.snapshot.frames.items():
-                    if isinstance(frame.waiting, OnContinue):
+                for key in self.snapshot.frames:
+                    paused = self.find(key)
+                    if paused is not None and isinstance(paused.waiting, OnContinue):
                         self._wake(self.own(key), None)
             case StopRequested(error, cause):
                 stopped = StatesError(error, cause)
@@ -222,9 +248,9 @@ class _Advance(Workspace):
             case _ if self.now == LAST_INSTANT:
                 self._time_out()
             case TaskStarted(ticket) | TaskSubmitted(ticket) | TaskDone(ticket) | TaskError(ticket) | TimerDue(ticket):
-                frame_or_none = self.snapshot.frames.get(ticket[:2])
-                if frame_or_none is not None:
-                    self._answer(frame_or_none, event, ticket)
+                frame = self.find(ticket[:2])
+                if frame is not None:
+                    self._answer(frame, event, ticket)
             case RedriveRequested():
                 pass  # only what has ended can be redriven
 

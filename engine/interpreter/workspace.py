@@ -85,6 +85,10 @@ class Workspace:
         """The Frame as it now is, to read."""
         return self.changed.get(key) or self.snapshot.frames[key]
 
+    def find(self, key: FrameKey) -> Frame | None:
+        """The Frame as it now is, to read, if it is there still."""
+        return self.changed[key] if key in self.changed else self.snapshot.frames.get(key)
+
     def own(self, key: FrameKey) -> Frame:
         """The Frame as it now is, to change."""
         frame = self.changed.get(key)

@@ -26,7 +26,7 @@ from engine.store.protocol import NEVER_DUE, Mail, OwnershipLost, Release, Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from engine.interpreter.messages import Command, Event, Ticket
+    from engine.interpreter.messages import Command, Ticket
     from engine.interpreter.plan import Plan
     from engine.interpreter.snapshot import Transition
     from engine.runtime.calls import Calls, Outcome
@@ -172,7 +172,7 @@ class Custody:
             if task.handler is not None:
                 self.tasks.lose(task)
 
-    def still_lost(self, execution: LiveExecution, transition: Transition, answered: OpenTask | None) -> int | None:
+    def still_lost(self, execution: LiveExecution, transition: Transition, over: Collection[Ticket]) -> int | None:
         """See `Keeper`.
 
         Until nothing is left of what was under way when the worker was lost: its Tasks, what was due, its mail. One
@@ -180,9 +180,7 @@ class Custody:
         """
         lost_tasks = execution.lost_tasks
         assert lost_tasks is not None
-        over = {command.task_id for command in transition.commands if isinstance(command, CancelTask)}
-        if answered is not None:
-            over.add(answered.task_id)
+        over = {*over, *(command.task_id for command in transition.commands if isinstance(command, CancelTask))}
         now = self._clock.now()
         if (
             execution.mailbox
@@ -262,12 +260,12 @@ class Custody:
 
     # ── giving up ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def rest(self, execution: LiveExecution, transition: Transition, event: Event) -> int | None:
+    def rest(self, execution: LiveExecution, transition: Transition, over: Collection[Ticket]) -> int | None:
         """See `Keeper`."""
         if not self._parks or transition.ending is not None or execution.mailbox or execution.quarantine is not None:
             return None
         wake_at = NEVER_DUE
-        over: set[Ticket] = {event.task_id} if isinstance(event, TaskDone | TaskError) else set()
+        over = set(over)
         for command in transition.commands:
             match command:
                 case StartTimer():

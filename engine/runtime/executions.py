@@ -1,9 +1,9 @@
-"""Live executions: each one an actor with a mailbox, whose mail is folded through `advance` one event at a time.
+"""Live executions: each one an actor with a mailbox, whose mail is folded through `advance`.
 
-Nothing here waits. Mail makes an execution ready; `fold` lets each ready one fold one event and hands the checkpoint to
-the committer; once it is written the snapshot moves on and the commands are carried out (the rule of effects). Until
-then
-the fold is speculative: when the checkpoint is not written nothing has happened, and the event is still there.
+Nothing here waits. Mail makes an execution ready; `fold` lets each ready one fold what waits for it and hands the
+checkpoint to the committer; once it is written the snapshot moves on and the commands are carried out (the rule of
+effects). Until then the fold is speculative: when the checkpoint is not written nothing has happened, and the events
+are still there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 from engine.integrations.invocation import message_of
-from engine.interpreter.advance import advance
+from engine.interpreter.advance import advance_together
 from engine.interpreter.messages import (
     CancelTask,
     Continue,
@@ -31,7 +31,7 @@ from engine.interpreter.messages import (
 from engine.store.protocol import Checkpoint, Mail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
 
     import anyio
 
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionStatus, MailId
 
 _MS_PER_SECOND = 1_000
+
+TOGETHER_MAX = 256
+"""Posts that are folded into one checkpoint."""
 
 _CONFLICTS_MAX = 50
 """In a row, of one execution. Each has a cause that loading it again takes away; more must be an error of ours."""
@@ -143,6 +146,39 @@ class LiveExecution:
         return self.ending is not None or self.fault is not None
 
 
+class Folded:
+    """What was folded into one checkpoint.
+
+    Attributes:
+        posts: In this order.
+        mail: What of it came from the store.
+        over: Tasks that it answers.
+        answered: Those of them that this worker knows.
+        tokens: Of those that were not answered by their token.
+    """
+
+    __slots__ = ("answered", "mail", "over", "posts", "tokens")
+
+    def __init__(self, execution: LiveExecution, posts: list[Post]) -> None:
+        self.posts = posts
+        self.mail: list[MailId] = []
+        self.over: list[Ticket] = []
+        self.answered: list[OpenTask] = []
+        self.tokens: list[str] = []
+        for post in posts:
+            is_mail = isinstance(post, Mail)
+            event = post.event if isinstance(post, Mail) else post
+            if isinstance(post, Mail):
+                self.mail.append(post.id)
+            if isinstance(event, TaskDone | TaskError):
+                self.over.append(event.task_id)
+                task = execution.tasks.get(event.task_id)
+                if task is not None:
+                    self.answered.append(task)
+                    if task.task_token is not None and not is_mail:  # mail of an answer took the token with it
+                        self.tokens.append(task.task_token)
+
+
 class TaskStarter(Protocol):
     """What carries out the commands that concern Tasks."""
 
@@ -162,12 +198,16 @@ class TaskStarter(Protocol):
 class Keeper(Protocol):
     """Who knows how an execution came here, and gives it back."""
 
-    def rest(self, execution: LiveExecution, transition: Transition, event: Event) -> int | None:
-        """Whether the execution, once this is written, only waits: until when, to be released with the checkpoint."""
+    def rest(self, execution: LiveExecution, transition: Transition, over: Collection[Ticket]) -> int | None:
+        """Whether the execution, once this is written, only waits: until when, to be released with the checkpoint.
+
+        Args:
+            over: Tasks that were answered in the transition.
+        """
         ...
 
-    def still_lost(self, execution: LiveExecution, transition: Transition, answered: OpenTask | None) -> int | None:
-        """Its `lost_tasks` once this is written."""
+    def still_lost(self, execution: LiveExecution, transition: Transition, over: Collection[Ticket]) -> int | None:
+        """Its `lost_tasks` once this is written; `over` as above."""
         ...
 
     def idle(self, execution: LiveExecution) -> None:
@@ -292,7 +332,7 @@ class Executions:
         return bool(due)
 
     def fold(self, seconds: float) -> None:
-        """Folds, one event of each execution in turn, until nobody is ready or the time is up."""
+        """Folds, what waits for each execution in turn, until nobody is ready or the time is up."""
         until = perf_counter() + seconds
         while self._ready:
             self._fold_next(self._ready.popleft())
@@ -300,7 +340,7 @@ class Executions:
                 return
 
     def fold_one(self) -> None:
-        """Folds one event of the execution that is ready longest."""
+        """Folds what waits for the execution that is ready longest."""
         self._fold_next(self._ready.popleft())
 
     def heartbeat(self, execution: LiveExecution, task: OpenTask) -> None:
@@ -348,7 +388,7 @@ class Executions:
         execution.mailbox.clear()
         for task in list(execution.tasks.values()):
             self.tasks.cancel(task)
-            self._settle(execution, task)
+            self._settle(execution, (task,))
         if not execution.is_writing:
             self.keeper.quarantine(execution)
 
@@ -358,87 +398,84 @@ class Executions:
         if execution.is_gone or not execution.mailbox:
             return  # it was quarantined or dropped since
         try:
-            self._fold_post(execution, execution.mailbox.popleft())
+            self._fold_posts(execution, _take_together(execution))
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
             self.quarantine(execution, error)
 
-    def _fold_post(self, execution: LiveExecution, post: Post) -> None:
-        event = post.event if isinstance(post, Mail) else post
+    def _fold_posts(self, execution: LiveExecution, posts: list[Post]) -> None:
+        """Folds what waits together, and has it written as one checkpoint: a Map's answers come many at once."""
+        events = [post.event if isinstance(post, Mail) else post for post in posts]
         assert execution.plan is not None
-        transition = advance(execution.plan, execution.snapshot, event, now=self._clock.now(), chance=self._chance)
-        answered = execution.tasks.get(event.task_id) if isinstance(event, TaskDone | TaskError) else None
-        if not (transition.history or transition.changed or transition.commands or post is not event):
-            self._settle(execution, answered)  # a late answer, dropped by `advance`
+        try:
+            transition, count = advance_together(
+                execution.plan, execution.snapshot, events, now=self._clock.now(), chance=self._chance
+            )
+        except Exception:
+            if len(posts) == 1:
+                raise
+            # One after the other: those before the one that cannot be folded are not lost with it.
+            execution.mailbox.extendleft(reversed(posts))
+            self._fold_posts(execution, [execution.mailbox.popleft()])
+            return
+        if count < len(posts):
+            execution.mailbox.extendleft(reversed(posts[count:]))
+            del posts[count:]
+        folded = Folded(execution, posts)
+        if not (transition.history or transition.changed or transition.commands or folded.mail):
+            self._settle(execution, folded.answered)  # late answers, dropped by `advance`
             self.next(execution)
             return
-        checkpoint = self._checkpoint(execution, transition, post, event, answered)
+        checkpoint = self._checkpoint(execution, transition, folded)
         execution.is_writing = True
         execution.is_releasing = checkpoint.release is not None
         try:
-            self._committer.submit(checkpoint, partial(self._told, execution, checkpoint, post, answered))
+            self._committer.submit(checkpoint, partial(self._told, execution, checkpoint, folded))
         except Exception:
             execution.is_writing = False  # no answer will come
             raise
 
-    def _checkpoint(
-        self, execution: LiveExecution, transition: Transition, post: Post, event: Event, answered: OpenTask | None
-    ) -> Checkpoint:
-        opened: list[tuple[str, Ticket]] = []
+    def _checkpoint(self, execution: LiveExecution, transition: Transition, folded: Folded) -> Checkpoint:
+        opened: dict[Ticket, str] = {}
         closed: list[str] = []
         for command in transition.commands:
             if isinstance(command, ScheduleTask) and command.task_token is not None:
-                opened.append((command.task_token, command.task_id))
+                opened[command.task_id] = command.task_token
             elif isinstance(command, CancelTask):
                 task = execution.tasks.get(command.task_id)
-                if task is not None and task.task_token is not None:
-                    closed.append(task.task_token)
-        # An answer that came as mail took the token with it.
-        if answered is not None and answered.task_token is not None and post is event:
-            closed.append(answered.task_token)
+                token = opened.get(command.task_id) if task is None else task.task_token
+                if token is not None:
+                    closed.append(token)
+        closed += folded.tokens
         return Checkpoint(
             execution_id=execution.execution_id,
             seq=execution.seq + 1,
             snapshot=execution.snapshot,
             transition=transition,
             birth=execution.birth,
-            mail=(post.id,) if isinstance(post, Mail) else (),
-            tokens_opened=opened,
+            mail=folded.mail,
+            tokens_opened=[(token, task_id) for task_id, token in opened.items()],
             tokens_closed=closed,
-            release=self.keeper.rest(execution, transition, event),
+            release=self.keeper.rest(execution, transition, folded.over),
             lost_tasks=None
             if execution.lost_tasks is None
-            else self.keeper.still_lost(execution, transition, answered),
+            else self.keeper.still_lost(execution, transition, folded.over),
         )
 
-    def _told(
-        self,
-        execution: LiveExecution,
-        checkpoint: Checkpoint,
-        post: Post,
-        answered: OpenTask | None,
-        fate: Fate,
-        reason: str,
-    ) -> None:
+    def _told(self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded, fate: Fate, reason: str) -> None:
         """What became of a checkpoint."""
         if execution.is_gone or fate == "LOST":
             return  # whoever lost it drops all that is live
         execution.is_writing = False
         try:
-            self._answered(execution, checkpoint, post, answered, fate, reason)
+            self._answered(execution, checkpoint, folded, fate, reason)
         except Exception as error:  # noqa: BLE001  we are wrong; the others of the group must not pay for it
             self.quarantine(execution, error)
 
     def _answered(
-        self,
-        execution: LiveExecution,
-        checkpoint: Checkpoint,
-        post: Post,
-        answered: OpenTask | None,
-        fate: Fate,
-        reason: str,
+        self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded, fate: Fate, reason: str
     ) -> None:
         if fate == "WRITTEN":
-            self._committed(execution, checkpoint, answered)
+            self._committed(execution, checkpoint, folded)
             return
         execution.is_releasing = False
         execution.reclaimed = None
@@ -448,7 +485,7 @@ class Executions:
             execution.conflicts += 1
             if execution.birth is not None:  # it was born already: somebody made this very start again
                 self._born(execution)
-            execution.mailbox.appendleft(post)
+            execution.mailbox.extendleft(reversed(folded.posts))
             self.keeper.reconcile(execution)
         elif fate == "CONFLICT":
             self.suspend(execution, "its checkpoint is refused again and again, though nothing has changed")
@@ -464,7 +501,7 @@ class Executions:
             execution.on_birth("WRITTEN", "")
             execution.on_birth = None
 
-    def _committed(self, execution: LiveExecution, checkpoint: Checkpoint, answered: OpenTask | None) -> None:
+    def _committed(self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded) -> None:
         transition = checkpoint.transition
         self.transitions += 1
         self.started += transition.first_event_id == 1
@@ -481,7 +518,7 @@ class Executions:
             self._born(execution)
         if self._observer is not None:
             self._tell(self._observer, execution, transition)
-        self._settle(execution, answered)
+        self._settle(execution, folded.answered)
         if checkpoint.release is not None:
             self.keeper.released(execution)
             return
@@ -523,19 +560,20 @@ class Executions:
                 task = execution.tasks.get(task_id)
                 if task is not None:
                     self.tasks.cancel(task)
-                    self._settle(execution, task)
+                    self._settle(execution, (task,))
             case MailContinue():
                 execution.mailbox.append(Continue())
 
-    def _settle(self, execution: LiveExecution, task: OpenTask | None) -> None:
-        """Forgets a Task that nobody waits for any more, and its timers."""
-        if task is None or execution.tasks.pop(task.task_id, None) is None:
-            return
-        task.is_over = True
-        for heartbeat in (False, True):
-            timer = execution.timers.pop((task.task_id, heartbeat), None)
-            if timer is not None:
-                self._timers.cancel(timer)
+    def _settle(self, execution: LiveExecution, tasks: Iterable[OpenTask]) -> None:
+        """Forgets Tasks that nobody waits for any more, and their timers."""
+        for task in tasks:
+            if execution.tasks.pop(task.task_id, None) is None:
+                continue
+            task.is_over = True
+            for heartbeat in (False, True):
+                timer = execution.timers.pop((task.task_id, heartbeat), None)
+                if timer is not None:
+                    self._timers.cancel(timer)
 
     def _end(self, execution: LiveExecution, ending: Ending) -> None:
         execution.ending = ending
@@ -555,7 +593,7 @@ class Executions:
         """Lets go of an execution: it is over, or somebody else's from now on."""
         for task in list(execution.tasks.values()):
             self.tasks.cancel(task)
-            self._settle(execution, task)
+            self._settle(execution, (task,))
         for timer in execution.timers.values():
             self._timers.cancel(timer)
         execution.timers.clear()
@@ -565,6 +603,14 @@ class Executions:
         execution.snapshot.frames = {}
         self.live.pop(execution.execution_id, None)
         self._on_leaving(execution)
+
+
+def _take_together(execution: LiveExecution) -> list[Post]:
+    """Takes what may be folded together out of the mailbox."""
+    mailbox = execution.mailbox
+    if len(mailbox) == 1 or execution.lost_tasks is not None:
+        return [mailbox.popleft()]  # of a suspect one by one: what kills workers is not to take others' results along
+    return [mailbox.popleft() for _ in range(min(len(mailbox), TOGETHER_MAX))]
 
 
 def waiting_event(execution: LiveExecution, make: Callable[[], Any]) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.interpreter.history import as_aws
+from engine.interpreter.advance import advance_together
+from engine.interpreter.history import Segment, as_aws
 from engine.interpreter.messages import (
     CancelTask,
     RedriveRequested,
@@ -248,3 +250,41 @@ def test_every_task_in_flight_is_what_some_frame_waits_for(seed: int) -> None:
             assert not cancelled & waiting
 
     Run(program.plan, World(random.Random(seed), soft_faults(program, seed)), check=check).to_the_end()
+
+
+@given(SEEDS)
+@BOUNDED
+def test_answers_folded_together_do_what_they_do_one_by_one(seed: int) -> None:
+    program, draw = Program(seed), random.Random(seed)
+    faults = {task: 1 for task in program.tasks if draw.random() < 0.2}
+    fatal = {task for task in program.tasks if draw.random() < 0.1}
+    one_by_one = Run(program.plan, World(random.Random(seed), faults, fatal))
+    one_by_one.fold(StartRequested())
+    for _ in range(500):
+        if one_by_one.snapshot.ending is not None:
+            return
+        together = copy.deepcopy(one_by_one)
+        events = [one_by_one.world.next_event()]
+        while not isinstance(events[0], TimerDue) and one_by_one.world.tasks and draw.random() < 0.7:
+            more = one_by_one.world.next_event()
+            if isinstance(more, TimerDue):
+                one_by_one.world.timers[more.timer_id, more.heartbeat] = one_by_one.world.now
+                break
+            events.append(more)
+        together.world = copy.deepcopy(one_by_one.world)
+        for event in events:
+            one_by_one.fold(event)
+        while events:
+            transition, count = advance_together(
+                together.plan, together.snapshot, events, now=together.world.now, chance=together.chance
+            )
+            del events[:count]
+            together.snapshot.apply(transition)
+            together.segments.append(Segment(transition.first_event_id, transition.now, transition.history))
+            together.world.take(transition.commands)
+        assert encode_snapshot(together.snapshot) == encode_snapshot(one_by_one.snapshot)
+        assert history_of(together) == history_of(one_by_one)
+        assert together.world.tasks == one_by_one.world.tasks
+        # Timers that nobody waits for any more are not cancelled; at the end some of them were never started.
+        if one_by_one.snapshot.ending is None:
+            assert together.world.timers == one_by_one.world.timers

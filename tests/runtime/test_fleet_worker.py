@@ -289,7 +289,7 @@ async def ended(execution: engine.ExecutionHandle) -> bool:
 
 
 async def test_an_execution_that_the_engine_fails_on_is_quarantined_for_people_to_see(store: MemoryStore, monkeypatch):
-    real = executions.advance
+    real = executions.advance_together
     is_broken = True
 
     def faulty(plan: Any, snapshot: Any, *args: Any, **kwargs: Any) -> Any:
@@ -297,7 +297,7 @@ async def test_an_execution_that_the_engine_fails_on_is_quarantined_for_people_t
             raise AssertionError("planted")
         return real(plan, snapshot, *args, **kwargs)
 
-    monkeypatch.setattr(executions, "advance", faulty)
+    monkeypatch.setattr(executions, "advance_together", faulty)
     with structlog.testing.capture_logs():
         async with on(store) as client, on(store, {"work": echo}) as worker:
             await client.deploy(machine(task()), "m")
@@ -328,7 +328,7 @@ async def test_a_quarantine_whose_answer_was_lost_is_written_all_the_same(store:
     with structlog.testing.capture_logs():
         async with on(store) as client, on(store, {"work": echo}):
             await client.deploy(machine(task()), "m")
-            monkeypatch.setattr(executions, "advance", planted)
+            monkeypatch.setattr(executions, "advance_together", planted)
             unlucky = await client.start_execution("m", 1, name="unlucky")
             with pytest.raises(engine.ExecutionQuarantined, match="planted"):
                 await unlucky.result()

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+import structlog
 
 import engine
 from engine import blocking
@@ -23,15 +24,14 @@ ROOT = Path(__file__).parents[2]
 
 
 async def test_an_execution_that_the_engine_fails_on_is_quarantined_alone(monkeypatch):
-    real = executions.advance
+    real = executions.advance_together
 
     def faulty(plan: Any, snapshot: Any, *args: Any, **kwargs: Any) -> Any:
         if snapshot.execution.name == "unlucky":
             raise AssertionError("planted")
         return real(plan, snapshot, *args, **kwargs)
 
-    monkeypatch.setattr(executions, "advance", faulty)
-    import structlog
+    monkeypatch.setattr(executions, "advance_together", faulty)
 
     with structlog.testing.capture_logs() as logs:
         async with engine.Engine.in_memory() as one:
@@ -45,12 +45,62 @@ async def test_an_execution_that_the_engine_fails_on_is_quarantined_alone(monkey
     assert [entry["execution"] for entry in logs] == [unlucky.arn]
 
 
+async def test_answers_that_wait_together_are_written_together():
+    """A Map of many Tasks costs commits by the dozen, not one for each item."""
+    transitions: list[Any] = []
+    inside, gate = anyio.Event(), anyio.Event()
+    running = 0
+
+    async def work(event: Any) -> Any:
+        nonlocal running
+        running += 1
+        if running == 40:
+            inside.set()
+        await gate.wait()
+        return event
+
+    observer = lambda arn, transition: transitions.append(transition)  # noqa: E731
+    async with engine.Engine.in_memory({"work": work}, observer=observer) as one:
+        definition = machine({"Type": "Map", "ItemProcessor": machine({**task(), "Name": "Inner"})})
+        execution = await one.start_execution(definition, list(range(40)))
+        await inside.wait()
+        gate.set()
+        assert await execution.result() == list(range(40))
+    assert len(transitions) < 10
+
+
+async def test_an_answer_that_cannot_be_folded_takes_none_of_the_others_along(monkeypatch):
+    real = executions.advance_together
+    folded: list[Any] = []
+
+    def faulty(plan: Any, snapshot: Any, events: Any, **kwargs: Any) -> Any:
+        if any(getattr(event, "output", None) == 7 for event in events):
+            raise AssertionError("planted")
+        folded.extend(events)
+        return real(plan, snapshot, events, **kwargs)
+
+    monkeypatch.setattr(executions, "advance_together", faulty)
+    gate = anyio.Event()
+
+    async def work(event: Any) -> Any:
+        await gate.wait()
+        return event
+
+    with structlog.testing.capture_logs():
+        async with engine.Engine.in_memory({"work": work}) as one:
+            definition = machine({"Type": "Map", "ItemProcessor": machine({**task(), "Name": "Inner"})})
+            execution = await one.start_execution(definition, list(range(10)))
+            gate.set()
+            with pytest.raises(engine.ExecutionQuarantined, match="planted"):
+                await execution.result()
+    assert [event.output for event in folded if hasattr(event, "output")] == list(range(7))
+
+
 async def test_a_quarantined_execution_tells_why_to_who_looks_it_up_later(monkeypatch):
     def faulty(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError("planted")
 
-    monkeypatch.setattr(executions, "advance", faulty)
-    import structlog
+    monkeypatch.setattr(executions, "advance_together", faulty)
 
     with structlog.testing.capture_logs():
         async with engine.Engine.in_memory() as one:
