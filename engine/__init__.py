@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from engine.integrations.request import UnsupportedTask
     from engine.jsonvalue import Json
     from engine.library import (
+        ActivityDescription,
         ActivityTask,
         Engine,
         ExecutionHandle,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     )
     from engine.outcome import ExecutionDescription, ExecutionFailed
     from engine.runtime.clock import VirtualClock
-    from engine.runtime.durable_backend import NotOnAStore
     from engine.runtime.executions import ExecutionQuarantined
     from engine.store.postgres.embedded_errors import EmbeddedPostgresError
     from engine.store.postgres.upgrade import SchemaMismatch
@@ -73,6 +73,7 @@ _HOMES = {
     "engine.integrations.request": ("UnsupportedTask",),
     "engine.jsonvalue": ("Json",),
     "engine.library": (
+        "ActivityDescription",
         "ActivityTask",
         "Engine",
         "ExecutionHandle",
@@ -83,7 +84,6 @@ _HOMES = {
     ),
     "engine.outcome": ("ExecutionDescription", "ExecutionFailed"),
     "engine.runtime.clock": ("VirtualClock",),
-    "engine.runtime.durable_backend": ("NotOnAStore",),
     "engine.runtime.executions": ("ExecutionQuarantined",),
     "engine.store.postgres.embedded_errors": ("EmbeddedPostgresError",),
     "engine.store.postgres.upgrade": ("SchemaMismatch",),
@@ -92,6 +92,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ActivityDescription",
     "ActivityDoesNotExist",
     "ActivityTask",
     "ApiError",
@@ -116,7 +117,6 @@ __all__ = [
     "Json",
     "Limits",
     "MissingHandler",
-    "NotOnAStore",
     "SchemaMismatch",
     "StateMachineAlreadyExists",
     "StateMachineDoesNotExist",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.arguments import CallersConnection, ClockLike, Definition, Limits, StoreLike
     from engine.integrations.registry import HandlersLike
     from engine.jsonvalue import Json
-    from engine.library import ActivityTask, StateMachineHandle
+    from engine.library import ActivityDescription, ActivityTask, StateMachineHandle
     from engine.outcome import ExecutionDescription
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
@@ -330,6 +330,18 @@ class Engine:
     def create_activity(self, name: str) -> str:
         """See `engine.Engine.create_activity`."""
         return self._wait(self._engine.create_activity, name)
+
+    def describe_activity(self, activity_arn: str) -> ActivityDescription:
+        """See `engine.Engine.describe_activity`."""
+        return self._wait(self._engine.describe_activity, activity_arn)
+
+    def list_activities(self) -> list[ActivityDescription]:
+        """See `engine.Engine.list_activities`."""
+        return self._wait(self._engine.list_activities)
+
+    def delete_activity(self, activity_arn: str) -> None:
+        """See `engine.Engine.delete_activity`."""
+        self._wait(self._engine.delete_activity, activity_arn)
 
     def get_activity_task(
         self, activity_arn: str, worker_name: str | None = None, *, wait_seconds: float = library.POLL_SECONDS

@@ -8,12 +8,13 @@ from engine.errors import ExecutionDoesNotExist
 from engine.integrations.invocation import unshared
 from engine.interpreter.history import as_aws
 from engine.interpreter.plan import compile_plan
-from engine.outcome import ExecutionFailed, described
+from engine.outcome import ExecutionFailed, aware, described
 from engine.runtime.backend import not_redrivable_now
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from engine.asl.program import StateMachine
     from engine.interpreter.history import Segment
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.outcome import ExecutionDescription
     from engine.runtime.backend import Backend, Tracked
-    from engine.store.protocol import ExecutionRecord, ExecutionStatus, MachineType, RevisionId
+    from engine.store.protocol import ActivityRecord, ExecutionRecord, ExecutionStatus, MachineType, RevisionId
+
+
+class ActivityDescription(NamedTuple):
+    """What DescribeActivity tells."""
+
+    activity_arn: str
+    name: str
+    creation_date: datetime
 
 
 class ActivityTask(NamedTuple):
@@ -29,6 +38,11 @@ class ActivityTask(NamedTuple):
 
     task_token: str
     input: Json
+
+
+def activity_description(activity: ActivityRecord) -> ActivityDescription:
+    """The record as a program sees it."""
+    return ActivityDescription(activity.arn, activity.name, aware(activity.creation_date))
 
 
 class StateMachineHandle:

@@ -25,9 +25,11 @@ from engine.arguments import (
 from engine.arguments import Limits as Limits
 from engine.asl.parser import load
 from engine.errors import InvalidName
+from engine.handles import ActivityDescription as ActivityDescription
 from engine.handles import ActivityTask as ActivityTask
 from engine.handles import ExecutionHandle as ExecutionHandle
 from engine.handles import StateMachineHandle as StateMachineHandle
+from engine.handles import activity_description
 from engine.integrations.invocation import unshared
 from engine.integrations.registry import Handlers
 from engine.integrations.threads import THREADS_MAX as THREADS_MAX
@@ -36,7 +38,7 @@ from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
 from engine.starts import Starts
-from engine.store.protocol import DEFAULT_POOL, Birth, RevisionId, StateMachineRecord
+from engine.store.protocol import DEFAULT_POOL, ActivityRecord, Birth, RevisionId, StateMachineRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -571,24 +573,47 @@ class Engine:
         """Starts HeartbeatSeconds of the Task of a token anew. Raises InvalidToken, TaskTimedOut."""
         await self._own.send_task_heartbeat(task_token)
 
+    # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
+
     async def create_activity(self, name: str) -> str:
-        """The ARN of an activity whose Tasks wait for `get_activity_task`; in memory. Raises InvalidName."""
+        """The ARN of an activity: a Task of it that has no handler waits for `get_activity_task`.
+
+        The same name again gives the same activity.
+
+        Raises:
+            InvalidName: AWS would not take it.
+        """
         if not arns.is_valid_name(name):
             raise InvalidName(name)
         arn = arns.activity_arn(self._region, self._account_id, name)
-        await self._own.create_activity(arn)
-        return arn
+        return (await self._own.create_activity(ActivityRecord(arn=arn, name=name, creation_date=self.clock.now()))).arn
+
+    async def describe_activity(self, activity_arn: str) -> ActivityDescription:
+        """An activity. Raises ActivityDoesNotExist."""
+        return activity_description(await self._own.activity(activity_arn))
+
+    async def list_activities(self) -> list[ActivityDescription]:
+        """The activities of this region and account, by name."""
+        own = arns.activity_arn(self._region, self._account_id, "")
+        return [activity_description(one) for one in await self._own.activities() if one.arn.startswith(own)]
+
+    async def delete_activity(self, activity_arn: str) -> None:
+        """Removes an activity; one that is not there is no fault. Tasks that wait for a worker of it wait on."""
+        await self._own.delete_activity(activity_arn)
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None = None, *, wait_seconds: float = POLL_SECONDS
     ) -> ActivityTask | None:
-        """The oldest Task that waits for a worker of this activity; None when none comes within `wait_seconds`.
+        """The Task that waits longest for a worker of this activity; None when none comes within `wait_seconds`.
+
+        Each Task is given once. The one that was given to a call that never came home is lost until its time-out.
 
         Raises:
             ActivityDoesNotExist: No such activity.
+            ValueError: `worker_name` is no text.
         """
         found = await self._own.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
-        return None if found is None else ActivityTask(found[0], unshared(found[1]))
+        return None if found is None else ActivityTask(found.task_token, unshared(found.input))
 
 
 async def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import anyio
@@ -638,6 +638,20 @@ async def test_an_activity_worker_polls_for_its_task(face: Face):
         assert await execution.result() == "painted"
         started = [event for event in await execution.history() if event["type"] == "ActivityStarted"]
     assert started[0]["activityStartedEventDetails"] == {"workerName": "painter"}
+
+
+async def test_activities_are_listed_described_and_deleted(face: Face):
+    async with open_engine(face) as one:
+        arns = [await one.create_activity(name) for name in ("b", "a", "a")]
+        assert [known.name for known in await one.list_activities()] == ["a", "b"]
+        described = await one.describe_activity(arns[0])
+        assert (described.activity_arn, described.name, described.creation_date.tzinfo) == (arns[0], "b", UTC)
+        await one.delete_activity(arns[0])
+        await one.delete_activity(arns[0])
+        with pytest.raises(engine.ActivityDoesNotExist):
+            await one.describe_activity(arns[0])
+        with pytest.raises(engine.MissingHandler):
+            await one.start_execution(machine({"Type": "Task", "Resource": arns[0]}))
 
 
 async def test_a_callable_may_be_the_worker_of_an_activity(face: Face):

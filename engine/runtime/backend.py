@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
     from engine.runtime.metrics import Metrics
-    from engine.store.protocol import Birth, ExecutionId, ExecutionRecord, Garbage, StateMachineRecord
+    from engine.store.protocol import (
+        ActivityRecord,
+        Birth,
+        ExecutionId,
+        ExecutionRecord,
+        Garbage,
+        StateMachineRecord,
+        TakenTask,
+    )
 
 _REDRIVABLE_MS = 14 * 24 * 3_600 * 1_000
 
@@ -166,14 +174,31 @@ class Backend(Protocol[X]):
         """Raises InvalidToken, TaskTimedOut."""
         ...
 
-    async def create_activity(self, activity_arn: str) -> None:
-        """From now on Tasks of this activity wait for a worker."""
+    async def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
+        """See `Library`."""
+        ...
+
+    async def delete_activity(self, activity_arn: str) -> None:
+        """See `Library`."""
+        ...
+
+    async def activity(self, activity_arn: str) -> ActivityRecord:
+        """See `Library`."""
+        ...
+
+    async def activities(self) -> Sequence[ActivityRecord]:
+        """All of them; see `Library`."""
         ...
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
-    ) -> tuple[str, Json] | None:
-        """Token and input of the oldest Task that waits for a worker. Raises ActivityDoesNotExist."""
+    ) -> TakenTask | None:
+        """Takes the Task that waits longest for a worker; None: none came in time.
+
+        Raises:
+            ActivityDoesNotExist: No such activity.
+            ValueError: `worker_name` is no text.
+        """
         ...
 
 

@@ -18,6 +18,7 @@ from engine.interpreter.messages import (
     StartTimer,
     TaskDone,
     TaskError,
+    TaskStarted,
     TimerDue,
 )
 from engine.runtime.executions import LiveExecution
@@ -60,6 +61,10 @@ class HeldTasks(Protocol):
 
     def interrupt(self, task: OpenTask) -> OpenTask | None:
         """Stops a Task's handler, if one runs; the execution waits for the Task as before, which is given."""
+        ...
+
+    def offer(self, task: OpenTask) -> None:
+        """Offers a Task that is OFFERING to the workers of its activity."""
         ...
 
     def lose(self, task: OpenTask) -> bool:
@@ -157,6 +162,8 @@ class Custody:
                     task = self.tasks.open(execution, command)
                     if task.phase != "OUTSIDE":
                         interrupted.append(task)
+                    if task.phase == "OFFERING":
+                        self.tasks.offer(task)
                 case StartTimer(timer_id, due, heartbeat):
                     self._executions.start_timer(execution, (timer_id, heartbeat), due)
                 case MailContinue():
@@ -305,6 +312,8 @@ class Custody:
                 case "MISSING":
                     missing.append(task.request.resource.arn)
                     wake_at = min(wake_at, self._clock.now() + HANDLER_RETRY_MS)
+                case "OFFERING":
+                    return  # until it is answered
                 case "OUTSIDE":
                     pass
         wake_at = min([wake_at, *(timer.due for timer in execution.timers.values())])
@@ -411,10 +420,13 @@ class Custody:
 
 
 def _put_answers_first(execution: LiveExecution) -> None:
-    """An answer that was accepted counts, whatever came before it was folded: a stop, a time limit."""
+    """An answer that was accepted counts, whatever came before it was folded: a stop, a time limit.
+
+    So does who gave it: that an activity worker took the Task comes before his answer, as it came.
+    """
     posts = sorted(
         execution.mailbox,
-        key=lambda post: not (isinstance(post, Mail) and isinstance(post.event, TaskDone | TaskError)),
+        key=lambda post: not (isinstance(post, Mail) and isinstance(post.event, TaskStarted | TaskDone | TaskError)),
     )
     execution.mailbox.clear()
     execution.mailbox.extend(posts)

@@ -11,12 +11,13 @@ from weakref import WeakValueDictionary
 import anyio
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
-from engine.integrations.invocation import json_value
+from engine.integrations.invocation import check_text, json_value
 from engine.interpreter.messages import NO_TICKET, StopRequested, TaskDone, TaskError
+from engine.runtime.activities import HEARD_PAUSE_SECONDS_MAX, PAUSE_SECONDS_MAX, ActivityPolls
 from engine.runtime.backend import not_redrivable_now
 from engine.runtime.calls import poster
 from engine.runtime.clock import StoreClock
-from engine.runtime.endings import PAUSE_SECONDS_MAX, Endings
+from engine.runtime.endings import Endings
 from engine.runtime.executions import ExecutionQuarantined
 from engine.runtime.fleet_worker import FleetWorker
 from engine.runtime.housekeeping import Housekeeping
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from engine.runtime.fleet_worker import FleetOptions
     from engine.store.hints import Hint
     from engine.store.protocol import (
+        ActivityRecord,
         Birth,
         DurableStore,
         ExecutionId,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         Garbage,
         StateMachineRecord,
         Store,
+        TakenTask,
     )
 
 T = TypeVar("T")
@@ -58,16 +61,13 @@ DEFINITION_SECONDS = 1.0
 """How long after somebody else's update executions may still start with the definition before it; of AWS too it is said
 that this takes a few seconds. Asked for each start, it would be a third of what a start costs."""
 
+_CLIENT_KINDS = Endings.KINDS | ActivityPolls.KINDS
 _REMEMBERED_MAX = 4_096
 _CALLS_MAX = 16
 _BACK_OFF_SECONDS = 0.05
 _BACK_OFF_SECONDS_MAX = 2.0
 _OPEN_BACK_OFF_SECONDS = 0.5
 _OPEN_BACK_OFF_SECONDS_MAX = 10.0
-
-
-class NotOnAStore(Exception):
-    """What was asked for works in memory only."""
 
 
 class RemoteExecution:
@@ -149,6 +149,7 @@ class DurableBackend:
         self._remembered: dict[str, tuple[StateMachineRecord, float]] = {}
         self._waits_for = "not entered yet"
         self._limiter = anyio.CapacityLimiter(_CALLS_MAX)
+        self._client_polls = ActivityPolls()
         self._group: TaskGroup
         self._endings: Endings
         self._heard: Callable[[Hint], None]
@@ -216,7 +217,7 @@ class DurableBackend:
         post = poster()
 
         def heard(hint: Hint) -> None:
-            if hint.kind in Endings.KINDS or (self.worker is not None and hint.kind in Housekeeping.KINDS):
+            if hint.kind in _CLIENT_KINDS or (self.worker is not None and hint.kind in Housekeeping.KINDS):
                 post(self._hear, hint)
 
         self._store.hints.listen(heard)
@@ -224,6 +225,7 @@ class DurableBackend:
 
     def _hear(self, hint: Hint) -> None:
         self._endings.heard(hint)
+        self._polls.heard(hint)
         if self.worker is not None:
             self.worker.heard(hint)
 
@@ -471,12 +473,48 @@ class DurableBackend:
         """See `Backend`."""
         await self._persistently(partial(self._client.heartbeat_token, task_token))
 
-    async def create_activity(self, activity_arn: str) -> None:
+    async def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
         """See `Backend`."""
-        raise NotOnAStore("activities without a handler; give the activity a handler by its name or ARN")
+        return await self._persistently(partial(self._store.create_activity, activity))
+
+    async def delete_activity(self, activity_arn: str) -> None:
+        """See `Backend`."""
+        await self._persistently(partial(self._store.delete_activity, activity_arn))
+
+    async def activity(self, activity_arn: str) -> ActivityRecord:
+        """See `Backend`."""
+        return await self._persistently(partial(self._store.activity, activity_arn))
+
+    async def activities(self) -> list[ActivityRecord]:
+        """See `Backend`."""
+        found: list[ActivityRecord] = []
+        while True:
+            after = found[-1].arn if found else ""
+            page = await self._persistently(partial(self._store.activities, after=after))
+            if not page:
+                return found
+            found += page
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
-    ) -> tuple[str, Json] | None:
+    ) -> TakenTask | None:
         """See `Backend`."""
-        raise NotOnAStore("activities without a handler; give the activity a handler by its name or ARN")
+        check_text("worker_name", worker_name)
+
+        async def take() -> TakenTask | None:
+            taken = await self._in_thread(partial(self._client.take_task, activity_arn, worker_name))
+            if taken is not None:
+                self._hint(taken.execution_id)
+            return taken
+
+        return await self._polls.poll(
+            activity_arn, take, wait_seconds=wait_seconds, pause_seconds_max=self._poll_seconds_max
+        )
+
+    @property
+    def _polls(self) -> ActivityPolls:
+        """The worker's, where there is one: it tells what it offers itself."""
+        return self._client_polls if self.worker is None else self.worker.worker.tasks.polls
+
+    def _poll_seconds_max(self) -> float:
+        return HEARD_PAUSE_SECONDS_MAX if self._store.hints.are_heard else PAUSE_SECONDS_MAX

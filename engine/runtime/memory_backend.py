@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -36,7 +38,16 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
-    from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionRecord, Garbage, StateMachineRecord
+    from engine.store.protocol import (
+        ActivityRecord,
+        Birth,
+        Claim,
+        ExecutionId,
+        ExecutionRecord,
+        Garbage,
+        StateMachineRecord,
+        TakenTask,
+    )
 
 CLOSED = "The engine was closed before the execution ended"
 """Cause of the executions that are ABORTED because their engine, which is all they live in, is closed."""
@@ -190,9 +201,11 @@ class MemoryBackend:
 
     def check(self, program: StateMachine, region: str, account_id: str) -> None:
         """See `Backend`."""
-        check_handlers(
-            self._handlers, program, region=region, account=account_id, activities=self._at_work.tasks.activities
-        )
+        check_handlers(self._handlers, program, region=region, account=account_id, activities=self._activity_arns())
+
+    def _activity_arns(self) -> set[str]:
+        assert self._at_work is not None
+        return set(self.library.activity_records)
 
     # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -325,12 +338,35 @@ class MemoryBackend:
         """See `Backend`."""
         self._at_work.tasks.send_task_heartbeat(task_token)
 
-    async def create_activity(self, activity_arn: str) -> None:
+    async def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
         """See `Backend`."""
-        self._at_work.tasks.add_activity(activity_arn)
+        assert self._at_work is not None
+        return self.library.create_activity(activity)
+
+    async def delete_activity(self, activity_arn: str) -> None:
+        """See `Backend`."""
+        self.library.delete_activity(activity_arn)
+
+    async def activity(self, activity_arn: str) -> ActivityRecord:
+        """See `Backend`."""
+        return self.library.activity(activity_arn)
+
+    async def activities(self) -> list[ActivityRecord]:
+        """See `Backend`."""
+        return self.library.activities(most=sys.maxsize)
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
-    ) -> tuple[str, Json] | None:
+    ) -> TakenTask | None:
         """See `Backend`."""
-        return await self._at_work.tasks.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
+        check_text("worker_name", worker_name)
+
+        async def take() -> TakenTask | None:
+            taken = self._store.take_task(activity_arn, worker_name)
+            if taken is not None:
+                self._hint(taken.execution_id)
+            return taken
+
+        # Nobody offers anything without telling.
+        polls = self._at_work.tasks.polls
+        return await polls.poll(activity_arn, take, wait_seconds=wait_seconds, pause_seconds_max=lambda: math.inf)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import OrderedDict, deque
-from functools import lru_cache
+from collections import deque
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import anyio
@@ -17,14 +17,16 @@ from anyio import from_thread
 from anyio.lowlevel import current_token
 
 from engine.asl.resource import parse_resource
-from engine.errors import ActivityDoesNotExist, InvalidOutput, StatesError, TaskTimedOut
+from engine.errors import InvalidOutput, StatesError, TaskTimedOut
 from engine.integrations.invocation import check_text, is_lambda_invoke, json_value
 from engine.integrations.registry import MissingHandler, account_of
 from engine.integrations.request import TaskRequest, UnsupportedTask
 from engine.interpreter.messages import NO_TICKET, TaskDone, TaskError, TaskStarted, TaskSubmitted
+from engine.runtime.activities import ActivityPolls
+from engine.store.protocol import Offer, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from anyio.abc import TaskGroup
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from engine.integrations.request import Answer, Handler, Workplace
     from engine.interpreter.messages import Event, ScheduleTask, Ticket
     from engine.jsonvalue import Json
+    from engine.runtime.calls import Calls, Outcome
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Executions, LiveExecution
     from engine.store.protocol import DurableStore, ExecutionId
@@ -44,9 +47,12 @@ _RULES_CACHED = 4_096
 """Handlers remembered by what was asked for; function names may come from data, so there is a bound."""
 
 
-Phase: TypeAlias = Literal["HELD", "QUEUED", "RUNNING", "OUTSIDE", "MISSING"]
-"""Where a Task is. HELD: it may not be started now. QUEUED: it waits for its turn. OUTSIDE: somebody else will end it:
-who has its token, or an activity worker. MISSING: this worker has no handler for it."""
+_OFFERED_AT_ONCE_MAX = 256
+
+Phase: TypeAlias = Literal["HELD", "QUEUED", "RUNNING", "OFFERING", "OUTSIDE", "MISSING"]
+"""Where a Task is. HELD: it may not be started now. QUEUED: it waits for its turn. OFFERING: it is being offered to the
+workers of its activity. OUTSIDE: somebody else will end it: who has its token, or an activity worker. MISSING: this
+worker has no handler for it."""
 
 
 class OpenTask:
@@ -79,7 +85,7 @@ class Tasks:
     """The Tasks of one worker.
 
     Attributes:
-        activities: ARNs of activities that have no handler but workers, with the Tasks that wait for one.
+        polls: Who waits here for Tasks of activities that have no handler but workers.
         in_flight: Handlers that run or wait for their turn.
         ended: Handlers that came to an end, by outcome: `succeeded`, `failed`, `cancelled`.
     """
@@ -89,6 +95,7 @@ class Tasks:
         *,
         executions: Executions,
         store: DurableStore,
+        calls: Calls,
         handlers: Handlers,
         workplace: Workplace,
         clock: Clock,
@@ -106,12 +113,14 @@ class Tasks:
             may_start: Whether a Task may be started now; those that may not are held.
             is_alone: No other worker could have a handler that this one has not: the execution is stopped.
         """
-        self.activities: dict[str, OrderedDict[OpenTask, None]] = {}
+        self.polls = ActivityPolls()
         self.in_flight = 0
         self.ended = {"succeeded": 0, "failed": 0, "cancelled": 0}
-        self._pollers: dict[str, list[anyio.Event]] = {}
         self._executions = executions
         self._store = store
+        self._calls = calls
+        self._unoffered: deque[OpenTask] = deque()
+        self._is_offering = False
         self._workplace = workplace
         self._clock = clock
         self._group = group
@@ -133,6 +142,8 @@ class Tasks:
         task = self.open(execution, command)
         if task.phase == "HELD" and self._may_start():
             self._start(task)
+        elif task.phase == "OFFERING":
+            self.offer(task)
         elif task.phase == "MISSING" and self._is_alone:
             self._without_handler(task)
 
@@ -149,7 +160,11 @@ class Tasks:
         handler = self._find(
             request.state, request.resource, _function(request), region=request.region, account=request.account_id
         )
-        phase: Phase = "OUTSIDE" if command.submitted else "MISSING" if handler is None else "HELD"
+        phase: Phase = "HELD"
+        if command.submitted:
+            phase = "OUTSIDE"
+        elif handler is None:
+            phase = "OFFERING" if request.resource.kind == "activity" else "MISSING"
         task = OpenTask(execution, command.task_id, request, handler, phase)
         execution.tasks[task.task_id] = task
         return task
@@ -168,15 +183,47 @@ class Tasks:
 
     def _without_handler(self, task: OpenTask) -> None:
         arn, function = task.request.resource.arn, _function(task.request)
-        queue = self.activities.get(arn)
-        if queue is None:
-            fault = MissingHandler([(task.request.state, arn if function is None else f"{arn} of {function}")])
-            self._executions.halt(task.execution, fault, "Engine.MissingHandler")
-            return
-        task.phase = "OUTSIDE"
-        queue[task] = None
-        for poller in self._pollers.get(arn, ()):
-            poller.set()
+        fault = MissingHandler([(task.request.state, arn if function is None else f"{arn} of {function}")])
+        self._executions.halt(task.execution, fault, "Engine.MissingHandler")
+
+    def offer(self, task: OpenTask) -> None:
+        """Offers a Task to the workers of its activity, if there is such an activity; those that come together at once.
+
+        That is an effect of a checkpoint, carried out after it. Whoever owns the execution next offers the Task again,
+        which changes nothing.
+        """
+        self._unoffered.append(task)
+        if not self._is_offering:
+            self._offer_next()
+
+    def _offer_next(self) -> None:
+        batch: list[OpenTask] = []
+        while self._unoffered and len(batch) < _OFFERED_AT_ONCE_MAX:
+            task = self._unoffered.popleft()
+            if not task.is_over:
+                batch.append(task)
+        if batch:
+            self._is_offering = True
+            offers = [_offer(task) for task in batch]
+            self._calls.ask(partial(self._store.offer_tasks, offers), partial(self._offered, batch))
+
+    def _offered(self, batch: list[OpenTask], outcome: Outcome[Collection[str]]) -> None:
+        self._is_offering = False
+        try:
+            existing = outcome()
+        except StoreUnavailable:
+            existing = ()  # the executions are given up, and offered again by whoever takes them
+        for task in batch:
+            if task.is_over:
+                continue
+            task.phase = "OUTSIDE" if task.request.resource.arn in existing else "MISSING"
+            if task.phase == "MISSING" and self._is_alone:
+                self._without_handler(task)
+            elif not task.execution.is_busy:
+                self._executions.keeper.idle(task.execution)
+        self.polls.offered(existing)
+        if self._unoffered:
+            self._offer_next()
 
     def start_waiting(self) -> None:
         """Starts the Tasks whose turn has come."""
@@ -225,8 +272,6 @@ class Tasks:
         task.is_over = True
         if task.scope is not None:
             task.scope.cancel()
-        elif task.handler is None:
-            self.activities.get(task.request.resource.arn, OrderedDict()).pop(task, None)
 
     def interrupt(self, task: OpenTask) -> OpenTask | None:
         """Stops a Task's handler, if one runs. The execution waits as for a Task that was never started: the result."""
@@ -341,40 +386,6 @@ class Tasks:
             raise TaskTimedOut
         self._executions.heartbeat(task.execution, task)
 
-    def add_activity(self, activity_arn: str) -> None:
-        """From now on Tasks of this activity wait for a worker, unless they have a handler."""
-        self.activities.setdefault(activity_arn, OrderedDict())
-
-    async def get_activity_task(
-        self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
-    ) -> tuple[str, Json] | None:
-        """GetActivityTask: token and input of the oldest Task that waits for a worker; None when none came in time.
-
-        Raises:
-            ActivityDoesNotExist: No such activity.
-            ValueError: `worker_name` is no text.
-        """
-        queue = self.activities.get(activity_arn)
-        if queue is None:
-            raise ActivityDoesNotExist(activity_arn)
-        check_text("worker_name", worker_name)
-        with anyio.move_on_after(wait_seconds):
-            while True:
-                while queue:
-                    task, _ = queue.popitem(last=False)
-                    if not task.is_over:
-                        self._mail(task, TaskStarted(task.task_id, worker_name))
-                        assert task.task_token is not None
-                        return task.task_token, task.request.arguments
-                poller = anyio.Event()
-                pollers = self._pollers.setdefault(activity_arn, [])
-                pollers.append(poller)
-                try:
-                    await poller.wait()
-                finally:
-                    pollers.remove(poller)
-        return None
-
     def in_loop(self, function: Callable[..., None], *arguments: object) -> None:
         """Calls something of ours from whatever thread a handler runs in, and raises what it raises."""
         if threading.get_ident() == self._thread:
@@ -417,6 +428,17 @@ class _TaskChannel:
 
 async def _raise(error: BaseException) -> None:
     raise error
+
+
+def _offer(task: OpenTask) -> Offer:
+    request = task.request
+    assert request.task_token is not None, "a Task of an activity has a token"
+    return Offer(
+        task_token=request.task_token,
+        activity_arn=request.resource.arn,
+        input=request.arguments,
+        deadline=request.deadline,
+    )
 
 
 def _function(request: TaskRequest) -> str | None:

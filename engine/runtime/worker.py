@@ -117,6 +117,7 @@ class Worker:
         self.tasks = self.executions.tasks = self.custody.tasks = Tasks(
             executions=self.executions,
             store=store,
+            calls=calls,
             handlers=handlers,
             workplace=workplace,
             clock=clock,

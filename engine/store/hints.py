@@ -16,7 +16,9 @@ import msgspec
 if TYPE_CHECKING:
     from engine.store.protocol import Committed, Group
 
-HintKind: TypeAlias = Literal["START", "MAIL", "MISSING", "END", "WAITING", "SILENT", "CONNECTED", "DISCONNECTED"]
+HintKind: TypeAlias = Literal[
+    "START", "MAIL", "MISSING", "END", "WAITING", "OFFER", "SILENT", "CONNECTED", "DISCONNECTED"
+]
 
 WAITING_SECONDS = 15.0
 """How long after WAITING endings are told. Whoever waits longer says so again in time."""
@@ -30,12 +32,13 @@ class Hint(msgspec.Struct, frozen=True):
     MISSING       executions of these pools were released by a worker that has not all of their handlers
     END           these executions are over; told while somebody waits
     WAITING       somebody waits for the end of an execution
+    OFFER         Tasks of these activities (ARNs) wait for a worker
     SILENT        these workers look dead: whoever is one of them renews its lease
     CONNECTED     from now on hints are heard here; some may have been missed
     DISCONNECTED  hints are heard no longer
 
     Attributes:
-        about: Names of pools, or ids; none: it is not said which.
+        about: Names of pools, ARNs, or ids; none: it is not said which.
     """
 
     kind: HintKind

@@ -17,6 +17,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from engine.errors import (
+    ActivityDoesNotExist,
     ExecutionAlreadyExists,
     ExecutionDoesNotExist,
     ExecutionNotRedrivable,
@@ -49,10 +50,12 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Execution
     from engine.store.memory_handle import Incarnation, MemoryHandle
     from engine.store.protocol import (
+        ActivityRecord,
         Birth,
         Checkpoint,
         ExecutionId,
         ExecutionStatus,
+        Offer,
         RevisionId,
         StateMachineRecord,
         WorkerId,
@@ -76,6 +79,7 @@ class Row:
         wake_at: When it is due; 0 while somebody owns it, so that it is due at once when its owner dies.
         mail: Not consumed yet, oldest first.
         tokens: All that were ever minted for it.
+        offered: Tokens of Tasks that were ever offered to the workers of an activity, and of which.
         heartbeats: When SendTaskHeartbeat last came for a Task.
         suspects: Set while it is suspected of killing workers: with how many other suspects a worker may have it.
         deaths: Workers that died while it was their only suspect.
@@ -83,8 +87,8 @@ class Row:
 
     __slots__ = (
         "deaths", "ending", "execution", "execution_id", "heartbeats", "input_text", "last_event_id", "last_snapshot",
-        "lost_tasks", "mail", "missing", "owner", "pool", "quarantine", "redrives", "revision_id", "segments", "seq",
-        "snapshot", "stop_date", "suspects", "tokens", "wake_at",
+        "lost_tasks", "mail", "missing", "offered", "owner", "pool", "quarantine", "redrives", "revision_id",
+        "segments", "seq", "snapshot", "stop_date", "suspects", "tokens", "wake_at",
     )  # fmt: skip
 
     def __init__(self, execution_id: ExecutionId, birth: Birth) -> None:
@@ -105,6 +109,7 @@ class Row:
         self.wake_at = 0
         self.mail: dict[MailId, Mail] = {}
         self.tokens: set[str] | None = None
+        self.offered: dict[str, str] | None = None
         self.heartbeats: dict[Ticket, int] | None = None
         self.missing: Sequence[str] = ()
         self.quarantine: str | None = None
@@ -170,6 +175,8 @@ class MemoryStore:
         self.tokens: dict[str, tuple[Row, Ticket] | None] = {}
         self.hints = LocalHints()
         self._closed_executions_max = closed_executions_max
+        self.offers: dict[str, dict[str, Offer]] = {}
+        self.activity_records: dict[str, ActivityRecord] = {}
         self._minted = count()
         self._machines: dict[str, StateMachineRecord] = {}
         self._revisions: dict[RevisionId, StateMachineRecord] = {}
@@ -245,6 +252,31 @@ class MemoryStore:
     def revision(self, revision_id: RevisionId) -> StateMachineRecord:
         """See `Library`."""
         return self._revisions[revision_id]
+
+    # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
+        """See `Library`."""
+        with self.lock:
+            return self.activity_records.setdefault(activity.arn, activity)
+
+    def delete_activity(self, activity_arn: str) -> None:
+        """See `Library`."""
+        with self.lock:
+            self.activity_records.pop(activity_arn, None)
+
+    def activity(self, activity_arn: str) -> ActivityRecord:
+        """See `Library`."""
+        try:
+            return self.activity_records[activity_arn]
+        except KeyError:
+            raise ActivityDoesNotExist(activity_arn) from None
+
+    def activities(self, *, after: str = "", most: int = 1_000) -> list[ActivityRecord]:
+        """See `Library`."""
+        with self.lock:
+            found = sorted(self.activity_records.values(), key=lambda activity: activity.arn)
+        return [activity for activity in found if activity.arn > after][:most]
 
     # ── executions as they are shown ────────────────────────────────────────────────────────────────────────────────
 
@@ -367,7 +399,7 @@ class MemoryStore:
                 row.tokens = set()
             row.tokens.add(token)
         for token in checkpoint.tokens_closed:
-            self.tokens[token] = None
+            self.close_token(row, token)
         row.missing, row.lost_tasks = (), checkpoint.lost_tasks
         if row.lost_tasks is None and row.suspects is not None:
             row.suspects, row.deaths = None, 0
@@ -386,7 +418,7 @@ class MemoryStore:
         row.stop_date = checkpoint.transition.now
         row.owner, row.wake_at = None, NEVER_DUE
         for token in row.tokens or ():
-            self.tokens[token] = None
+            self.close_token(row, token)
         row.mail, row.heartbeats = {}, None  # thousands of rows are kept; an empty dict of its own costs the least
         if ending.status != "SUCCEEDED" and row.execution.type == "STANDARD":
             assert row.snapshot is not None
@@ -403,6 +435,13 @@ class MemoryStore:
         del self._by_arn[row.execution.arn]
         for token in row.tokens or ():
             del self.tokens[token]
+
+    def close_token(self, row: Row, task_token: str) -> None:
+        """Nobody may end its Task any more, or take it."""
+        self.tokens[task_token] = None
+        activity_arn = None if row.offered is None else row.offered.get(task_token)
+        if activity_arn is not None:
+            self.offers[activity_arn].pop(task_token, None)
 
     def open_token(self, task_token: str) -> tuple[Row, Ticket]:
         """The Task that a token ends. Raises InvalidToken, TaskTimedOut."""

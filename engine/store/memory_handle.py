@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import msgspec
 
+from engine.interpreter.messages import TaskStarted
 from engine.store.hints import tell_of_group
 from engine.store.protocol import (
     ALL_TASKS,
@@ -19,6 +20,7 @@ from engine.store.protocol import (
     Mail,
     MailId,
     OwnershipLost,
+    TakenTask,
     WorkerId,
 )
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from engine.interpreter.messages import Event, Ticket
     from engine.store.memory import MemoryStore, Row
-    from engine.store.protocol import Birth, Checkpoint, Group, Release
+    from engine.store.protocol import Birth, Checkpoint, Group, Offer, Release
 
 
 class Incarnation:
@@ -293,7 +295,7 @@ class MemoryHandle:
         """See `DurableStore`."""
         with self._lock:
             row, task_id = self._store.open_token(task_token)
-            self._store.tokens[task_token] = None
+            self._store.close_token(row, task_token)
             self._store.put(row, msgspec.structs.replace(event, task_id=task_id))
         self._store.hints.tell("MAIL", [row.execution_id.hex])
         return row.execution_id
@@ -311,6 +313,43 @@ class MemoryHandle:
         with self._lock:
             row = self._store.open.get(execution_id)
             return None if row is None or row.heartbeats is None else row.heartbeats.get(task_id)
+
+    # ── Tasks of activities ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def offer_tasks(self, offers: Sequence[Offer]) -> Collection[str]:
+        """See `DurableStore`."""
+        store = self._store
+        with self._lock:
+            existing = {offer.activity_arn for offer in offers if offer.activity_arn in store.activity_records}
+            for offer in offers:
+                owner = store.tokens.get(offer.task_token)
+                if owner is None or offer.activity_arn not in existing:
+                    continue
+                row = owner[0]
+                if row.offered is None:
+                    row.offered = {}
+                if offer.task_token not in row.offered:
+                    row.offered[offer.task_token] = offer.activity_arn
+                    store.offers.setdefault(offer.activity_arn, {})[offer.task_token] = offer
+        if existing:
+            store.hints.tell("OFFER", existing)
+        return existing
+
+    def take_task(self, activity_arn: str, worker_name: str | None) -> TakenTask | None:
+        """See `DurableStore`."""
+        store = self._store
+        with self._lock:
+            store.activity(activity_arn)
+            now = store.now()
+            offers = store.offers.get(activity_arn, {})
+            found = next((one for one in offers.values() if one.deadline is None or one.deadline > now), None)
+            if found is None:
+                return None
+            del offers[found.task_token]
+            row, task_id = store.open_token(found.task_token)
+            store.put(row, TaskStarted(task_id, worker_name))
+        store.hints.tell("MAIL", [row.execution_id.hex])
+        return TakenTask(execution_id=row.execution_id, task_token=found.task_token, input=found.input)
 
 
 def _is_free(row: Row, me: Incarnation) -> bool:

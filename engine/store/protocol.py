@@ -23,6 +23,7 @@ import msgspec
 
 from engine.interpreter.messages import Event, Ticket
 from engine.interpreter.snapshot import Ending, Execution, Redrives, Snapshot, Transition
+from engine.jsonvalue import Json
 
 if TYPE_CHECKING:
     from engine.interpreter.history import Segment
@@ -282,6 +283,29 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     overdue: int
 
 
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """A Task of an activity, for whoever polls for it.
+
+    Attributes:
+        task_token: Of the Task; it is in a checkpoint that was written.
+        input: What the worker is given.
+        deadline: When the Task times out, or None: from then on nobody is given it.
+    """
+
+    task_token: str
+    activity_arn: str
+    input: Json
+    deadline: int | None = None
+
+
+class TakenTask(msgspec.Struct, frozen=True, kw_only=True):
+    """What GetActivityTask gives, and whose Task it is."""
+
+    execution_id: ExecutionId
+    task_token: str
+    input: Json
+
+
 class DurableStore(Protocol):
     """One worker's access to the executions that run. A client, which owns nothing, uses the last part alone."""
 
@@ -440,6 +464,25 @@ class DurableStore(Protocol):
         """When the last SendTaskHeartbeat for a Task came; a heartbeat's TimerDue asks before it is believed."""
         ...
 
+    # ── Tasks of activities ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def offer_tasks(self, offers: Sequence[Offer]) -> Collection[str]:
+        """Offers Tasks to the workers of their activities; the ARNs of those activities that exist.
+
+        A Task is offered once: one that was offered before, whether it was taken or not, stays as it is. One whose
+        activity does not exist is not offered, and may be later. The offer ends with the task token.
+        """
+        ...
+
+    def take_task(self, activity_arn: str, worker_name: str | None) -> TakenTask | None:
+        """Takes the Task that is offered longest, in one statement with its mail, TaskStarted; None: there is none.
+
+        Raises:
+            ActivityDoesNotExist: No such activity.
+            StoreUnavailable: A Task may have been taken and is lost to its time limit, as on AWS (api.md 5.5).
+        """
+        ...
+
 
 # ── definitions, and executions as they are shown ───────────────────────────────────────────────────────────────────
 
@@ -462,6 +505,15 @@ class StateMachineRecord:
     creation_date: int
     revision_id: RevisionId
     pool: str = DEFAULT_POOL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityRecord:
+    """An activity. `creation_date`: milliseconds since the epoch."""
+
+    arn: str
+    name: str
+    creation_date: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -553,6 +605,22 @@ class Library(Protocol):
 
     def revision(self, revision_id: RevisionId) -> StateMachineRecord:
         """The state machine as it was in this revision, which some execution or state machine names."""
+        ...
+
+    def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
+        """Makes an activity; one that is there already keeps its date (api.md 5.5)."""
+        ...
+
+    def delete_activity(self, activity_arn: str) -> None:
+        """Removes an activity, if it is there. Its Tasks wait on; created again, it has those that were offered."""
+        ...
+
+    def activity(self, activity_arn: str) -> ActivityRecord:
+        """An activity. Raises ActivityDoesNotExist."""
+        ...
+
+    def activities(self, *, after: str = "", most: int = 1_000) -> Sequence[ActivityRecord]:
+        """Activities by ARN, in the order of code points; `after`: the last ARN of the page before."""
         ...
 
     def execution(self, execution_arn: str) -> ExecutionRecord:

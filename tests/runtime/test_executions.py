@@ -180,4 +180,4 @@ async def test_nothing_is_kept_of_activity_tasks_that_no_worker_took():
         arn = await one.create_activity("paint")
         with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
             await one.run(machine({"Type": "Task", "Resource": arn, "TimeoutSeconds": 5}))
-        assert not one._backend.worker.tasks.activities[arn]
+        assert not one._backend.library.offers[arn]

@@ -17,7 +17,6 @@ import engine
 from engine import blocking
 from engine.library import UsedAfterFork
 from engine.runtime import custody, executions
-from engine.runtime.durable_backend import NotOnAStore
 from engine.store.hints import Hint
 from engine.store.memory import MemoryStore
 from engine.store.memory_handle import MemoryHandle
@@ -602,15 +601,6 @@ async def test_a_definition_that_was_deployed_by_this_engine_is_not_deployed_aga
         await one.run(machine(ECHO))
         monkeypatch.setattr(store, "deploy", None)
         assert await one.run(machine(ECHO), 4) == 4
-
-
-# ── what a store does not do ────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_what_is_left_out_is_refused_by_name(store: MemoryStore):
-    async with on(store) as client:
-        with pytest.raises(NotOnAStore, match="activities"):
-            await client.create_activity("paint")
 
 
 async def test_an_engine_is_refused_after_a_fork(store: MemoryStore, monkeypatch):

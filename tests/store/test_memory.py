@@ -6,6 +6,7 @@ import pytest
 
 from engine.errors import ExecutionDoesNotExist, InvalidToken, TaskTimedOut
 from engine.store.memory import MemoryStore
+from tests.store.activity_suite import ActivitySuite
 from tests.store.durable_suite import SUCCEEDED, TASK, DurableSuite, born
 
 
@@ -15,6 +16,10 @@ def store() -> MemoryStore:
 
 
 class TestMemoryStore(DurableSuite):
+    pass
+
+
+class TestActivities(ActivitySuite):
     pass
 
 

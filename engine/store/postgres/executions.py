@@ -96,7 +96,7 @@ with reopened as (delete from asl.closed_execution where execution_id = $1 and s
  framed as (insert into asl.frame (execution_id, fork, place, data)
   select $1, u.* from reopened, unnest($3::int[], $4::int[], $5::bytea[]) u returning 1),
  swept as (delete from asl.mail where execution_id = $1 and id <> $1 returning 1),
- killed as (update asl.task_token set closed_at = {NOW_MS}
+ killed as (update asl.task_token set closed_at = {NOW_MS}, offer = null
   where execution_id = $1 and closed_at is null and exists (select from reopened) returning 1),
  mailed as (insert into asl.mail (execution_id, id, sent_at, format, event)
   select $1, $1, {NOW_MS}, {FORMAT}, $6::bytea from reopened

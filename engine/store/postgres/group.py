@@ -205,7 +205,7 @@ _PARTS: dict[str, str] = {
  where m.execution_id = u.execution_id and m.id = u.id returning 1""",
     "minted": """insert into asl.task_token (digest, execution_id, fork, place, number)
  select * from unnest(?::bytea[], ?::uuid[], ?::int[], ?::int[], ?::int[]) returning 1""",
-    "killed": f"""update asl.task_token t set closed_at = {NOW_MS} from unnest(?::bytea[]) u(digest)
+    "killed": f"""update asl.task_token t set closed_at = {NOW_MS}, offer = null from unnest(?::bytea[]) u(digest)
  where t.digest = u.digest and t.closed_at is null returning 1""",
     "kept": """select o.id from unnest(?::uuid[], ?::int[], ?::bytea[]) u(id, seq, quarantine)
  join asl.open_execution o on o.id = u.id and o.seq = u.seq and o.owner = $1

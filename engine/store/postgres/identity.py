@@ -20,6 +20,12 @@ def machine_key(arn: str) -> UUID:
     return uuid5(NAMESPACE_URL, arn)
 
 
+@lru_cache(maxsize=1_024)
+def activity_key(arn: str) -> UUID:
+    """The key of an activity: of its ARN alone, so that an offer need not look it up."""
+    return uuid5(NAMESPACE_URL, arn)
+
+
 def owns_its_name(execution_id: ExecutionId, arn: str) -> bool:
     """Whether the ARN ends in the execution's own id: nobody else can have it, and it needs no row of its own."""
     return arn.endswith(f":{execution_id}")

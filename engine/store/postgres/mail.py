@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 
 from engine.errors import InvalidToken, TaskTimedOut
-from engine.interpreter.messages import TaskDone, TaskError
+from engine.interpreter.messages import TaskDone, TaskError, TaskStarted
 from engine.interpreter.snapshot import FORMAT, UnknownFormat
 from engine.store.postgres.arrays import byteas, uuids
 from engine.store.postgres.connection import NOW_MS
@@ -46,15 +46,17 @@ from unnest($1::uuid[]) u(id) join asl.mail m on m.execution_id = u.id
 order by m.sent_at, m.id <> m.execution_id, m.id
 """
 
-# The execution must be open, or there is nobody to tell; its row is not locked, see `tables.mail`.
+# The execution must be open, or there is nobody to tell; its row is not locked, see `tables.mail`. An answer comes
+# after the TaskStarted of the worker that gives it, be it in the same millisecond.
 _TAKE_TOKEN = f"""
 with taken as (
- update asl.task_token t set closed_at = {NOW_MS} where t.digest = $1 and t.closed_at is null
+ update asl.task_token t set closed_at = {NOW_MS}, offer = null where t.digest = $1 and t.closed_at is null
  and exists (select from asl.open_execution o where o.id = t.execution_id)
- returning t.execution_id, t.fork, t.place, t.number
+ returning t.execution_id, t.fork, t.place, t.number, t.taken_at
 )
 insert into asl.mail (execution_id, id, sent_at, format, task_id, event)
-select execution_id, $2::uuid, {NOW_MS}, {FORMAT}, array[fork, place, number], $3::bytea from taken
+select execution_id, $2::uuid, greatest({NOW_MS}, taken_at + 1), {FORMAT}, array[fork, place, number],
+ $3::bytea from taken
 returning execution_id
 """
 
@@ -101,7 +103,7 @@ def letter(
         raise UnknownFormat(f"mail of format {format_}; this engine reads {READABLE_FORMATS}")
     event = decode_event(data)
     if task_id is not None:
-        assert isinstance(event, TaskDone | TaskError), "only these come by a task token"
+        assert isinstance(event, TaskDone | TaskError | TaskStarted), "only these come by a task token"
         event = msgspec.structs.replace(event, task_id=cast("Ticket", tuple(task_id)))
     return Mail(id=mail_id, execution_id=execution_id, event=event, sent_at=sent_at)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.store.hints import NoHints, tell_of_group
-from engine.store.postgres import claims, definitions, executions, mail, ownership, starts
+from engine.store.postgres import activities, claims, definitions, executions, mail, ownership, starts
 from engine.store.postgres.births import NamedBirths
 from engine.store.postgres.connection import Pool, Session, clock
 from engine.store.postgres.listener import PostgresHints
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Snapshot
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.protocol import (
+        ActivityRecord,
         Backlog,
         Birth,
         Checkpoint,
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
         Group,
         Mail,
         MailId,
+        Offer,
         RevisionId,
         StateMachineRecord,
+        TakenTask,
         WorkerId,
     )
 
@@ -107,6 +110,24 @@ class PostgresStore:
     def revision(self, revision_id: RevisionId) -> StateMachineRecord:
         """See `Library`."""
         return definitions.revision(self._pool, revision_id)
+
+    # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
+        """See `Library`."""
+        return activities.create_activity(self._pool, activity)
+
+    def delete_activity(self, activity_arn: str) -> None:
+        """See `Library`."""
+        activities.delete_activity(self._pool, activity_arn)
+
+    def activity(self, activity_arn: str) -> ActivityRecord:
+        """See `Library`."""
+        return activities.activity(self._pool, activity_arn)
+
+    def activities(self, *, after: str = "", most: int = 1_000) -> list[ActivityRecord]:
+        """See `Library`."""
+        return activities.activities(self._pool, after=after, most=most)
 
     # ── executions as they are shown ────────────────────────────────────────────────────────────────────────────────
 
@@ -304,6 +325,22 @@ class Handle:
     def last_heartbeat(self, execution_id: ExecutionId, task_id: Ticket) -> int | None:
         """See `DurableStore`."""
         return mail.last_heartbeat(self._pool, execution_id, task_id)
+
+    # ── Tasks of activities ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def offer_tasks(self, offers: Sequence[Offer]) -> Collection[str]:
+        """See `DurableStore`."""
+        existing = activities.offer_tasks(self._pool, offers)
+        if existing:
+            self._hints.tell("OFFER", existing)
+        return existing
+
+    def take_task(self, activity_arn: str, worker_name: str | None) -> TakenTask | None:
+        """See `DurableStore`."""
+        taken = activities.take_task(self._pool, activity_arn, worker_name)
+        if taken is not None:
+            self._hints.tell("MAIL", [taken.execution_id.hex])
+        return taken
 
 
 class _Own:

@@ -207,6 +207,7 @@ mail = Table(
 # The right to end a Task: inserted by the checkpoint that minted the token, closed once: by SendTaskSuccess or
 # SendTaskFailure together with the mail, or by a checkpoint that ends the wait otherwise. A closed one stays with its
 # execution, to tell a caller that he is late.
+# `offer` (token and input, as JSON) is there while the Task waits for a worker of its activity; `activity_id` stays.
 task_token = Table(
     "task_token",
     metadata,
@@ -217,7 +218,31 @@ task_token = Table(
     Column("number", Integer, nullable=False),
     Column("heartbeat_at", BigInteger),
     Column("closed_at", BigInteger),
+    Column("activity_id", Uuid),
+    Column("offered_at", BigInteger),
+    Column("deadline", BigInteger),
+    Column("offer", LargeBinary),
+    Column("taken_at", BigInteger),
     Index("task_token_by_execution", "execution_id"),
+    Index(
+        "task_token_offered",
+        "activity_id",
+        "offered_at",
+        "execution_id",
+        "number",
+        postgresql_where=text("offer IS NOT NULL"),
+    ),
+)
+
+# Written by CreateActivity, removed by DeleteActivity. Its id is the UUIDv5 of its ARN.
+activity = Table(
+    "activity",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("arn", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("creation_date", BigInteger, nullable=False),
+    UniqueConstraint("arn"),
 )
 
 # Inserted by a worker that begins, its heartbeat counted up by itself, its rights taken by whoever declares it dead.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.store.postgres.store import PostgresStore
+from tests.store.activity_suite import ActivitySuite
 from tests.store.durable_suite import DurableSuite
 
 if TYPE_CHECKING:
@@ -19,3 +20,7 @@ class TestPostgresStore(DurableSuite):
         opened = PostgresStore(url)
         yield opened
         opened.close()
+
+
+class TestActivities(ActivitySuite):
+    pass
