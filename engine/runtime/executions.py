@@ -28,6 +28,7 @@ from engine.interpreter.messages import (
     TaskError,
     TimerDue,
 )
+from engine.interpreter.snapshot import Snapshot
 from engine.store.protocol import Checkpoint, Mail
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from engine.interpreter.messages import Command, Event, Ticket
     from engine.interpreter.plan import Plan
-    from engine.interpreter.snapshot import Ending, Snapshot, Transition
+    from engine.interpreter.snapshot import Ending, Transition
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.runtime.clock import Clock
@@ -600,7 +601,8 @@ class Executions:
         execution.mailbox.clear()
         execution.is_busy = True  # so that late mail makes nobody ready; a redrive begins anew
         execution.is_gone = True
-        execution.snapshot.frames = {}
+        # Another one: the checkpoint that is being written, perhaps for the second time, still reads the old one.
+        execution.snapshot = Snapshot(execution=execution.snapshot.execution)
         self.live.pop(execution.execution_id, None)
         self._on_leaving(execution)
 

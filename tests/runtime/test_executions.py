@@ -65,6 +65,22 @@ async def test_nothing_outside_happens_before_the_checkpoint_that_ordered_it_is_
         assert await execution.result() == "x"
 
 
+async def test_what_is_let_go_of_while_it_is_written_is_written_whole():
+    """The writer may read the snapshot a second time, after an answer that was lost."""
+    async with engine.Engine.in_memory() as one:
+        committer = HeldCommitter(one)
+        execution = await one.start_execution(machine(wait(1_000)))
+        await settled()
+        committer.release()
+        await execution.stop("Enough")
+        await settled()
+        ((checkpoint, _),) = committer._held
+        before = dict(checkpoint.snapshot.frames)
+        executions = one._backend.worker.executions
+        executions.drop(executions.live[checkpoint.execution_id])
+        assert checkpoint.snapshot.frames == before != {}
+
+
 async def test_mail_waits_while_a_checkpoint_is_being_written():
     async with engine.Engine.in_memory() as one:
         committer = HeldCommitter(one)

@@ -30,7 +30,8 @@ _ROLLED_BACK_CLASSES = frozenset({"22", "23", "40", "54", "55"})
 _WAITED_CLASS = "55"
 _ATTEMPTS_MAX = 3
 
-_IS_ALIVE = "select 1 from asl.worker where id = $1 and epoch = $2 and state = 'alive'"
+# Whatever its epoch is: the answer to a `recover` that raised it may be on its way, or lost.
+_IS_ALIVE = "select 1 from asl.worker where id = $1 and state = 'alive'"
 
 _TAKEN = """
 select u.id from unnest($1::uuid[], $2::uuid[], $3::text[]) u(id, machine, name)
@@ -77,8 +78,7 @@ class NamedBirths:
                 raise unavailable(error) from error
             if error.sqlstate[:2] not in _ROLLED_BACK_CLASSES:
                 raise unavailable(error) from error
-            is_alive = bool(self._session.run(_IS_ALIVE, (self._own.worker_id, epoch)))
-            if not is_alive and epoch == self._own.epoch:
+            if not self._session.run(_IS_ALIVE, (self._own.worker_id,)):
                 raise OwnershipLost("this worker was declared dead") from error
             return "WAITED" if error.sqlstate[:2] == _WAITED_CLASS else "REFUSED"
         return "WRITTEN"

@@ -224,7 +224,9 @@ class Claiming:
                 if error.sqlstate != _DIVISION_BY_ZERO:
                     raise unavailable(error) from error
                 if epoch == own.epoch:
-                    raise OwnershipLost("this worker was declared dead") from error
+                    self.check_fence()
+                    # It is alive: `recover` has raised the epoch, and its answer is on its way, or lost.
+                    raise unavailable(error) from error
                 continue  # `recover` went by meanwhile
             with self._suspects_lock:
                 self._suspects |= dict.fromkeys(row[3], monotonic() + SUSPICION_SECONDS)

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from engine.store.postgres.claims import SUSPECT_BATCHES
-from engine.store.protocol import NEVER_DUE
-from tests.store.durable_suite import at_once, born, parked, stop
+from engine.store.protocol import NEVER_DUE, OwnershipLost, StoreUnavailable
+from tests.store.durable_suite import DurableSuite, at_once, born, parked, stop
 from tests.store.postgres.test_writer import enlisted
 from tests.store.postgres.waiting import InThread, until_sessions_wait
 
@@ -130,3 +130,23 @@ def test_a_letter_that_nobody_can_read_does_not_hold_the_others_up(
     database.execute("update asl.mail set format = 32000 where execution_id = %s", (bad.id,))
     assert [letter.execution_id for letter in worker.fetch_mail([bad.id, good.id])] == [good.id]
     assert [claim.execution_id for claim in worker.reload([bad.id, good.id]).claimed] == [good.id]
+
+
+def test_a_worker_whose_new_epoch_it_was_not_told_yet_is_not_dead(store: PostgresStore, url: str):
+    """The answer to `recover` was lost, or is on its way, while another thread claims or starts."""
+    worker = store.handle()
+    worker_id = worker.enlist(pools=["default"], host="here", pid=1)
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute("update asl.worker set epoch = epoch + 1")
+    worker._worker.ownership._next_epoch += 1
+    with pytest.raises(StoreUnavailable):
+        worker.claim(most=1)
+    assert not worker.start_all(worker_id, [DurableSuite.named("n")])
+    worker.recover()
+    assert not worker.claim(most=1).claimed
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute("update asl.worker set epoch = epoch + 1, state = 'dead'")
+    with pytest.raises(OwnershipLost):
+        worker.claim(most=1)
+    with pytest.raises(OwnershipLost):
+        worker.start_all(worker_id, [DurableSuite.named("n")])
