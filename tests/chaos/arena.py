@@ -93,9 +93,20 @@ class Arena:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Arena:
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
         self._client.__enter__()
         self._machines = {name: self._client.deploy(program, name) for name, program in PROGRAMS.items()}
-        return self
+
+    def reach_through(self, url: str) -> None:
+        """From now on workers, those who start and those who answer tokens use this URL of the database."""
+        self.place = ["--db", url]
+        self.senders.url = url
+        self._client.__exit__(None, None, None)
+        self._client = blocking.Engine(url)
+        self._connect()
 
     def __exit__(self, *_: object) -> None:
         self.senders.close()

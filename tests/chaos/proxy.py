@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-Mishap = Literal["before", "after", "late", "half"]
+Mishap = Literal["before", "after", "late", "half", "cut"]
 """To a statement of a worker. before: it never arrives. after: it is carried out, and the answer never arrives. late:
-it arrives long after its sender gave it up. half: one half arrives, the rest long after."""
+it arrives long after its sender gave it up. half: one half arrives, the rest long after. cut: whatever it was doing."""
 
 MISHAPS: tuple[Mishap, ...] = ("before", "after", "late", "half")
 
@@ -25,7 +25,7 @@ _FENCED = b"fence as ("
 
 @dataclass(frozen=True)
 class Cut:
-    """What happened to which connection; `client`: its port, as the worker's end has it."""
+    """What happened to a connection, and when."""
 
     mishap: Mishap
     at: float
@@ -45,6 +45,7 @@ class Proxy:
         self.late_seconds = 3.0
         self.answer_seconds = 0.0
         self.cuts: list[Cut] = []
+        self._links: set[socket.socket] = set()
         self._draw = draw
         self._socket = str(folder / ".s.PGSQL.5432")
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -57,6 +58,13 @@ class Proxy:
         """The URL of a database of the server, through here."""
         database = url.split("@/")[1].split("?")[0]
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def cut_one(self) -> None:
+        """Cuts a connection, whatever it is for and whether anything is under way on it."""
+        links = sorted(self._links, key=id)
+        if links:
+            self.cuts.append(Cut("cut", monotonic()))
+            _abort(self._draw.choice(links))
 
     def close(self) -> None:
         """No more connections; those that are end with their ends."""
@@ -78,9 +86,14 @@ class Proxy:
             # Like the server itself when it is down: the client is refused, as far as a proxy can.
             client.close()
             return
+        self._links.add(client)
         link = _Link(self, client, server)
         threading.Thread(target=link.answer, daemon=True).start()
-        link.ask()
+        try:
+            link.ask()
+        finally:
+            _abort(server)  # closed alone, it stays open for the thread that waits for answers
+        self._links.discard(client)
 
     def mishap(self, data: bytes) -> Mishap | None:
         """What is to happen to these bytes of a client."""
@@ -106,7 +119,7 @@ class _Link:
         self._is_answering = False
 
     def ask(self) -> None:
-        with suppress(OSError), self._server, self._client:
+        with suppress(OSError), self._client:
             while data := self._client.recv(1 << 20):
                 mishap = self._proxy.mishap(data)
                 self._is_answering = _is_statement(data)
@@ -129,15 +142,14 @@ class _Link:
                     return
 
     def answer(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError), self._server:
             while data := self._server.recv(1 << 20):
                 if self._is_answering and self._proxy.answer_seconds:
                     self._is_answering = False
                     self._proxy.wait(self._proxy.answer_seconds)
                 if not self._drops_answers:
                     self._client.sendall(data)
-        with suppress(OSError):
-            self._client.shutdown(socket.SHUT_RDWR)
+        _abort(self._client)
 
 
 def _abort(end: socket.socket) -> None:

@@ -187,10 +187,10 @@ def server_down(arena: Arena, seconds: float) -> None:
 
 @_scenario("connections cut", lease_seconds=10)
 def connections_cut(arena: Arena, seconds: float) -> None:
-    """Statements that never arrive, whose answers are lost, that arrive long after, or one half of them."""
+    """Statements that never arrive, whose answers are lost, that arrive long after, or half of them; any connection."""
     proxy = Proxy(arena.server.folder, arena.draw)
     try:
-        arena.place = ["--db", proxy.url(arena.url)]
+        arena.reach_through(proxy.url(arena.url))
         arena.workers(2)
         arena.start(MIXED, int(10 * seconds), pause=0.08)
         arena.senders.begin()
@@ -198,6 +198,7 @@ def connections_cut(arena: Arena, seconds: float) -> None:
             proxy.likely = 0.2
             arena.rest(0.4)
             proxy.likely = 0.0
+            proxy.cut_one()
         arena.settle()
         arena.faults += len(proxy.cuts)
         arena.stop_all()

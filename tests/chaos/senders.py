@@ -27,6 +27,7 @@ class TokenSenders:
         accepted: Token → how often an answer was acknowledged.
         unknown: Tokens of which a sender does not know whether its answer counted.
         refused: How many answers came too late.
+        url: Of the database, for those who begin from now on.
         answers: Token → (execution ARN, answer).
     """
 
@@ -35,7 +36,7 @@ class TokenSenders:
         self.unknown: set[str] = set()
         self.refused = 0
         self.answers: dict[str, tuple[str, Any]] = {}
-        self._url = url
+        self.url = url
         self._effects = effects
         self._draw = random.Random(seed)
         self._lock = threading.Lock()
@@ -61,7 +62,7 @@ class TokenSenders:
         draw = random.Random(f"{self._draw.random()}{number}")
         due: list[tuple[float, str]] = []
         place = 0
-        with blocking.Engine(self._url) as client:
+        with blocking.Engine(self.url) as client:
             while not self._is_closed.wait(_POLL_SECONDS):
                 place, lines = _new_lines(self._effects, place)
                 for line in lines:
