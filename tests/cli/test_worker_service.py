@@ -197,6 +197,37 @@ def test_a_database_that_refuses_the_worker_is_not_waited_for(fleet: Fleet, url:
             assert "asl db upgrade" in "".join(worker.lines)
 
 
+# ── other workers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_worker_that_stood_still_as_a_whole_learns_what_it_lost_and_goes_on(fleet: Fleet) -> None:
+    fleet.deploy("m", {"A": task("hang")})
+    arn = fleet.start("m")
+    with probed(fleet) as (stopped, address):
+        stopped.until("task started")
+        stopped.signal(signal.SIGSTOP)
+        with fleet.worker("-t", "hang=mock:1") as other:
+            other.until("worker declared dead")
+            assert other.until("execution taken over")["execution"] == arn
+            assert fleet.asl("wait", arn) == "1\n"
+        stopped.signal(signal.SIGCONT)
+        assert stopped.until("lease lost")["executions"] == 1
+        until(lambda: probe(address, "/readyz")[0] == 200)
+        assert sample(address, "asl_lease_lost_total") == 1
+        assert stopped.popen.poll() is None
+
+
+def test_a_resource_without_a_handler_is_named_once_in_the_log(fleet: Fleet) -> None:
+    fleet.deploy("m", {"A": task("charge")})
+    fleet.start("m")
+    fleet.start("m")
+    with fleet.worker() as worker:
+        assert worker.until("no handler")["resource"].endswith(":function:charge")
+        worker.signal(signal.SIGTERM)
+        assert worker.ended() == 0
+        assert [event["event"] for event in worker.events()].count("no handler") == 1
+
+
 # ── not fit to go on ────────────────────────────────────────────────────────────────────────────────────────────────
 
 BLOCKING = """
@@ -213,7 +244,7 @@ def hang(event):
 def test_a_process_whose_event_loop_is_blocked_ends_itself_and_is_replaced(fleet: Fleet) -> None:
     (fleet.folder / "blocking.py").write_text(BLOCKING)
     fleet.deploy("m", {"A": task("block")})
-    words = ["worker", "--handlers", "blocking.py", "--lease-seconds", "2", *HEALTH]
+    words = ["worker", "--handlers", "blocking.py", "--lease-seconds", "4.5", *HEALTH]
     with fleet.process(*words) as worker:
         address = worker.until("answering probes")["address"]
         worker.until("worker started")
@@ -224,6 +255,7 @@ def test_a_process_whose_event_loop_is_blocked_ends_itself_and_is_replaced(fleet
         assert "in block" in told["stack"]
         assert "time.sleep(1_000)" in told["stack"]
         assert worker.ended() == 75
+    fleet.start("m")
     with fleet.process(*words, "--processes", "2") as workers:
         assert workers.until("worker process died")["exit_code"] == 75
 
