@@ -16,6 +16,7 @@ from engine.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from engine.store.hints import Hints
     from engine.store.postgres.store import PostgresStore
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -124,6 +125,19 @@ def opened(database: Database) -> Iterator[PostgresStore]:
             yield store
         finally:
             store.close()
+
+
+@contextmanager
+def hints_of(database: Database, url: str) -> Iterator[Hints]:
+    """What the processes on that database tell one another; `url` as `connected` gives it."""
+    from engine.store.hints import NoHints
+    from engine.store.postgres.listener import PostgresHints
+
+    hints = NoHints() if database.pooler else PostgresHints(url)
+    try:
+        yield hints
+    finally:
+        hints.close()
 
 
 @contextmanager

@@ -192,12 +192,15 @@ def _supervise(words: list[str], processes: int, health: str | None, database: D
     words += [f"--data-dir={database.directory}"] if database.url is None else []
     words += ["--pooler"] if database.pooler else []
     own: list[list[str]] = [[] for _ in range(processes)]
-    with connected(database), ExitStack() as exits:
+    with connected(database) as url, ExitStack() as exits:
+        from engine.cli.database import hints_of
+
+        hints = exits.enter_context(hints_of(database, url))
         if health is not None:
             from engine.cli.worker_health import answering
 
             own = [[f"--health={address}"] for address in exits.enter_context(answering(health, processes))]
-        return supervise([words + more for more in own], environment)
+        return supervise([words + more for more in own], environment, missed=lambda: hints.tell("SILENT"))
 
 
 def _work(

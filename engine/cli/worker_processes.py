@@ -15,7 +15,7 @@ import structlog
 from engine.cli.exits import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
 _BACK_OFF_SECONDS = 1.0
@@ -27,7 +27,9 @@ _STEADY_SECONDS = 60.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def supervise(words: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
+def supervise(
+    words: Sequence[Sequence[str]], environment: Mapping[str, str], *, missed: Callable[[], None] = lambda: None
+) -> int:
     """Keeps as many processes of `asl worker` running until SIGTERM or Ctrl-C, which go on to each of them.
 
     One that finds its options or its database unusable ends them all: none of the others will fare better. Should this
@@ -36,11 +38,12 @@ def supervise(words: Sequence[Sequence[str]], environment: Mapping[str, str]) ->
     Args:
         words: The options of each.
         environment: Theirs.
+        missed: Called when one died, in any thread.
 
     Returns:
         The worst of their last exit codes.
     """
-    fleet = _Processes(environment)
+    fleet = _Processes(environment, missed)
     before = [signal.signal(number, fleet.pass_on) for number in _SIGNALS]
     try:
         threads = [
@@ -64,9 +67,10 @@ class _Processes:
         codes: Exit codes of those that are not replaced.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], missed: Callable[[], None]) -> None:
         self.codes: list[int] = []
         self._environment = environment
+        self._missed = missed
         self._stopping = threading.Event()
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
@@ -96,6 +100,7 @@ class _Processes:
             is_steady = time.monotonic() - begun >= _STEADY_SECONDS
             back_off = 0.0 if is_steady else min(max(back_off * 2, _BACK_OFF_SECONDS), _BACK_OFF_SECONDS_MAX)
             self._log.error("worker process died", exit_code=code, replaced_after_seconds=back_off)
+            self._missed()
         self.codes.append(ExitCode.SUCCEEDED)
 
     def _run(self, command: Sequence[str]) -> int | None:

@@ -118,6 +118,10 @@ class GroupCommitter:
         """`Writer.recover`, for a call that was made in another thread; then calls `answered`."""
         self._queue.put(lambda: self._post(self._tell, answered, outcome_of(self._writer.recover)))
 
+    def renew(self) -> None:
+        """Has the lease renewed as soon as possible; any thread."""
+        self._queue.put(self._renew)
+
     def close(self) -> None:
         """Ends the thread after all that waits, or now when the store cannot be reached."""
         self._writer.closing.set()

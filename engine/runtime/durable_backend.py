@@ -217,7 +217,10 @@ class DurableBackend:
         post = poster()
 
         def heard(hint: Hint) -> None:
-            if hint.kind in _CLIENT_KINDS or (self.worker is not None and hint.kind in Housekeeping.KINDS):
+            worker = self.worker
+            if worker is not None:
+                worker.heard_at_once(hint)
+            if hint.kind in _CLIENT_KINDS or (worker is not None and hint.kind in Housekeeping.KINDS):
                 post(self._hear, hint)
 
         self._store.hints.listen(heard)

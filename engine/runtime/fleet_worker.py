@@ -376,6 +376,16 @@ class FleetWorker:
         if swept.left:
             self._options.tell("retention is behind", left=list(swept.left))
 
+    def heard_at_once(self, hint: Hint) -> None:
+        """What must not wait for the event loop, which may be busy; any thread."""
+        if hint.kind == "CONNECTED":
+            self._lease.is_present = True
+        elif hint.kind == "DISCONNECTED":
+            self._lease.is_present = False
+            self._lease.doubt()
+        if hint.kind in ("SILENT", "DISCONNECTED"):
+            self._committer.renew()
+
     def heard(self, hint: Hint) -> None:
         """Another process has told something; in the event loop only."""
         self.housekeeping.heard(hint)

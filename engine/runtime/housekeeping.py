@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
+from engine.runtime.absence import Absence
 from engine.runtime.lease import Watch
 from engine.runtime.writer import Closing
 from engine.store.hints import NoHints
@@ -114,7 +115,7 @@ class Housekeeping:
         is_enlisted: Whether it is a worker now.
     """
 
-    KINDS = frozenset({"START", "MAIL", "MISSING", "CONNECTED"})
+    KINDS = frozenset({"START", "MAIL", "MISSING", "SILENT", "CONNECTED", "DISCONNECTED"})
 
     def __init__(
         self,
@@ -172,11 +173,13 @@ class Housekeeping:
         self._notice = notice
         self._pause_max = poll_seconds_max
         self._watch = Watch(lease)
+        self._absence = Absence(lease)
         self._pools = frozenset(pools)
         self._hints_of_others = hints
         self._claims = Pace(lease.monotonic, self._poll_seconds_max)
         self._mail = Pace(lease.monotonic, self._poll_seconds_max)
         self._next_watch = lease.monotonic()
+        self._next_look = lease.monotonic()
         self._next_retry = lease.monotonic()
         self._next_sweep = lease.monotonic()
         self._next_sample = lease.monotonic()
@@ -213,6 +216,7 @@ class Housekeeping:
         self._lease.lose()
         self._custody.drop_all()
         self._watch.forget()
+        self._absence.forget()
         self._is_unsure = self._has_strays = False
         self._was_safe = True
         self.begin()
@@ -241,9 +245,13 @@ class Housekeeping:
                     self._mail.hinted()
                 if not hint.about or len(mine) < len(hint.about):
                     self._claims.hinted()
+            case "SILENT":
+                self._next_look = self._lease.monotonic()
             case "CONNECTED":
                 self._claims.hinted()
                 self._mail.hinted()
+            case "DISCONNECTED":
+                self._absence.forget()
             case _:
                 pass
 
@@ -268,19 +276,21 @@ class Housekeeping:
         if self._executions.live:
             due.append(self._fetch(now))
         due.append(self._look_after_others(now))
+        if self._hints_of_others.are_heard:
+            due.append(self._look_for_missing(now))
         due.append(self._tidy(now))
         return min(due)
 
     def may_start(self) -> bool:
         """Whether a Task may be started now. Those that may not are dispatched when the lease is safe again."""
-        if self._lease.is_safe:
+        if self._lease.may_dispatch:
             return not self.is_draining
         self._has_held = True
         return False
 
     def _look_after_lease(self) -> None:
         is_safe = self.is_enlisted and self._lease.is_safe
-        if is_safe and self._has_held:
+        if is_safe and self._has_held and self._lease.may_dispatch:
             self._has_held = False
             self._dispatch()
         elif self._was_safe and not is_safe and self.is_enlisted:
@@ -342,6 +352,13 @@ class Housekeeping:
                 self._ask(self._store.others, partial(self._saw_others, now))
         return self._next_watch
 
+    def _look_for_missing(self, now: float) -> float:
+        if now >= self._next_look:
+            self._next_look = now + self._absence.pause_seconds
+            if self._begins("look"):
+                self._ask(self._store.presence, partial(self._looked, now))
+        return self._next_look
+
     def _tidy(self, now: float) -> float:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
@@ -396,6 +413,7 @@ class Housekeeping:
             return None
         except StoreUnavailable:
             self._watch.forget()
+            self._absence.forget()
             self._is_unsure |= question in ("claim", "hint")
             return None
         except Exception as error:  # noqa: BLE001  we are wrong; a claim may have been made all the same
@@ -468,11 +486,27 @@ class Housekeeping:
         others = self._value("watch", incarnation, outcome)
         if others is None:
             return
-        for worker_id, (epoch, heartbeat) in self._watch.look(others, asked_at):
+        self._declare(self._watch.look(others, asked_at))
+
+    def _looked(
+        self, asked_at: float, incarnation: int, outcome: Outcome[Mapping[WorkerId, tuple[int, int, bool]]]
+    ) -> None:
+        presence = self._value("look", incarnation, outcome)
+        if presence is None:
+            return
+        was_missing = self._absence.is_somebody_missing
+        self._declare(self._absence.look(presence, asked_at))
+        if self._absence.is_somebody_missing and not was_missing:
+            self._hints_of_others.tell("SILENT")
+        self._next_look = min(self._next_look, self._lease.monotonic() + self._absence.pause_seconds)
+
+    def _declare(self, dead: Sequence[tuple[WorkerId, tuple[int, int]]]) -> None:
+        for worker_id, (epoch, heartbeat) in dead:
             declare = partial(self._store.declare_dead, worker_id, epoch=epoch, heartbeat=heartbeat)
             self._ask(declare, partial(self._declared, worker_id))
 
     def _declared(self, worker_id: WorkerId, incarnation: int, outcome: Outcome[bool]) -> None:
         if self._value("declare", incarnation, outcome):
             self._notice("worker declared dead", worker=str(worker_id))
+            self._hints_of_others.tell("START")
             self._claims.hurry()

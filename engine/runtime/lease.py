@@ -19,6 +19,10 @@ LEASE_SECONDS = 15.0
 
 _SAFE_PART = 2 / 3
 _RENEWALS_PER_LEASE = 5
+
+ALONE_RENEW_SECONDS = 0.15
+"""Between two renewals of a worker that others may take for gone: see `absence`."""
+
 # A longer gap between two looks does not count whole: what happened in it, a restart of the store above all, is not
 # known.
 _GAP_PART = 1 / 3
@@ -30,6 +34,7 @@ class Lease:
     Attributes:
         seconds: After which others may declare this worker dead.
         monotonic: Real time in seconds.
+        is_present: False: this process lost the connection by which others see that it lives.
     """
 
     def __init__(self, seconds: float = LEASE_SECONDS, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -37,6 +42,8 @@ class Lease:
         self.monotonic = monotonic
         self._confirmed_at: float | None = None
         self._alive_at = monotonic()
+        self._doubted_at: float | None = None
+        self.is_present = True
 
     @property
     def unsafe_at(self) -> float:
@@ -51,7 +58,17 @@ class Lease:
     @property
     def renew_seconds(self) -> float:
         """Between two renewals."""
-        return self.seconds / _RENEWALS_PER_LEASE
+        seconds = self.seconds / _RENEWALS_PER_LEASE
+        return seconds if self.is_present else min(seconds, ALONE_RENEW_SECONDS)
+
+    @property
+    def may_dispatch(self) -> bool:
+        """Whether a Task may be started: the lease is safe, and was renewed since there was reason to doubt it."""
+        return self.is_safe and self._doubted_at is None
+
+    def doubt(self) -> None:
+        """Others may be about to take over; the next renewal tells."""
+        self._doubted_at = self.monotonic()
 
     @property
     def is_deserved(self) -> bool:
@@ -66,6 +83,8 @@ class Lease:
         """A renewal that was asked for at this time took place."""
         if self._confirmed_at is None or asked_at > self._confirmed_at:
             self._confirmed_at = asked_at
+        if self._doubted_at is not None and asked_at >= self._doubted_at:
+            self._doubted_at = None
 
     def lose(self) -> None:
         """This worker was declared dead."""

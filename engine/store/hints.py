@@ -89,6 +89,9 @@ class NoHints:
     def ignore(self, heard: Heard) -> None:
         """See `Hints`."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 class Listeners:
     """Who listens in this process, and whether somebody waits for ends."""

@@ -205,6 +205,10 @@ class MemoryStore:
                     self._forget(row.execution_id)
             return Garbage(executions=len(old), names=len(old), task_tokens=tokens)
 
+    def is_connected(self, worker: Incarnation) -> bool:
+        """Whether the process of a worker is there: all are in this one."""
+        return True
+
     def sweep(self, *, retention: int | None, proceed: Callable[[], bool]) -> Garbage:
         """See `Store`."""
         return self.gc(older_than=retention) if proceed() else Garbage()

@@ -96,6 +96,14 @@ class MemoryHandle:
             others = (worker for worker in self._store.workers.values() if worker is not self._me)
             return {worker.id: (worker.epoch, worker.heartbeat) for worker in others}
 
+    def presence(self) -> Mapping[WorkerId, tuple[int, int, bool]]:
+        """See `DurableStore`."""
+        with self._lock:
+            return {
+                worker_id: (*sign, self._store.is_connected(self._store.workers[worker_id]))
+                for worker_id, sign in self.others().items()
+            }
+
     def declare_dead(self, worker_id: WorkerId, *, epoch: int, heartbeat: int) -> bool:
         """See `DurableStore`."""
         with self._lock:

@@ -346,6 +346,13 @@ class DurableStore(Protocol):
         """The other workers that count as alive: their (epoch, heartbeat), to be watched by an observer's own clock."""
         ...
 
+    def presence(self) -> Mapping[WorkerId, tuple[int, int, bool]]:
+        """As `others`, with whether each one's process is connected: it goes at once when the process ends.
+
+        That of a worker that lives may be missing: its connection was lost, or the store cannot tell.
+        """
+        ...
+
     def declare_dead(self, worker_id: WorkerId, *, epoch: int, heartbeat: int) -> bool:
         """Takes a worker's rights, if its epoch and heartbeat are still these; whether it was done.
 

@@ -19,6 +19,7 @@ from engine.runtime.lease import Lease
 from engine.runtime.tasks import WORKER_LOST, OpenTask, _request
 from engine.runtime.timers import Timers
 from engine.runtime.writer import Item, Writer, in_groups
+from engine.store.hints import Hint
 from engine.store.protocol import DEFAULT_POOL, OwnershipLost, StoreUnavailable
 from tests.simulation.network import Crash, Line
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from engine.interpreter.plan import Plan
     from engine.runtime.writer import Answered, Fate
+    from engine.store.hints import Heard, HintKind
     from engine.store.protocol import Birth, Checkpoint, ExecutionId, Release, RevisionId
     from tests.simulation.world import Simulation
 
@@ -186,6 +188,65 @@ class Shutting(threading.Event):
         return False
 
 
+class SimulatedHints:
+    """`Hints`, and the thread that hears them: what it does at once is done at once, unless the process stands still.
+
+    Attributes:
+        is_present: The server sees that the process is connected. What it sees the process may see later.
+    """
+
+    are_endings_wanted = False
+
+    def __init__(self, worker: SimulatedWorker) -> None:
+        self.are_heard = self.is_present = False
+        self._worker = worker
+
+    def connect(self) -> None:
+        """Tries to, until it can."""
+        worker, simulation = self._worker, self._worker.simulation
+        if not simulation.has_hints or worker.is_dead:
+            return
+        if simulation.is_down or worker.is_cut_off or worker.paused_until > simulation.time:
+            simulation.at(simulation.draw.uniform(0.03, 0.2), self.connect)
+            return
+        self.are_heard = self.is_present = worker.lease.is_present = True
+        worker.post("hints", partial(worker.housekeeping.heard, Hint("CONNECTED")))
+
+    def lose(self) -> None:
+        """The server has closed the connection."""
+        if self.is_present:
+            self.is_present = False
+            self._worker.simulation.at(0.01, self._notice)
+
+    def _notice(self) -> None:
+        worker, simulation = self._worker, self._worker.simulation
+        if worker.paused_until > simulation.time:
+            simulation.at(worker.paused_until - simulation.time, self._notice)
+            return
+        self.are_heard = worker.lease.is_present = False
+        worker.lease.doubt()
+        worker.writing.renew_at = 0.0
+        worker.post("hints", partial(worker.housekeeping.heard, Hint("DISCONNECTED")))
+        simulation.at(simulation.draw.choice([0.0, 0.1, 3.0, 30.0]), self.connect)
+
+    def tell(self, kind: HintKind, about: Collection[str] = ()) -> None:
+        """Everybody else hears it, or not."""
+        for other in self._worker.simulation.workers:
+            if other is not self._worker and other.hints.are_heard and not self._worker.simulation.chance(0.1):
+                self._worker.simulation.at(0.02, partial(other.hints.hear, Hint(kind, frozenset(about))))
+
+    def hear(self, hint: Hint) -> None:
+        if hint.kind == "SILENT":
+            self._worker.writing.renew_at = 0.0
+        self._worker.post("hints", partial(self._worker.housekeeping.heard, hint))
+
+    def listen(self, heard: Heard) -> None:
+        """`hear` is called instead."""
+
+    def ignore(self, heard: Heard) -> None:
+        """`hear` is called instead."""
+
+
 class SimulatedWorker:
     """One process."""
 
@@ -214,7 +275,7 @@ class SimulatedWorker:
         )
         writer.closing = Shutting(self)
         self.inbox: deque[Callable[[], None]] = deque()
-        self.outboxes: dict[str, deque[Callable[[], None]]] = {"writer": deque(), "clerk": deque()}
+        self.outboxes: dict[str, deque[Callable[[], None]]] = {"writer": deque(), "clerk": deque(), "hints": deque()}
         self.writing = SimulatedWriterThread(self, writer)
         self.clerk = SimulatedClerk(self)
         self.timers: Timers[LiveExecution] = Timers()
@@ -237,6 +298,7 @@ class SimulatedWorker:
             parks=True,
             on_lost=self.lost,
         )
+        self.hints = SimulatedHints(self)
         self.tasks = SimulatedTasks(self)
         self.executions.tasks = self.custody.tasks = self.tasks
         self.housekeeping = Housekeeping(
@@ -255,10 +317,12 @@ class SimulatedWorker:
             free=self.free,
             dispatch=self._dispatch,
             claims=True,
+            hints=self.hints,
             poll_seconds_max=10.0,
         )
         self.tick_at = self.lease.monotonic()
         self.housekeeping.begin()
+        self.hints.connect()
 
     def load(self, revision_ids: Collection[RevisionId]) -> Mapping[RevisionId, Plan | Exception]:
         return {revision_id: self.simulation.plans[revision_id] for revision_id in revision_ids}

@@ -48,6 +48,8 @@ class Line:
         if simulation.chance(faults.crash):
             raise Crash
         result = call()
+        if name == "declare_dead" and result:
+            simulation.buried(*args)
         if simulation.chance(faults.crash):
             raise Crash
         if simulation.chance(faults.pause):

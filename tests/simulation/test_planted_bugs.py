@@ -21,7 +21,7 @@ from engine.store.memory import MemoryStore
 from engine.store.memory_handle import MemoryHandle
 from engine.store.protocol import Committed, OwnershipLost, StoreUnavailable
 from tests.simulation import fleet
-from tests.simulation.world import OUTAGES, Broken, Faults, Simulation
+from tests.simulation.world import HINTED, OUTAGES, Broken, Faults, Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,6 +188,11 @@ def held_for_ever(patch: Plant) -> None:
     patch.setattr(fleet.SimulatedWorker, "_dispatch", lambda self: None)
 
 
+def silent_when_alone(patch: Plant) -> None:
+    """A worker whose connection for hints was lost renews no more often than otherwise."""
+    patch.setattr(lease, "ALONE_RENEW_SECONDS", 100.0)
+
+
 BUGS: list[Callable[[Plant], None]] = [
     commit_order,
     early_acknowledgement,
@@ -207,25 +212,29 @@ BUGS: list[Callable[[Plant], None]] = [
     held_for_ever,
 ]
 
+HINTED_BUGS: list[Callable[[Plant], None]] = [silent_when_alone]
+
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("plant", BUGS, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("plant", BUGS + HINTED_BUGS, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_found(plant: Callable[[Plant], None], monkeypatch: Plant) -> None:
     plant(monkeypatch)
     faults = OUTAGES if plant is hasty_observer else None
     # An engine that goes wrong says so in its log, at length.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        assert found(faults) is not None, f"{RUNS_MAX} runs did not notice: {plant.__doc__}"
+        assert found(faults, has_hints=plant in HINTED_BUGS) is not None, (
+            f"{RUNS_MAX} runs did not notice: {plant.__doc__}"
+        )
     finally:
         structlog.reset_defaults()
 
 
-def found(faults: Faults | None) -> int | None:
+def found(faults: Faults | None, *, has_hints: bool = False) -> int | None:
     """The first seed whose run fails."""
     for seed in range(RUNS_MAX):
         try:
-            Simulation(seed, faults=faults).run()
+            Simulation(seed, faults=HINTED if has_hints else faults, has_hints=has_hints).run()
         except (Broken, AssertionError, LookupError, StoreUnavailable, OwnershipLost):
             return seed
     return None

@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from tests.simulation.world import OUTAGES, Broken, Faults, Simulation
+from tests.simulation.world import HINTED, OUTAGES, Broken, Faults, Simulation
 
 RUNS = int(os.environ.get("ASL_SIMULATIONS", "300"))
 BATCHES = 6
@@ -42,3 +42,20 @@ def test_a_store_that_is_down_for_a_while_repeats_no_task() -> None:
     for seed in range(40):
         simulation = Simulation(seed, faults=OUTAGES).run()
         assert set(simulation.runs.values()) <= {1}
+
+
+def test_with_hints_a_killed_worker_is_missed_within_a_second_and_no_living_one_is() -> None:
+    kills = Faults(crash=0, unreachable=0, no_answer=0, late=0, pause=0, kills=1, stops=0, outages=0, cuts=0)
+    missed_after = [
+        seconds for seed in range(25) for seconds in Simulation(seed, faults=kills, has_hints=True).run().buried_after
+    ]
+    assert len(missed_after) > 20  # a run may be over before
+    assert max(missed_after) < 1.5
+
+
+def test_with_hints_nothing_is_lost_and_nobody_is_buried_for_nothing() -> None:
+    for seed in range(25):
+        try:
+            Simulation(seed, faults=HINTED, has_hints=True).run()
+        except (Exception, Broken) as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error

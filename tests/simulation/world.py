@@ -28,6 +28,7 @@ from engine.store.protocol import (
     MailId,
     OwnershipLost,
     RevisionId,
+    WorkerId,
     uuid7,
 )
 from tests.driver import execution_of
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from engine.interpreter.plan import Plan
     from engine.runtime.executions import LiveExecution
     from engine.runtime.writer import Fate
-    from engine.store.memory_handle import MemoryHandle
+    from engine.store.memory_handle import Incarnation, MemoryHandle
 
 START = 1_700_000_000.0
 LEASE_SECONDS = 15.0
@@ -90,6 +91,10 @@ OUTAGES = Faults(crash=0, unreachable=0, no_answer=0.01, late=0.01, pause=0, kil
 """The store goes down, for everybody."""
 
 
+HINTED = Faults(crash=0, unreachable=0, no_answer=0, late=0, pause=0, kills=1, stops=1, outages=1, cuts=1)
+"""Faults of whole processes, for runs with connections for hints, which are lost beside."""
+
+
 @dataclass
 class Started:
     """An execution, as those who started it see it."""
@@ -106,8 +111,23 @@ class Started:
 class Simulation:
     """One run, decided by its seed."""
 
-    def __init__(self, seed: int, *, faults: Faults | None = None, workers: int = 3, executions: int = 5) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        faults: Faults | None = None,
+        workers: int = 3,
+        executions: int = 5,
+        has_hints: bool = False,
+    ) -> None:
+        """Nothing has happened yet.
+
+        Args:
+            has_hints: Workers are connected for hints, and lose these connections now and then.
+        """
         self.seed = seed
+        self.has_hints = has_hints
+        self.buried_after: list[float] = []  # seconds since something happened to a worker
         self.draw = random.Random(seed)
         self.faults = Faults.random(self.draw) if faults is None else faults
         self.lease_seconds = LEASE_SECONDS
@@ -121,7 +141,7 @@ class Simulation:
         self.run_by: dict[TaskKey, list[tuple[SimulatedWorker, float]]] = defaultdict(list)
         self.turns = 0
         self._waits: list[tuple[SimulatedWorker, float]] = []
-        self._names = 0
+        self._everybody: list[SimulatedWorker] = []  # the dead as well
         self._disturbed: dict[SimulatedWorker, float] = {}  # when something last happened to a worker
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._agenda_count = 0
@@ -140,6 +160,9 @@ class Simulation:
             for _ in range(count):
                 self.at(draw.uniform(0, FAULTS_SECONDS), fault)
         self.at(FAULTS_SECONDS, self._calm_down)
+        if self.has_hints:
+            for _ in range(4):
+                self.at(draw.uniform(0, FAULTS_SECONDS), self._go_deaf)
         for seconds in (40, 80, 150):
             self.at(seconds, self._resume_suspects)
 
@@ -194,14 +217,16 @@ class Simulation:
     # ── faults ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _new_worker(self) -> SimulatedWorker:
-        self._names += 1
-        return SimulatedWorker(self, f"worker-{self._names}")
+        worker = SimulatedWorker(self, f"worker-{len(self._everybody) + 1}")
+        self._everybody.append(worker)
+        return worker
 
     def crashed(self, worker: SimulatedWorker) -> None:
         """A process has ended; another one takes its place after a while."""
         if worker.is_dead:
             return
         worker.is_dead = True
+        worker.hints.is_present = worker.hints.are_heard = False
         self._disturbed[worker] = self.time
         self.at(self.draw.uniform(0, 20), partial(self._replace, worker))
 
@@ -218,8 +243,14 @@ class Simulation:
         worker.paused_until = self.time + self.draw.uniform(5, 60)
         self._disturbed[worker] = self.time
 
+    def _go_deaf(self) -> None:
+        """A worker's connection for hints is lost, and nothing else: it lives and can write."""
+        self.draw.choice(self.workers).hints.lose()
+
     def _go_down(self) -> None:
         self.is_down = True
+        for worker in self.workers:
+            worker.hints.lose()
         self.at(self.draw.uniform(1, 40), self._come_back)
 
     def _come_back(self) -> None:
@@ -228,6 +259,8 @@ class Simulation:
     def _cut_off(self) -> None:
         worker = self.draw.choice(self.workers)
         worker.is_cut_off = True
+        if self.draw.random() < 0.5:  # else the server does not know yet
+            worker.hints.lose()
         self._disturbed[worker] = self.time
         self.at(self.draw.uniform(1, 40), partial(setattr, worker, "is_cut_off", False))
 
@@ -285,6 +318,15 @@ class Simulation:
                     return  # nobody is there to hear it
 
         self.at(self.draw.uniform(0, 10), arrive)
+
+    def buried(self, worker_id: WorkerId) -> None:
+        """A worker was declared dead. Whoever lives and reaches the store must not be."""
+        for worker in self._everybody:
+            if worker.handle._me is not None and worker.handle._me.id == worker_id:
+                self.buried_after.append(self.time - self._disturbed.get(worker, float("-inf")))
+                is_well = not worker.is_dead and self.time > worker.paused_until + 2 * LEASE_SECONDS
+                if self.has_hints and is_well and self.buried_after[-1] > 2 * LEASE_SECONDS:
+                    raise Broken(f"{worker.name} was declared dead, though nothing had happened to it")
 
     # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -456,6 +498,9 @@ class WatchedStore(MemoryStore):
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(now=lambda: int(simulation.time * 1_000), through_bytes=True)
         self._simulation = simulation
+
+    def is_connected(self, worker: Incarnation) -> bool:
+        return any(other.handle._me is worker and other.hints.is_present for other in self._simulation.workers)
 
     def write(self, row: Row, checkpoint: Checkpoint) -> None:
         super().write(row, checkpoint)

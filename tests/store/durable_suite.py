@@ -987,6 +987,11 @@ def at_once(work: Any, times: int) -> None:
     for thread in threads:
         thread.join()
 
+    def test_the_presence_of_others_is_shown_beside_their_heartbeats(self, worker: DurableStore, other: DurableStore):
+        worker.renew()
+        ((worker_id, (epoch, heartbeat, _)),) = other.presence().items()
+        assert other.others() == {worker_id: (epoch, heartbeat)}
+
     # ── hints ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def test_endings_of_many_are_asked_at_once(self, store: Store):

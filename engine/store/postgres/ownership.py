@@ -70,6 +70,18 @@ select (select count(*) from (
   and o.wake_at > 0 order by o.wake_at limit 1) due)
 """
 
+# A key of 64 bits is shown in two halves; locks of other databases are shown, too.
+_PRESENCE = """
+with held as materialized (
+ select (l.classid::bigint << 32) | l.objid::bigint as key from pg_locks l
+ where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+ and l.database = (select d.oid from pg_database d where d.datname = current_database())
+)
+select w.id, w.epoch, w.heartbeat,
+ ('x' || substr(replace(w.id::text, '-', ''), 1, 16))::bit(64)::bigint in (select key from held)
+from asl.worker w where w.state = 'alive' and w.id <> $1
+"""
+
 # Blamed is the only execution it owned, or the only suspect among several.
 _DECLARE_DEAD = """
 update asl.worker w set state = 'dead', epoch = epoch + 1, blamed = (
@@ -177,6 +189,12 @@ def others(pool: Pool, worker_id: UUID | None) -> dict[WorkerId, tuple[int, int]
     """See `DurableStore.others`."""
     rows = pool.execute(_OTHERS, (worker_id or uuid4(),))
     return {WorkerId(row[0]): (row[1], row[2]) for row in rows}
+
+
+def presence(pool: Pool, worker_id: UUID | None) -> dict[WorkerId, tuple[int, int, bool]]:
+    """See `DurableStore.presence`: their locks are `listener.PostgresHints`'."""
+    rows = pool.execute(_PRESENCE, (worker_id or uuid4(),))
+    return {WorkerId(row[0]): (row[1], row[2], row[3]) for row in rows}
 
 
 def declare_dead(pool: Pool, worker_id: WorkerId, *, epoch: int, heartbeat: int) -> bool:

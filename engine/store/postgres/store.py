@@ -85,8 +85,7 @@ class PostgresStore:
         for handle in self._handles:
             handle.close()
         self._handles.clear()
-        if isinstance(self.hints, PostgresHints):
-            self.hints.close()
+        self.hints.close()
         self._pool.close()
 
     # ── definitions ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -214,7 +213,10 @@ class Handle:
     def enlist(self, *, pools: Collection[str], host: str, pid: int) -> WorkerId:
         """See `DurableStore`."""
         self.close()
+        before = None if self._own is None else self._own.ownership.worker_id
         own = ownership.Ownership(self._pool, pools=pools, host=host, pid=pid)
+        if isinstance(self._hints, PostgresHints):
+            self._hints.hold(own.worker_id, instead_of=before)
         self._own = _Own(self._url, own, pooler=self._pooler)
         return self._own.ownership.worker_id
 
@@ -234,6 +236,10 @@ class Handle:
     def others(self) -> Mapping[WorkerId, tuple[int, int]]:
         """See `DurableStore`."""
         return ownership.others(self._pool, None if self._own is None else self._own.ownership.worker_id)
+
+    def presence(self) -> Mapping[WorkerId, tuple[int, int, bool]]:
+        """See `DurableStore`."""
+        return ownership.presence(self._pool, None if self._own is None else self._own.ownership.worker_id)
 
     def declare_dead(self, worker_id: WorkerId, *, epoch: int, heartbeat: int) -> bool:
         """See `DurableStore`."""

@@ -11,14 +11,15 @@ import pytest
 
 from engine.store.hints import Hint
 from engine.store.postgres.listener import PostgresHints, presence_key
+from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import WorkerId
 from tests.store.postgres.poolers import running_swapper
+from tests.store.postgres.test_writer import enlisted
 from tests.store.postgres.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.store.postgres.store import PostgresStore
     from tests.store.postgres.cluster import Cluster
 
 Database = psycopg.Connection[Any]
@@ -147,4 +148,24 @@ def test_the_presence_of_a_worker_ends_with_its_connection_and_comes_again(liste
     until(lambda: sessions(database) not in ([], [pid]))
     until(is_present)
     listener.hold(WorkerId(uuid4()), instead_of=worker_id)
+    until(lambda: not is_present())
+
+
+def test_a_worker_is_present_while_its_process_listens(store: PostgresStore, url: str, database: Database):
+    other = PostgresStore(url)
+    worker, observer = enlisted(other), enlisted(store)
+
+    def is_present() -> bool:
+        ((_, _, present),) = observer.presence().values()
+        return present
+
+    assert not is_present()
+    other.hints.listen(lambda hint: None)
+    until(is_present)
+    first = worker._worker.ownership.worker_id
+    worker.resign()
+    worker.enlist(pools=["default"], host="here", pid=1)
+    assert worker._worker.ownership.worker_id != first
+    until(is_present)
+    other.close()
     until(lambda: not is_present())
