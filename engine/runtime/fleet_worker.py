@@ -24,6 +24,7 @@ from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import LEASE_SECONDS, Lease
 from engine.runtime.metrics import StoreMeter
 from engine.runtime.starter import Starter
+from engine.runtime.task_groups import cancel_and_leave
 from engine.runtime.watchdog import STILL_PART, Watchdog
 from engine.runtime.worker import Worker
 from engine.runtime.writer import Writer
@@ -291,11 +292,8 @@ class FleetWorker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._group.cancel_scope.cancel()
         try:
-            # The error of the body is the caller's own; handed over, the task group would wrap it in a group.
-            is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-            await self._group.__aexit__(kind if is_cancelled else None, error if is_cancelled else None, trace)
+            await cancel_and_leave(self._group, kind, error, trace)
         finally:
             with anyio.CancelScope(shield=True):
                 assert self._workplace is not None

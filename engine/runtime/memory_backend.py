@@ -19,6 +19,7 @@ from engine.runtime.calls import DirectCalls
 from engine.runtime.committer import DirectCommitter
 from engine.runtime.executions import ExecutionQuarantined, LiveExecution, waiting_event
 from engine.runtime.metrics import Metrics
+from engine.runtime.task_groups import cancel_and_leave
 from engine.runtime.worker import TURN_SECONDS, Worker
 from engine.store.memory import MemoryStore
 from engine.store.protocol import DEFAULT_POOL
@@ -145,11 +146,8 @@ class MemoryBackend:
     async def _leave(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._group.cancel_scope.cancel()
         try:
-            # The error of the body is the caller's own; handed over, the task group would wrap it in a group.
-            is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-            await self._group.__aexit__(kind if is_cancelled else None, error if is_cancelled else None, trace)
+            await cancel_and_leave(self._group, kind, error, trace)
         finally:
             assert self._workplace is not None
             with anyio.CancelScope(shield=True):
