@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine.integrations.context import HandlerContext
     from engine.integrations.registry import Handlers, InvalidHandler, MissingHandler
     from engine.integrations.request import UnsupportedTask
+    from engine.interpreter.snapshot import UnknownFormat
     from engine.jsonvalue import Json
     from engine.library import (
         ActivityDescription,
@@ -71,6 +72,7 @@ _HOMES = {
     "engine.integrations.context": ("HandlerContext",),
     "engine.integrations.registry": ("Handlers", "InvalidHandler", "MissingHandler"),
     "engine.integrations.request": ("UnsupportedTask",),
+    "engine.interpreter.snapshot": ("UnknownFormat",),
     "engine.jsonvalue": ("Json",),
     "engine.library": (
         "ActivityDescription",
@@ -124,6 +126,7 @@ __all__ = [
     "StoreUnavailable",
     "TaskFailed",
     "TaskTimedOut",
+    "UnknownFormat",
     "UnsupportedTask",
     "UsedAfterFork",
     "VirtualClock",

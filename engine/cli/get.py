@@ -57,7 +57,7 @@ def command(execution: str, as_json: bool, database: Database) -> int:
 
 def _waits(store: PostgresStore, record: ExecutionRecord) -> list[Wait]:
     """What it waits for; nothing when it is over."""
-    if record.ending is not None:
+    if record.ending is not None or record.unreadable is not None:
         return []
     snapshot = store.snapshot(record.execution.arn)
     if snapshot is None or snapshot.ending is not None:  # it has ended meanwhile
@@ -118,6 +118,10 @@ def _stuck(record: ExecutionRecord, workers: Sequence[WorkerRecord], now: int) -
         return []
     is_served = any(record.pool in worker.pools and state_of(worker, now) == "alive" for worker in workers)
     reasons = [] if is_served else [f"no worker serves pool {record.pool}"]
+    if record.unreadable is not None:
+        reasons.append(
+            f"a newer asl wrote it, in format {record.unreadable}: only workers of that version go on with it"
+        )
     reasons += [f"no handler for {resource} in pool {record.pool}" for resource in record.missing]
     if record.quarantine is not None:
         reasons.append(f"in quarantine until asl resume: {record.quarantine.strip()}")
@@ -154,7 +158,7 @@ def _print(
         "waits for": "\n".join(_wait_lines(open_waits)),
     }
     print_fields({name: text for name, text in fields.items() if text})
-    if ending is None and not record.last_event_id:
+    if ending is None and not record.last_event_id and record.unreadable is None:
         print_result("It has not begun.")
 
 

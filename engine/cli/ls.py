@@ -126,6 +126,8 @@ def _print(records: list[ExecutionRecord]) -> None:
 
 def _note(record: ExecutionRecord) -> str:
     """Why it does not move or how it failed, in a few words."""
+    if record.unreadable is not None:
+        return f"written by a newer asl, in format {record.unreadable}"
     if record.quarantine is not None:
         return "quarantined"
     if record.missing:

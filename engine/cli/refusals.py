@@ -14,13 +14,14 @@ from engine.cli.targets import missing_text
 from engine.errors import ApiError
 from engine.integrations.registry import MissingHandler
 from engine.integrations.request import UnsupportedTask
+from engine.interpreter.snapshot import UnknownFormat
 from engine.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-REFUSALS = (MissingHandler, UnsupportedTask, ApiError, StoreUnavailable)
+REFUSALS = (MissingHandler, UnsupportedTask, UnknownFormat, ApiError, StoreUnavailable)
 
 
 @contextmanager
@@ -36,5 +37,7 @@ def refusals_told() -> Iterator[None]:
         raise click.ClickException(missing_text(error)) from error
     except UnsupportedTask as error:
         raise click.ClickException(str(error)) from error
+    except UnknownFormat as error:
+        raise click.ClickException(f"{error}: upgrade asl") from error
     except ApiError as error:
         raise click.ClickException(error.message) from error

@@ -535,6 +535,8 @@ class ExecutionRecord:
         last_event_id: Length of its history.
         missing: Resources that it waits for because the worker that had it last has no handler for them.
         quarantine: Why it cannot go on until somebody resumes it.
+        unreadable: The format of rows that a newer engine wrote and this one cannot read. In lists then only names,
+            times and status are known.
     """
 
     execution_id: ExecutionId
@@ -547,6 +549,7 @@ class ExecutionRecord:
     last_event_id: int
     missing: Sequence[str] = ()
     quarantine: str | None = None
+    unreadable: int | None = None
 
     @property
     def status(self) -> ExecutionStatus:
@@ -635,6 +638,7 @@ class Library(Protocol):
 
         Raises:
             ExecutionDoesNotExist: No such one.
+            UnknownFormat: A newer engine wrote its beginning or its end.
         """
         ...
 

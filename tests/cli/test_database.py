@@ -234,3 +234,26 @@ def test_status_tells_that_days_are_missing(url: str) -> None:
     assert asl("db", "upgrade", "--db", url).exit_code == 0
     days = json.loads(asl("db", "status", "--json", "--db", url).stdout)["days"]
     assert (days["short"], days["stray"]) == (False, True)
+
+
+# ── beside a newer version ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_a_newer_asl_wrote_is_said_to_be_so(url: str) -> None:
+    with closing(PostgresStore(url)) as store, psycopg.connect(url, autocommit=True) as connection:
+        worker = store.handle()
+        worker.enlist(pools=["default"], host="here", pid=1)
+        running, over = born(worker), born(worker)
+        over.write(worker, ending=SUCCEEDED)
+        connection.execute("update asl.open_execution set format = 99, snapshot = 'later'")
+        connection.execute("update asl.closed_execution set format = 99, ending = 'later'")
+    shown = asl("get", running.arn, "--db", url)
+    assert shown.exit_code == 0
+    assert "a newer asl wrote it, in format 99" in shown.stdout
+    assert json.loads(asl("get", running.arn, "--json", "--db", url).stdout)["status"] == "RUNNING"
+    assert "of format 99, which a newer asl wrote; this one reads format 1: upgrade asl" in said(
+        "get", over.arn, "--db", url
+    )
+    listed = json.loads(asl("ls", "--json", "--db", url).stdout)["executions"]
+    assert sorted(item["status"] for item in listed) == ["RUNNING", "SUCCEEDED"]
+    assert "written by a newer asl" in asl("ls", "--db", url).stdout

@@ -48,8 +48,11 @@ _FENCE = "fence as (select 1 from asl.worker where id = $1 and epoch = $2 and st
 # Unlike clock_timestamp() it is stable, so that an index can be searched for it.
 _NOW = "(extract(epoch from statement_timestamp()) * 1000)::bigint"
 
-_FREE = "o.owner is null and o.quarantine is null and o.format = any($4::smallint[])"
-_ORPHANED = "o.pool = any($3::text[]) and o.format = any($4::smallint[])"
+# Whoever can read all of it takes it: a newer worker.
+_READABLE = """o.format = any($4::smallint[])
+ and not exists (select from asl.mail x where x.execution_id = o.id and x.format <> all($4::smallint[]))"""
+_FREE = f"o.owner is null and o.quarantine is null and {_READABLE}"
+_ORPHANED = f"o.pool = any($3::text[]) and {_READABLE}"
 
 _TAKE = f"""
 taken as (
@@ -123,7 +126,7 @@ select f.execution_id, f.data from unnest($1::uuid[]) u(id) join asl.frame f on 
 order by f.execution_id, f.fork, f.place
 """
 
-# What nobody here can read waits for people, as what the engine fails on does.
+# What nobody can read waits for people, as what the engine fails on does; what a newer worker reads waits for that.
 _SET_ASIDE = f"""
 update asl.open_execution o set owner = null, lost_tasks = {ALL_TASKS}, quarantine = u.quarantine
 from unnest($2::uuid[], $3::int[], $4::bytea[]) u(id, seq, quarantine)
@@ -253,10 +256,12 @@ class Claiming:
         for row in read_mail(self._session, [row[0] for row in rows]):
             mail[row[1]].append(row)
         claims: list[Claim] = []
-        unreadable: list[tuple[UUID, int, bytes]] = []
+        unreadable: list[tuple[UUID, int, bytes | None]] = []
         for row in rows:
             try:
                 claims.append(_claim(row, frames.get(row[0], ()), mail[row[0]]))
+            except UnknownFormat:
+                unreadable.append((row[0], row[1], None))  # of mail that came since it was claimed
             except Exception as error:  # noqa: BLE001  whatever it is, the others of the batch must not wait with it
                 text = f"the store holds what this engine cannot read: {error!r}"
                 unreadable.append((row[0], row[1], text.encode("utf-8", "backslashreplace")))

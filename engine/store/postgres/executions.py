@@ -8,7 +8,7 @@ from uuid import UUID
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from engine.interpreter.messages import RedriveRequested
-from engine.interpreter.snapshot import FORMAT, Redrives, UnknownFormat
+from engine.interpreter.snapshot import FORMAT, Ending, Execution, Redrives
 from engine.jsonvalue import decode
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS
@@ -16,7 +16,9 @@ from engine.store.postgres.identity import as_execution_id, machine_key, name_ke
 from engine.store.postgres.partitions import DAY_MS
 from engine.store.postgres.snapshots import (
     HEAD_BYTES,
+    IS_READABLE,
     READABLE_FORMATS,
+    check_format,
     decode_ending,
     decode_execution,
     decode_segment,
@@ -24,6 +26,7 @@ from engine.store.postgres.snapshots import (
     has_frame_rows,
     pack,
     read_progress,
+    unknown_format,
     unpack,
 )
 from engine.store.protocol import ExecutionId, ExecutionRecord, RevisionId
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from engine.interpreter.history import Segment
-    from engine.interpreter.snapshot import Ending, Snapshot
+    from engine.interpreter.snapshot import Snapshot
     from engine.store.postgres.connection import Connection, Pool, Row
     from engine.store.protocol import ExecutionStatus
 
@@ -40,12 +43,17 @@ if TYPE_CHECKING:
 # join finds while it runs comes too late, and with a year of days the difference is 0.3 and 20 ms.
 _BY_NAME = "select n.execution_id from asl.execution_name n where n.state_machine_id = $1 and n.name = $2"
 
-_HEAD = "select e.head from asl.execution e where e.id = $1"
+_HEAD = "select e.head, e.format from asl.execution e where e.id = $1"
 
+# The last columns stand in for what a newer engine wrote.
 _SHOWN = f"""
 e.id, e.head, e.revision_id, e.pool, c.ending, c.stop_time, c.redrive_count, c.redrive_time, c.last_event_id,
-substring(o.snapshot for {HEAD_BYTES}), o.missing, o.quarantine
+substring(o.snapshot for {HEAD_BYTES}), o.missing, o.quarantine, e.format, coalesce(c.format, o.format), c.status,
+e.name, e.start_time, case when not e.format {IS_READABLE} then
+ (select m.arn from asl.state_machine m where m.id = e.state_machine_id) end
 """
+
+_ENDING, _HEAD_FORMAT, _FORMAT = 4, 12, 13
 
 _DESCRIBE = f"""
 select {_SHOWN} from asl.execution e left join asl.open_execution o on o.id = e.id
@@ -53,7 +61,7 @@ left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
 """
 
 _ENDINGS = """
-select u.id, c.ending, o.quarantine from unnest($1::uuid[]) u(id)
+select u.id, c.ending, o.quarantine, c.format from unnest($1::uuid[]) u(id)
 left join asl.closed_execution c on c.execution_id = u.id and c.execution_id between $2 and $3
 left join asl.open_execution o on o.id = u.id where o.id is null or o.quarantine is not null
 """
@@ -65,14 +73,14 @@ where o.id is not null or c.execution_id is not null
 """
 
 _HISTORY = """
-select data from asl.history_segment where execution_id = $1 and first_event_id < $2::bigint + $3
+select data, format from asl.history_segment where execution_id = $1 and first_event_id < $2::bigint + $3
 and first_event_id >= coalesce((
  select max(first_event_id) from asl.history_segment where execution_id = $1 and first_event_id <= $2), 0)
 order by first_event_id
 """
 
 _HISTORY_BACKWARDS = """
-select data from asl.history_segment where execution_id = $1 and first_event_id <= $2
+select data, format from asl.history_segment where execution_id = $1 and first_event_id <= $2
 and first_event_id >= coalesce((
  select max(first_event_id) from asl.history_segment where execution_id = $1 and first_event_id <= least($2::bigint, (
   select max(first_event_id) from asl.history_segment where execution_id = $1)) - $3 + 1), 0)
@@ -132,7 +140,7 @@ def find(connection: Connection, execution_arn: str) -> ExecutionId:
     found: UUID | None = as_execution_id(name) if named is None else named[0]
     if found is not None:
         row = connection.execute(_HEAD, (found,), prepare=True).fetchone()
-        if row is not None and decode_execution(row[0]).arn == execution_arn:
+        if row is not None and (row[1] not in READABLE_FORMATS or decode_execution(row[0]).arn == execution_arn):
             return ExecutionId(found)
     raise ExecutionDoesNotExist(execution_arn)
 
@@ -143,15 +151,19 @@ def execution(pool: Pool, execution_arn: str) -> ExecutionRecord:
         row = connection.execute(_DESCRIBE, (find(connection, execution_arn),), prepare=True).fetchone()
     if row is None:
         raise ExecutionDoesNotExist(execution_arn)
+    check_format(row[_HEAD_FORMAT], f"{execution_arn} is")
+    if row[_ENDING] is not None:
+        check_format(row[_FORMAT], f"the end of {execution_arn} is")
     return _record(row)
 
 
 def endings(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
     """See `Library.endings`."""
     found: dict[ExecutionId, Ending | str | None] = {}
-    for execution_id, ending, quarantine in pool.execute(_ENDINGS, _bounded(execution_ids)):
+    for execution_id, ending, quarantine, format_ in pool.execute(_ENDINGS, _bounded(execution_ids)):
         if ending is not None:
-            found[execution_id] = decode_ending(ending)
+            readable = format_ in READABLE_FORMATS
+            found[execution_id] = decode_ending(ending) if readable else unknown_format(format_, "its end is")
         else:
             found[execution_id] = None if quarantine is None else quarantine.decode()
     return found
@@ -169,21 +181,41 @@ def _bounded(execution_ids: Collection[ExecutionId]) -> tuple[object, ...]:
 
 def _record(row: Row) -> ExecutionRecord:
     (execution_id, head, revision_id, pool, ending, stop_time, redrive_count, redrive_time, last_event_id,
-     progress, missing, quarantine) = row  # fmt: skip
+     progress, missing, quarantine, head_format, format_, status, name, start_time, machine_arn) = row  # fmt: skip
     redrives = Redrives(redrive_count or 0, redrive_time)
-    if progress is not None:
+    is_readable = format_ in READABLE_FORMATS
+    if progress is not None and is_readable:
         last_event_id, redrives = read_progress(progress)
     return ExecutionRecord(
         execution_id=ExecutionId(execution_id),
-        execution=decode_execution(head),
+        execution=decode_execution(head) if machine_arn is None else _stand_in(machine_arn, name, start_time),
         revision_id=RevisionId(revision_id),
         pool=pool,
-        ending=None if ending is None else decode_ending(ending),
+        ending=None if ending is None else decode_ending(ending) if is_readable else Ending(status),
         stop_date=stop_time,
         redrives=redrives,
-        last_event_id=last_event_id,
+        last_event_id=last_event_id or 0,
+        unreadable=None if is_readable and machine_arn is None else max(format_, head_format),
         missing=() if missing is None else tuple(_texts(missing)),
         quarantine=None if quarantine is None else quarantine.decode(),
+    )
+
+
+def _stand_in(machine_arn: str, name: str, start_time: int) -> Execution:
+    """What is known of an execution whose head a newer engine wrote, for lists."""
+    return Execution(
+        arn=f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}",
+        name=name,
+        type="STANDARD",
+        role_arn="",
+        state_machine_arn=machine_arn,
+        state_machine_name=machine_arn.rpartition(":")[2],
+        input=None,
+        input_bytes=0,
+        start_time=start_time,
+        payload_bytes_max=0,
+        history_events_max=0,
+        region="",
     )
 
 
@@ -251,23 +283,22 @@ def _listed(pool: Pool, machine: UUID | None, most: int, wanted: Mapping[str, An
 
 def _listing(machine: UUID | None, most: int, **wanted: Any) -> Any:
     """The statement of a list. Each filter adds a condition that an index serves."""
-    from sqlalchemy import and_, func, select
+    from sqlalchemy import and_, select, text
 
     from engine.store.postgres import tables
 
-    e, o, c, names = (table.c for table in (
-        tables.execution, tables.open_execution, tables.closed_execution, tables.execution_name
-    ))  # fmt: skip
-    progress = func.substring(o.snapshot, 1, HEAD_BYTES)
-    columns = (e.id, e.head, e.revision_id, e.pool, c.ending, c.stop_time, c.redrive_count, c.redrive_time,
-               c.last_event_id, progress, o.missing, o.quarantine)  # fmt: skip
+    execution, open_, closed_ = (
+        table.alias(name)
+        for table, name in ((tables.execution, "e"), (tables.open_execution, "o"), (tables.closed_execution, "c"))
+    )
+    e, o, c, names = execution.c, open_.c, closed_.c, tables.execution_name.c
     status = wanted.get("status")
     is_over = status is not None and status != "RUNNING"
     # The bounds are said of both tables with partitions: from an outer join nothing is concluded.
     closed = [c.execution_id == e.id, *_within(c.execution_id, wanted)]
-    source = tables.execution.join(tables.open_execution, o.id == e.id, isouter=status != "RUNNING")
-    source = source.join(tables.closed_execution, and_(*closed), isouter=not is_over)
-    statement = select(*columns).select_from(source).order_by(e.id.desc()).limit(most)
+    source = execution.join(open_, o.id == e.id, isouter=status != "RUNNING")
+    source = source.join(closed_, and_(*closed), isouter=not is_over)
+    statement = select(text(_SHOWN)).select_from(source).order_by(e.id.desc()).limit(most)
     statement = statement.where(*_within(e.id, wanted))
     if machine is not None:
         statement = statement.where(e.state_machine_id == machine)
@@ -315,7 +346,10 @@ def history(
     sql, start = (_HISTORY_BACKWARDS, from_event_id or LAST_EVENT_ID) if backwards else (_HISTORY, from_event_id or 1)
     with pool.connection() as connection:
         given = (find(connection, execution_arn), start, events_max)
-        return [decode_segment(row[0]) for row in connection.execute(sql, given, prepare=True).fetchall()]
+        rows = connection.execute(sql, given, prepare=True).fetchall()
+    for row in rows:
+        check_format(row[1], f"history of {execution_arn} is")
+    return [decode_segment(row[0]) for row in rows]
 
 
 def snapshot(pool: Pool, execution_arn: str) -> Snapshot | None:
@@ -334,13 +368,8 @@ def snapshot(pool: Pool, execution_arn: str) -> Snapshot | None:
                 frames = connection.execute(_FRAMES, (execution_id,)).fetchall()
     if packed is None:
         return None
-    _check_format(format_)
+    check_format(format_, f"the snapshot of {execution_arn} is")
     return unpack(decode_execution(head), packed, [frame[0] for frame in frames])
-
-
-def _check_format(found: int) -> None:
-    if found not in READABLE_FORMATS:
-        raise UnknownFormat(f"snapshot of format {found}; this engine reads {READABLE_FORMATS}")
 
 
 # ── what an operator does ───────────────────────────────────────────────────────────────────────────────────────────
@@ -355,7 +384,7 @@ def reopen(pool: Pool, execution_arn: str) -> ExecutionId:
             raise ExecutionDoesNotExist(execution_arn)
         head, last, format_, status, seq = row
         if status is not None and last is not None:
-            _check_format(format_)
+            check_format(format_, f"the snapshot of {execution_arn} is")
             packed = pack(unpack(decode_execution(head), last))
             arrays = (
                 int4s([key[0] for key, _ in packed.put]),

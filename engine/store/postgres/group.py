@@ -24,7 +24,7 @@ from engine.jsonvalue import encode
 from engine.store.postgres.arrays import Parameter, byteas, int4, int4s, int8s, texts, uuid, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import input_digest, machine_key, owns_its_name, token_digest
-from engine.store.postgres.snapshots import encode_row, pack_transition, pack_whole
+from engine.store.postgres.snapshots import IS_READABLE, encode_row, pack_transition, pack_whole
 from engine.store.protocol import ALL_TASKS, Birth, ExecutionId, MailId
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ _MOVED = f"""seq = u.seq, snapshot = u.snapshot, format = {FORMAT}, missing = nu
  owner = case when u.wake_at < 0 then o.owner end,
  wake_at = case when u.wake_at < 0 then o.wake_at else u.wake_at end"""
 
+# Mail that only a newer worker reads does not keep an execution here.
+_HAS_MAIL = f"exists (select from asl.mail m where m.execution_id = o.id and m.format {IS_READABLE})"
+
 # Text of each part, with a `?` for each of its arrays. `counted`: the part must touch as many rows as its first array
 # has.
 _PARTS: dict[str, str] = {
@@ -207,14 +210,14 @@ _PARTS: dict[str, str] = {
  select * from unnest(?::bytea[], ?::uuid[], ?::int[], ?::int[], ?::int[]) returning 1""",
     "killed": f"""update asl.task_token t set closed_at = {NOW_MS}, offer = null from unnest(?::bytea[]) u(digest)
  where t.digest = u.digest and t.closed_at is null returning 1""",
-    "kept": """select o.id from unnest(?::uuid[], ?::int[], ?::bytea[]) u(id, seq, quarantine)
+    "kept": f"""select o.id from unnest(?::uuid[], ?::int[], ?::bytea[]) u(id, seq, quarantine)
  join asl.open_execution o on o.id = u.id and o.seq = u.seq and o.owner = $1
- where u.quarantine is null and exists (select from asl.mail m where m.execution_id = o.id)""",
+ where u.quarantine is null and {_HAS_MAIL}""",
     "let_go": f"""update asl.open_execution o set owner = null, wake_at = u.wake_at, missing = u.missing,
  quarantine = u.quarantine, lost_tasks = case when u.quarantine is null then o.lost_tasks else {ALL_TASKS} end
  from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[], ?::bytea[]) u(id, seq, wake_at, missing, quarantine)
  where o.id = u.id and o.seq = u.seq and o.owner = $1
- and (u.quarantine is not null or not exists (select from asl.mail m where m.execution_id = o.id)) returning 1""",
+ and (u.quarantine is not null or not {_HAS_MAIL}) returning 1""",
 }
 
 _COUNTED = ("named", "moved", "moved_suspect", "closed", "killed")

@@ -9,11 +9,11 @@ import msgspec
 
 from engine.errors import InvalidToken, TaskTimedOut
 from engine.interpreter.messages import TaskDone, TaskError, TaskStarted
-from engine.interpreter.snapshot import FORMAT, UnknownFormat
+from engine.interpreter.snapshot import FORMAT
 from engine.store.postgres.arrays import byteas, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import token_digest
-from engine.store.postgres.snapshots import READABLE_FORMATS, decode_event, encode_row
+from engine.store.postgres.snapshots import check_format, decode_event, encode_row
 from engine.store.protocol import ExecutionId, Mail
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ def letter(
         UnknownFormat: A newer engine wrote it.
         ValueError: Nobody did.
     """
-    if format_ not in READABLE_FORMATS:
-        raise UnknownFormat(f"mail of format {format_}; this engine reads {READABLE_FORMATS}")
+    check_format(format_, "mail")
     event = decode_event(data)
     if task_id is not None:
         assert isinstance(event, TaskDone | TaskError | TaskStarted), "only these come by a task token"

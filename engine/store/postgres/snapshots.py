@@ -20,7 +20,17 @@ import msgspec
 
 from engine.interpreter.history import Segment
 from engine.interpreter.messages import Event
-from engine.interpreter.snapshot import FORMAT, Done, Ending, Execution, Frame, FrameKey, Redrives, Snapshot
+from engine.interpreter.snapshot import (
+    FORMAT,
+    Done,
+    Ending,
+    Execution,
+    Frame,
+    FrameKey,
+    Redrives,
+    Snapshot,
+    UnknownFormat,
+)
 from engine.store.postgres.packing import squeeze, unsqueeze
 
 if TYPE_CHECKING:
@@ -29,7 +39,26 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Transition
 
 READABLE_FORMATS = (FORMAT,)
-"""Of snapshots and mail. A new format is written one release after it can be read."""
+"""Each row with packed bytes has a format number. It stands for how all of them are written: executions, snapshots,
+Frames, endings, segments, events. Who changes one raises FORMAT, and reads the old one as long as rows of it may be
+left. A new format is written one release after it can be read, so that two releases can run side by side.
+`tests/store/golden` has bytes of each format."""
+
+IS_READABLE = f"in ({', '.join(map(str, READABLE_FORMATS))})"
+"""For statements: what follows a column of formats."""
+
+
+def check_format(found: int, what: str) -> None:
+    """Raises UnknownFormat: a newer engine wrote this."""
+    if found not in READABLE_FORMATS:
+        raise UnknownFormat(unknown_format(found, what))
+
+
+def unknown_format(found: int, what: str) -> str:
+    """What is said of a format that a newer engine wrote."""
+    readable = " and ".join(map(str, READABLE_FORMATS))
+    return f"{what} of format {found}, which a newer asl wrote; this one reads format {readable}"
+
 
 INLINE_FRAMES_MAX = 16
 """More: each checkpoint of a wide Map would write all of them again."""

@@ -19,8 +19,7 @@ of two executions together. Times are milliseconds since the epoch, of the datab
 `execution`, `closed_execution` and `history_segment` are partitioned by days of their ids, which is by start time, and
 retention removes whole days: see `partitions` and `retention`.
 
-What is written as bytes has a format number beside it, which says how head, ending, snapshot, events are written; see
-`formats`.
+What is written as bytes has a format number beside it: see `snapshots.READABLE_FORMATS`.
 """
 
 from __future__ import annotations
@@ -258,7 +257,7 @@ worker = Table(
     # The one execution that it owned, or the one suspect among them, when it was declared dead.
     Column("blamed", Uuid),
     Column("state", Text, nullable=False),
-    # What it writes; see `formats`.
+    # What it writes.
     Column("format", SmallInteger, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("heartbeat", BigInteger, nullable=False),

@@ -103,7 +103,6 @@ def test_what_a_group_brought_while_its_worker_resigned_is_not_lost(store: Postg
 @pytest.mark.parametrize("spoil", [
     "update asl.open_execution set snapshot = '\\x00' where id = %s",
     "update asl.execution set head = '\\xff' where id = %s",
-    "update asl.mail set format = 32000 where execution_id = %s",
     "update asl.mail set event = '\\x00ff' where execution_id = %s",
 ])  # fmt: skip
 def test_what_nobody_can_read_is_set_aside_alone(store: PostgresStore, database: psycopg.Connection[Any], spoil: str):
@@ -127,7 +126,7 @@ def test_a_letter_that_nobody_can_read_does_not_hold_the_others_up(
     worker, client = enlisted(store), store.handle()
     bad, good = born(worker), born(worker)
     client.deliver([stop(bad.id), stop(good.id)])
-    database.execute("update asl.mail set format = 32000 where execution_id = %s", (bad.id,))
+    database.execute("update asl.mail set event = '\\x00ff' where execution_id = %s", (bad.id,))
     assert [letter.execution_id for letter in worker.fetch_mail([bad.id, good.id])] == [good.id]
     assert [claim.execution_id for claim in worker.reload([bad.id, good.id]).claimed] == [good.id]
 
