@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from engine.store.postgres.connection import connect
 from engine.store.postgres.partitions import DAY_MS, DAYS_AHEAD, PARTITIONED, Day, days, make_days, stray_rows, today
+from engine.store.postgres.store import PostgresStore
 from engine.store.postgres.upgrade import upgrade
 from engine.store.protocol import ExecutionId, uuid7
 from tests.store.durable_suite import SUCCEEDED, Run, at_once
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.store.postgres.connection import Connection
-    from engine.store.postgres.store import PostgresStore
 
 
 @pytest.fixture
@@ -110,14 +110,12 @@ def test_days_are_made_another_time_while_somebody_reads_everything(admin: Conne
 
 def test_a_worker_that_may_not_make_tables_says_so_and_runs(admin: Connection, store: PostgresStore, url: str):
     drop(admin, Day(today(admin).number + DAYS_AHEAD))
-    name: Any = "asl_worker_only"
+    name = "asl_worker_only"
     admin.execute(f"create role {name} login")
     try:
         admin.execute(f"grant usage on schema asl to {name}")
         admin.execute(f"grant select, insert, update, delete on all tables in schema asl to {name}")
-        from engine.store.postgres.store import PostgresStore as Store
-
-        with closing(Store(url.replace("postgres@", f"{name}@"))) as limited:
+        with closing(PostgresStore(url.replace("postgres@", f"{name}@"))) as limited:
             (left,) = limited.sweep(retention=None, proceed=lambda: True).left
             assert "partitions of days to come: permission denied" in left
             enlisted(limited)

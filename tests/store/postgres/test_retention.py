@@ -284,7 +284,6 @@ class Load:
 
     def __init__(self, worker: DurableStore, day: Day) -> None:
         self.commits = 0
-        self.slowest = 0.0
         self._worker = worker
         self._day = day
         self._stop = threading.Event()
@@ -306,9 +305,7 @@ class Load:
             while not self._stop.is_set():
                 run = Run(id_of(self._day))
                 for ending in (None, None, SUCCEEDED):
-                    begun = monotonic()
                     run.write(self._worker, ending=ending, now=self._worker.now())
-                    self.slowest = max(self.slowest, monotonic() - begun)
                     self.commits += 1
         except BaseException as error:  # noqa: BLE001  handed over to the test
             self._error = error
