@@ -257,6 +257,7 @@ class Executions:
     Attributes:
         live: Those that are not over, by id.
         known: Those and the ended ones that somebody holds, by ARN.
+        arrivals: While somebody wants to know: those that have come to life since.
         transitions: How many were written.
         started: Executions whose first transition was.
         ended: Executions that ended, by status.
@@ -279,6 +280,7 @@ class Executions:
         self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
         self.transitions = self.started = 0
         self.ended: dict[ExecutionStatus, int] = {}
+        self.arrivals: set[ExecutionId] | None = None
         self.tasks: TaskStarter
         self.keeper: Keeper
         self._clock = clock
@@ -299,6 +301,8 @@ class Executions:
     def add(self, execution: LiveExecution) -> None:
         """Takes an execution that was started, or claimed."""
         self.live[execution.execution_id] = execution
+        if self.arrivals is not None:
+            self.arrivals.add(execution.execution_id)
         self.known[execution.arn] = execution
 
     def mail(self, execution: LiveExecution, event: Event) -> None:

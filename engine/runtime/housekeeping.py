@@ -310,6 +310,7 @@ class Housekeeping:
                 if self._begins("recover"):
                     self._committer.recover(self._recovered)
             elif self._has_strays and self._begins("strays"):
+                self._executions.arrivals = set()
                 self._ask(partial(self._strays, frozenset(self._executions.live)), self._found_strays)
         return self._next_retry
 
@@ -448,10 +449,14 @@ class Housekeeping:
             self._take(planned)
 
     def _found_strays(self, incarnation: int, outcome: Outcome[Planned]) -> None:
+        # What came to hand since was no stray, or is none any more: it may have moved on, and gone, after it was read.
+        arrivals, self._executions.arrivals = self._executions.arrivals or (), None
         planned = self._value("strays", incarnation, outcome)
         if planned is not None:
-            self._has_strays = False
-            self._take(planned)
+            claimed, plans = planned
+            strays = [claim for claim in claimed if claim.execution_id not in arrivals]
+            self._has_strays = len(strays) < len(claimed)
+            self._take((strays, plans))
 
     def _take(self, planned: Planned) -> None:
         claimed, plans = planned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import zlib
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 CONCURRENCY = 6
 
+FAMILIES = 2
+"""Of handlers; a worker may lack one of them."""
+
 
 class SimulatedTasks:
     """`Tasks`, where a handler is a moment at which it will be done."""
@@ -56,7 +60,10 @@ class SimulatedTasks:
     def open(self, execution: LiveExecution, command: ScheduleTask) -> OpenTask:
         phase = "OUTSIDE" if command.submitted else "HELD"
         task = OpenTask(execution, command.task_id, _request(execution, command), None, phase)  # type: ignore[arg-type]
-        task.handler = command  # type: ignore[assignment]  what it is, instead of who does it
+        if self._worker.knows(command):
+            task.handler = command  # type: ignore[assignment]  what it is, instead of who does it
+        elif not command.submitted:
+            task.phase = "MISSING"
         execution.tasks[command.task_id] = task
         return task
 
@@ -99,7 +106,7 @@ class SimulatedTasks:
         return again
 
     def lose(self, task: OpenTask) -> bool:
-        if not self._worker.simulation.fails_on_loss(task.request.state):
+        if not self._worker.simulation.fails_on_loss(task.execution, task.request.state):
             return False
         self._worker.executions.mail(task.execution, TaskError(task.task_id, WORKER_LOST, "lost"))
         return True
@@ -124,10 +131,6 @@ class SimulatedWriterThread:
 
     def recover(self, answered: Callable[[Outcome[None]], None]) -> None:
         self.queue.append(lambda: self._worker.post("writer", partial(answered, outcome_of(self._writer.recover))))
-
-    @property
-    def has_work(self) -> bool:
-        return bool(self.queue) or self._worker.lease.monotonic() >= self.renew_at
 
     def turn(self) -> None:
         waiting, self.queue = self.queue, deque()
@@ -259,6 +262,7 @@ class SimulatedWorker:
         self.busy: set[str] = set()  # threads that are inside a call
         self.started_at = simulation.time
         draw = simulation.draw
+        self.lacks: int | None = draw.choice([None, *range(FAMILIES)]) if simulation.faults.gaps else None
         drift, offset = 1 + draw.uniform(-0.01, 0.01), draw.uniform(0, 1_000)
         self.lease = Lease(simulation.lease_seconds, monotonic=lambda: simulation.time * drift + offset)
         self.clock = StoreClock(self.lease.monotonic)
@@ -276,6 +280,7 @@ class SimulatedWorker:
         writer.closing = Shutting(self)
         self.inbox: deque[Callable[[], None]] = deque()
         self.outboxes: dict[str, deque[Callable[[], None]]] = {"writer": deque(), "clerk": deque(), "hints": deque()}
+        self.slow_until = dict.fromkeys(self.outboxes, 0.0)
         self.writing = SimulatedWriterThread(self, writer)
         self.clerk = SimulatedClerk(self)
         self.timers: Timers[LiveExecution] = Timers()
@@ -327,6 +332,10 @@ class SimulatedWorker:
     def load(self, revision_ids: Collection[RevisionId]) -> Mapping[RevisionId, Plan | Exception]:
         return {revision_id: self.simulation.plans[revision_id] for revision_id in revision_ids}
 
+    def knows(self, command: ScheduleTask) -> bool:
+        """Whether it has a handler for this Task: functions may be named by data, so iterations differ as well."""
+        return (zlib.crc32(command.state.encode()) + command.task_id[1]) % FAMILIES != self.lacks
+
     def lost(self) -> None:
         self.housekeeping.lost()
 
@@ -352,6 +361,8 @@ class SimulatedWorker:
     def post(self, thread: str, function: Callable[[], None]) -> None:
         """Into the event loop, from one of the threads: in its order, but the other may be faster."""
         self.outboxes[thread].append(function)
+        if self.simulation.chance(self.simulation.faults.slow):
+            self.slow_until[thread] = self.simulation.time + self.simulation.draw.choice([0.5, 5.0, 12.0])
 
     # ── turns ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -359,23 +370,25 @@ class SimulatedWorker:
         """What could happen next in this process."""
         if self.is_dead or self.paused_until > self.simulation.time:
             return []
+        time, now = self.simulation.time, self.lease.monotonic()
         turns: list[Callable[[], None]] = []
-        if "writer" not in self.busy and self.writing.has_work:
+        if (self.writing.queue or now >= self.writing.renew_at) and "writer" not in self.busy:
             turns.append(partial(self._threaded, "writer", self.writing.turn))
-        if "clerk" not in self.busy and self.clerk.queue:
+        if self.clerk.queue and "clerk" not in self.busy:
             turns.append(partial(self._threaded, "clerk", self.clerk.turn))
-        turns += [partial(self._hand_over, outbox) for outbox in self.outboxes.values() if outbox]
+        for thread, outbox in self.outboxes.items():
+            if outbox and self.slow_until[thread] <= time:
+                turns.append(partial(self._hand_over, outbox))
         if self.inbox:
             turns.append(self._receive)
         if self.executions.has_ready:
             turns.append(self.executions.fold_one)
-        finished = [key for key, (_, _, at) in self.tasks.running.items() if at <= self.simulation.time]
-        turns += [partial(self.tasks.finish, key) for key in finished]
-        if self.housekeeping.is_enlisted:
-            due = self.timers.next_due()
-            if due is not None and due <= self.clock.now():
-                turns.append(lambda: self.executions.mail_due(self.clock.now()) and None)
-        if self.tick_at <= self.lease.monotonic():
+        for key, (_, _, at) in self.tasks.running.items():
+            if at <= time:
+                turns.append(partial(self.tasks.finish, key))
+        if self.housekeeping.is_enlisted and (due := self.timers.next_due()) is not None and due <= self.clock.now():
+            turns.append(lambda: self.executions.mail_due(self.clock.now()) and None)
+        if self.tick_at <= now:
             turns.append(self._tick)
         return turns
 
@@ -415,5 +428,6 @@ class SimulatedWorker:
             ahead.append(self.writing.renew_at - now)
         if self.housekeeping.is_enlisted and (due := self.timers.next_due()) is not None:
             ahead.append((due + 1 - self.clock.now()) / 1_000)
+        ahead += [self.slow_until[thread] - self.simulation.time for thread, outbox in self.outboxes.items() if outbox]
         ahead += [at - self.simulation.time for _, _, at in self.tasks.running.values()]
         return self.simulation.time + max(0.0, min(ahead)) * 1.02

@@ -47,6 +47,8 @@ class Line:
             raise StoreUnavailable("sent, and no answer")
         if simulation.chance(faults.crash):
             raise Crash
+        if name == "commit":
+            simulation.tempt(args[0])
         result = call()
         if name == "declare_dead" and result:
             simulation.buried(*args)

@@ -11,6 +11,7 @@ from engine.asl.parser import load
 from engine.interpreter.messages import ScheduleTask, TaskDone, TaskError
 from engine.interpreter.plan import Plan, compile_plan
 from engine.jsonvalue import Json, encode
+from engine.runtime.tasks import WORKER_LOST
 from tests.interpreter.random_programs import GIVEN as GIVEN
 from tests.interpreter.random_programs import Program, Run, World
 
@@ -19,10 +20,12 @@ HEARTBEAT_SECONDS = 150
 
 
 class DurableProgram(Program):
-    """With Tasks that somebody ends from outside, by their token."""
+    """With Tasks that somebody ends from outside, by their token, and `careful` ones, which must not run twice."""
 
     def _task(self, name: str, depth: int, following: list[str]) -> dict[str, Any]:
         state = super()._task(name, depth, following)
+        if zlib.crc32(name.encode()) % 8 < 4:
+            state["Retry"].append({"ErrorEquals": [WORKER_LOST], "IntervalSeconds": 1, "MaxAttempts": 99})
         if self._draw.random() < 0.25:
             state["Resource"] = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
             state["Parameters"] = {"token.$": "$$.Task.Token", "given.$": "$"}
@@ -40,6 +43,7 @@ class Known:
         self.seed = seed
         self.text = encode(program.definition).decode()
         self.plan: Plan = compile_plan(load(program.definition))
+        self.careful = {name for name in program.tasks if zlib.crc32(name.encode()) % 8 < 4}
         self.soft = {name: draw.randint(1, 2) for name in program.tasks if draw.random() < 0.3}
         world = KnownWorld(random.Random(seed), self.soft)
         ending = Run(self.plan, world).to_the_end().snapshot.ending

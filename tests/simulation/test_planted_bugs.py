@@ -26,7 +26,7 @@ from tests.simulation.world import HINTED, OUTAGES, Broken, Faults, Simulation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RUNS_MAX = 600
+RUNS_MAX = 150
 
 Plant = pytest.MonkeyPatch
 
@@ -193,6 +193,16 @@ def silent_when_alone(patch: Plant) -> None:
     patch.setattr(lease, "ALONE_RENEW_SECONDS", 100.0)
 
 
+def cleared_too_early(patch: Plant) -> None:
+    """The first checkpoint after a takeover clears an execution, whatever of it was under way."""
+    patch.setattr(Custody, "still_lost", lambda self, execution, transition, answered: None)
+
+
+def lost_runs_again(patch: Plant) -> None:
+    """A Task that may have run on a worker that is lost is run again, though it must not."""
+    patch.setattr(fleet.SimulatedTasks, "lose", lambda self, task: False)
+
+
 BUGS: list[Callable[[Plant], None]] = [
     commit_order,
     early_acknowledgement,
@@ -210,6 +220,8 @@ BUGS: list[Callable[[Plant], None]] = [
     token_accepted_for_nothing,
     submitted_again,
     held_for_ever,
+    cleared_too_early,
+    lost_runs_again,
 ]
 
 HINTED_BUGS: list[Callable[[Plant], None]] = [silent_when_alone]

@@ -1,12 +1,13 @@
 """Whatever goes wrong in a fleet, nothing that was acknowledged is lost, and nothing happens twice without a cause.
 
-ASL_SIMULATIONS=20000 pytest -n 0 tests/simulation/test_simulation.py     more runs
+ASL_SIMULATIONS=20000 pytest -n 0 -rP tests/simulation/test_simulation.py     more runs, and how many a minute
 python -m tests.simulation.world 4813                                      one run again, by the seed of a failure
 """
 
 from __future__ import annotations
 
 import os
+from time import perf_counter
 
 import pytest
 
@@ -19,11 +20,14 @@ BATCHES = 6
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_nothing_acknowledged_is_lost_whatever_happens(batch: int) -> None:
+    begun = perf_counter()
     for seed in range(batch, RUNS, BATCHES):
         try:
             Simulation(seed).run()
         except (Exception, Broken) as error:
             raise AssertionError(f"seed {seed}: {error!r}") from error
+    runs = len(range(batch, RUNS, BATCHES))
+    print(f"{runs} runs, {runs / (perf_counter() - begun) * 60:.0f} a minute")  # noqa: T201  shown by pytest -rP
 
 
 def test_a_run_is_decided_by_its_seed() -> None:

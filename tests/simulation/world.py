@@ -9,7 +9,7 @@ import heapq
 import random
 import sys
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from engine.store.protocol import (
     Checkpoint,
     Conflict,
     ExecutionId,
+    Group,
     Mail,
     MailId,
     OwnershipLost,
@@ -74,24 +75,33 @@ class Faults:
     stops: int  # of whole processes, perhaps for longer than the lease
     outages: int
     cuts: int  # one worker's connection, for a while
+    gaps: int  # whether workers lack handlers
+    slow: float  # how likely a thread of a worker is not heard for a while
+    temptation: float  # how likely a token is answered in the moment in which the store is told something about it
 
     @classmethod
     def random(cls, draw: random.Random) -> Faults:
         """Some runs are calm, some rude; some know one kind of fault alone."""
-        rates = [draw.choice([0, 0.003, 0.02]) for _ in range(5)]
+        rates = [draw.choice([0, 0.005, 0.03]) for _ in range(5)]
         rates[0] /= 2
-        return cls(*rates, *(draw.choice([0, 0, 1, 2]) for _ in range(4)))
+        return cls(
+            *rates,
+            *(draw.choice([0, 1, 2, 3]) for _ in range(4)),
+            gaps=draw.choice([0, 1, 1]),
+            slow=draw.choice([0, 0.02, 0.1]),
+            temptation=draw.choice([0, 0.3, 0.8]),
+        )
 
     @classmethod
     def none(cls) -> Faults:
-        return cls(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return cls(0, 0, 0, 0, 0, 0, 0, 0, 0, gaps=0, slow=0, temptation=0)
 
 
-OUTAGES = Faults(crash=0, unreachable=0, no_answer=0.01, late=0.01, pause=0, kills=0, stops=0, outages=2, cuts=0)
+OUTAGES = replace(Faults.none(), no_answer=0.01, late=0.01, outages=2)
 """The store goes down, for everybody."""
 
 
-HINTED = Faults(crash=0, unreachable=0, no_answer=0, late=0, pause=0, kills=1, stops=1, outages=1, cuts=1)
+HINTED = replace(Faults.none(), kills=1, stops=1, outages=1, cuts=1)
 """Faults of whole processes, for runs with connections for hints, which are lost beside."""
 
 
@@ -142,6 +152,7 @@ class Simulation:
         self.turns = 0
         self._waits: list[tuple[SimulatedWorker, float]] = []
         self._everybody: list[SimulatedWorker] = []  # the dead as well
+        self._answers: dict[str, tuple[ExecutionId, Callable[[], None]]] = {}  # by token, which nobody has given yet
         self._disturbed: dict[SimulatedWorker, float] = {}  # when something last happened to a worker
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._agenda_count = 0
@@ -158,7 +169,7 @@ class Simulation:
         kinds += [(self.faults.outages, self._go_down), (self.faults.cuts, self._cut_off)]
         for count, fault in kinds:
             for _ in range(count):
-                self.at(draw.uniform(0, FAULTS_SECONDS), fault)
+                self.at(draw.uniform(0, 40), fault)
         self.at(FAULTS_SECONDS, self._calm_down)
         if self.has_hints:
             for _ in range(4):
@@ -186,12 +197,12 @@ class Simulation:
         if self._agenda and self._agenda[0][0] <= self.time:
             heapq.heappop(self._agenda)[2]()
             return
-        workers = self.workers[:]
-        self.draw.shuffle(workers)
-        for worker in workers:
+        workers, first = self.workers, int(self.draw.random() * len(self.workers))
+        for place in range(first, first + len(workers)):
+            worker = workers[place % len(workers)]
             turns = worker.possible()
             if turns:
-                worker.run(self.draw.choice(turns))
+                worker.run(turns[int(self.draw.random() * len(turns))])
                 return
         ahead = [worker.next_time() for worker in self.workers]
         if self._agenda:
@@ -266,6 +277,8 @@ class Simulation:
 
     def _calm_down(self) -> None:
         self.faults = Faults.none()
+        for worker in self.workers:
+            worker.lacks = None
 
     def _resume_suspects(self) -> None:
         for row in list(self.store.open.values()):
@@ -276,7 +289,7 @@ class Simulation:
 
     def stand_still(self, worker: SimulatedWorker) -> None:
         """The process stops inside a call: the others go on, perhaps for longer than the lease."""
-        seconds = self.draw.choice([0.1, 3.0, 12.0, 25.0])
+        seconds = self.draw.choice([0.1, 3.0, 12.0, 25.0, 40.0])
         worker.paused_until = max(worker.paused_until, self.time + seconds)
         self._disturbed[worker] = self.time
         self.stand_still_for(worker, seconds)
@@ -412,8 +425,8 @@ class Simulation:
     def answer(self, execution: LiveExecution, command: ScheduleTask) -> TaskDone | TaskError:
         return self.started[execution.execution_id].program.answer(command)
 
-    def fails_on_loss(self, state: str) -> bool:
-        return False
+    def fails_on_loss(self, execution: LiveExecution, state: str) -> bool:
+        return state in self.started[execution.execution_id].program.careful
 
     def dispatched(self, worker: SimulatedWorker, execution: LiveExecution, command: ScheduleTask) -> float:
         """A handler begins; how many seconds it takes. What ordered it must be durable, and its worker the owner."""
@@ -428,11 +441,13 @@ class Simulation:
         if frame.waiting.submitted:
             raise Broken("a Task runs again that waits for its token")
         self.runs[key] += 1
+        if self.runs[key] > 1 and self.fails_on_loss(execution, command.state):
+            raise Broken("a Task runs again that must not")
         self.run_by[key].append((worker, self.time))
         for (before, since), (_, _until) in zip(self.run_by[key], self.run_by[key][1:], strict=False):
             if self._disturbed.get(before, 0.0) < since - 2 * LEASE_SECONDS:
                 raise Broken(f"a Task runs {self.runs[key]} times, though nothing happened to {before.name}")
-        return self.draw.choice([0.0, 0.1, 2.0, 10.0])
+        return self.draw.choice([0.0, 0.1, 2.0, 10.0, 30.0])
 
     def submitted(self, execution: LiveExecution, command: ScheduleTask, answer: TaskDone) -> None:
         """A handler passed its token on; somebody will answer."""
@@ -442,7 +457,20 @@ class Simulation:
             self.at(beat, partial(self._beat, command.task_token))
         for _ in range(1 + (self.draw.random() < 0.2)):
             give = partial(self._give, execution.execution_id, command.task_token, answer)
+            self._answers[command.task_token] = (execution.execution_id, give)
             self.at(seconds + self.draw.random(), give)
+        if self.draw.random() < 0.1:
+            self.at(seconds + self.draw.random(), partial(self._stop, self.started[execution.execution_id]))
+
+    def tempt(self, group: Group) -> None:
+        """Somebody answers a token just before the store is told that nobody waits for it, or that its Task is left."""
+        tokens = [token for checkpoint in group.checkpoints for token in checkpoint.tokens_closed]
+        left = {one.execution_id for one in group.checkpoints if one.release is not None}
+        left |= {one.execution_id for one in group.releases}
+        tokens += [token for token, (execution_id, _) in self._answers.items() if execution_id in left]
+        for token in tokens:
+            if token in self._answers and self.chance(self.faults.temptation):
+                self._answers[token][1]()
 
     def _beat(self, token: str) -> None:
         if self.store.tokens.get(token) is not None:
@@ -452,6 +480,7 @@ class Simulation:
         if self.store.tokens.get(token) is None:
             return
         started = self.started[execution_id]
+        self._answers.pop(token, None)
         if token in started.accepted:
             raise Broken("a task token was accepted twice")
         started.accepted[token] = answer.output
