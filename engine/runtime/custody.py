@@ -226,13 +226,14 @@ class Custody:
 
     def reconcile(self, execution: LiveExecution) -> None:
         """See `Keeper`."""
-        self._unreconciled[execution.execution_id] = execution
+        # One question at a time: the answer to an earlier one would be about the past.
         execution.consumed.clear()
         self._calls.ask(partial(self._store.reload, [execution.execution_id]), partial(self._reconciled, execution))
 
     def retry(self) -> None:
         """Asks again about executions for which the store was not available."""
-        for execution in list(self._unreconciled.values()):
+        again, self._unreconciled = self._unreconciled, {}
+        for execution in again.values():
             self.reconcile(execution)
 
     @property
@@ -241,7 +242,7 @@ class Custody:
         return bool(self._unreconciled)
 
     def _reconciled(self, execution: LiveExecution, outcome: Outcome[Claims]) -> None:
-        if self._unreconciled.pop(execution.execution_id, None) is not execution or execution.is_gone:
+        if execution.is_gone:
             return
         try:
             claims = outcome().claimed

@@ -203,6 +203,17 @@ def lost_runs_again(patch: Plant) -> None:
     patch.setattr(fleet.SimulatedTasks, "lose", lambda self, task: False)
 
 
+def asks_twice(patch: Plant) -> None:
+    """How an execution stands is asked again before the first answer came, which makes the second one old news."""
+    real = Custody.reconcile
+
+    def reconcile(self: Custody, execution: Any) -> None:
+        real(self, execution)
+        real(self, execution)
+
+    patch.setattr(Custody, "reconcile", reconcile)
+
+
 BUGS: list[Callable[[Plant], None]] = [
     commit_order,
     early_acknowledgement,
@@ -222,6 +233,7 @@ BUGS: list[Callable[[Plant], None]] = [
     held_for_ever,
     cleared_too_early,
     lost_runs_again,
+    asks_twice,
 ]
 
 HINTED_BUGS: list[Callable[[Plant], None]] = [silent_when_alone]

@@ -7,6 +7,7 @@ python -m tests.simulation.world 4813                                      one r
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from time import perf_counter
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_store_that_is_down_for_a_while_repeats_no_task() -> None:
 
 
 def test_with_hints_a_killed_worker_is_missed_within_a_second_and_no_living_one_is() -> None:
-    kills = Faults(crash=0, unreachable=0, no_answer=0, late=0, pause=0, kills=1, stops=0, outages=0, cuts=0)
+    kills = replace(Faults.none(), kills=1)
     missed_after = [
         seconds for seed in range(25) for seconds in Simulation(seed, faults=kills, has_hints=True).run().buried_after
     ]

@@ -447,7 +447,8 @@ class Simulation:
         for (before, since), (_, _until) in zip(self.run_by[key], self.run_by[key][1:], strict=False):
             if self._disturbed.get(before, 0.0) < since - 2 * LEASE_SECONDS:
                 raise Broken(f"a Task runs {self.runs[key]} times, though nothing happened to {before.name}")
-        return self.draw.choice([0.0, 0.1, 2.0, 10.0, 30.0])
+        # Longer ones only where workers die: threads that wait further out may miss all renewals of an outage.
+        return self.draw.choice([0.0, 0.1, 2.0, 10.0, 30.0 if self.faults.kills else 10.0])
 
     def submitted(self, execution: LiveExecution, command: ScheduleTask, answer: TaskDone) -> None:
         """A handler passed its token on; somebody will answer."""
