@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -23,7 +22,6 @@ from engine.arguments import (
     text_of,
 )
 from engine.arguments import Limits as Limits
-from engine.asl.parser import load
 from engine.errors import InvalidName
 from engine.handles import ActivityDescription as ActivityDescription
 from engine.handles import ActivityTask as ActivityTask
@@ -34,11 +32,12 @@ from engine.integrations.invocation import unshared
 from engine.integrations.registry import Handlers
 from engine.integrations.threads import THREADS_MAX as THREADS_MAX
 from engine.integrations.workplace import COMMANDS_MAX as COMMANDS_MAX
+from engine.machines import Machines
 from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
 from engine.starts import Starts
-from engine.store.protocol import DEFAULT_POOL, ActivityRecord, Birth, RevisionId, StateMachineRecord
+from engine.store.protocol import DEFAULT_POOL, ActivityRecord, Birth, StateMachineRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,9 +45,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.arguments import CallersConnection, ClockLike, StoreLike
-    from engine.asl.source import Syntax
     from engine.integrations.registry import HandlersLike
-    from engine.interpreter.plan import Plan
     from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
@@ -57,7 +54,7 @@ if TYPE_CHECKING:
     from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
     from engine.store.postgres.starts import Steps
-    from engine.store.protocol import ExecutionId, ExecutionRecord, Garbage, MachineType
+    from engine.store.protocol import ExecutionId, Garbage, MachineType
 
 POLL_SECONDS = 60
 """How long GetActivityTask waits (execution.md 12)."""
@@ -66,9 +63,6 @@ DEFAULT_NAME = "StateMachine"
 
 NO_INPUT: Json = {}
 """What StartExecution takes when no input is given (execution.md 6.1)."""
-
-_RECENT_MAX = 64
-"""Compiled definitions that are kept because they may be run again."""
 
 
 class UsedAfterFork(RuntimeError):
@@ -258,8 +252,7 @@ class Engine:
         self._account_id = account_id or settings.account_id
         self._chance = chance
         self._starts = Starts(self._region, self._account_id, limits=limits or Limits(), chance=chance)
-        self._machines: dict[str, StateMachineHandle] = {}
-        self._recent: dict[tuple[str, str, MachineType], StateMachineHandle] = {}
+        self._machines = Machines(chance)
         self._pid = os.getpid()
         self._is_on_store = is_on_store
         self._backend = backend
@@ -347,7 +340,7 @@ class Engine:
             StateMachineAlreadyExists: The name has another definition or type.
         """
         machine, record = self._prepared(definition, name, type, DEFAULT_POOL)
-        return self._kept(machine, await self._own.create_state_machine(record))
+        return self._machines.kept(machine, await self._own.create_state_machine(record))
 
     async def deploy(
         self,
@@ -367,56 +360,15 @@ class Engine:
             StateMachineAlreadyExists: The name has another type.
         """
         machine, record = self._prepared(definition, name, type, pool)
-        return self._kept(machine, await self._own.deploy(record))
+        return self._machines.kept(machine, await self._own.deploy(record))
 
     def _prepared(
         self, definition: Definition, name: str, type_: MachineType, pool: str
     ) -> tuple[StateMachineHandle, StateMachineRecord]:
         if not arns.is_valid_name(name):
             raise InvalidName(name)
-        text, syntax = text_of(definition)
-        machine = self._compiled(text, syntax, self._starts.machine_arn(name), type_)
-        record = StateMachineRecord(
-            arn=machine.arn,
-            name=name,
-            type=type_,
-            definition=text,
-            creation_date=self.clock.now(),
-            revision_id=machine.revision_id,
-            pool=pool,
-        )
-        return machine, record
-
-    def _kept(self, machine: StateMachineHandle, record: StateMachineRecord) -> StateMachineHandle:
-        """The handle of a definition as the store has it: its id may be of an earlier time."""
-        known = self._machines.get(record.arn)
-        if known is not None and known.revision_id == record.revision_id:
-            machine = known
-        machine.revision_id, machine.pool = record.revision_id, record.pool
-        self._machines[record.arn] = machine
-        return machine
-
-    async def _deployed(self, name: str) -> StateMachineHandle:
-        """The newest revision of a state machine, by name or ARN. Raises StateMachineDoesNotExist."""
-        arn = self._starts.machine_arn(name)
-        record = await self._own.state_machine(arn)
-        machine = self._machines.get(arn)
-        if machine is None or machine.revision_id != record.revision_id:
-            machine = self._compiled(*text_of(record.definition), record.arn, record.type)
-        return self._kept(machine, record)
-
-    def _compiled(self, text: str, syntax: Syntax, arn: str, type_: MachineType) -> StateMachineHandle:
-        key = (text, arn, type_)
-        machine = self._recent.pop(key, None)
-        if machine is None:
-            name = arn.rpartition(":")[2]
-            program = load(text, type=type_, name=name, syntax=syntax)
-            revision_id = RevisionId(uuid.UUID(int=self._chance.getrandbits(128), version=4))
-            machine = StateMachineHandle(arn, name, type_, program, revision_id)
-        self._recent[key] = machine
-        if len(self._recent) > _RECENT_MAX:
-            del self._recent[next(iter(self._recent))]
-        return machine
+        arn = arns.state_machine_arn(self._region, self._account_id, name)
+        return self._machines.prepared(definition, arn, type_, pool, now=self.clock.now())
 
     # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -463,14 +415,14 @@ class Engine:
     async def _machine(self, named: Definition) -> StateMachineHandle:
         """What `start_execution` runs for a name, an ARN or a definition as it is. Raises as that does."""
         if is_name(named):
-            return await self._deployed(named)
+            return self._machines.found(await self._own.state_machine(self._starts.machine_arn(named)))
         text, syntax = text_of(named)
         if not self._is_on_store:
-            return self._compiled(text, syntax, self._starts.machine_arn(DEFAULT_NAME), "STANDARD")
+            return self._machines.compiled(text, syntax, self._starts.machine_arn(DEFAULT_NAME), "STANDARD")
         arn = self._starts.machine_arn(machine_name(named if isinstance(named, Path) else None, text))
-        machine = self._compiled(text, syntax, arn, "STANDARD")
+        machine = self._machines.compiled(text, syntax, arn, "STANDARD")
         # A revision that this engine has deployed is there for good, whatever was deployed since.
-        return machine if self._machines.get(arn) is machine else await self.deploy(named, machine.name)
+        return machine if self._machines.is_kept(machine) else await self.deploy(named, machine.name)
 
     async def run(
         self,
@@ -546,11 +498,7 @@ class Engine:
         return self._handle(RemoteExecution(execution_id, execution.arn, execution.name))
 
     def _handle(self, tracked: Tracked) -> ExecutionHandle:
-        return ExecutionHandle(tracked, lambda: self._own, self._plan_of)
-
-    def _plan_of(self, record: ExecutionRecord) -> Plan | None:
-        machine = self._machines.get(record.execution.state_machine_arn)
-        return machine.plan if machine is not None and machine.revision_id == record.revision_id else None
+        return ExecutionHandle(tracked, lambda: self._own, self._machines.plan_of)
 
     # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
 

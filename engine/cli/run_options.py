@@ -13,6 +13,8 @@ from engine.cli.definitions import STDIN
 from engine.cli.streams import json_text
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from engine.asl.program import StateMachine
     from engine.asl.states import MachineType
     from engine.cli.database import Database
@@ -108,16 +110,17 @@ class Job:
         source, type_ = self.definition.source(), self.options.type
         if self.url is None:
             return await engine.create_state_machine(source, name, type=type_)
-        self._check_handlers()
+        self._check_handlers({known.activity_arn for known in await engine.list_activities()})
         return await engine.deploy(source, name, type=type_)
 
-    def _check_handlers(self) -> None:
+    def _check_handlers(self, activities: Collection[str]) -> None:
         """Raises MissingHandler: nobody else would do what these handlers do not."""
         from engine.integrations.required import check_handlers
         from engine.settings import Settings
 
         settings = Settings.from_environment()
-        check_handlers(self.handlers, self.program, region=settings.region, account=settings.account_id, activities=())
+        account = settings.account_id
+        check_handlers(self.handlers, self.program, region=settings.region, account=account, activities=activities)
 
     def reproduce(self, value: Json, *, of_many: bool = False) -> str:
         """The command that runs this input again, quoted for a shell."""

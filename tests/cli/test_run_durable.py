@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from engine import blocking
 from tests.cli.command_line import asl
-from tests.cli.fleet import Fleet, task
+from tests.cli.fleet import DEADLINE_SECONDS, Fleet, task
 from tests.store.postgres.embedded_process import kill_postmaster
 
 
@@ -66,6 +67,20 @@ def test_what_others_started_is_left_to_the_workers(fleet: Fleet, machine: str) 
 def test_a_task_without_a_handler_is_told_before_anything_runs(fleet: Fleet, machine: str) -> None:
     assert "No handler for 1 Task state" in fleet.says("run", machine)
     assert fleet.json("ls") == {"executions": []}
+
+
+def test_a_task_of_an_activity_waits_for_whoever_polls(fleet: Fleet) -> None:
+    with blocking.Engine(fleet.place[1]) as painter:
+        paint = painter.create_activity("paint")
+        path = fleet.folder / "room.asl.json"
+        states = {"A": {"Type": "Task", "Resource": paint, "End": True}}
+        path.write_text(json.dumps({"StartAt": "A", "States": states}))
+        with fleet.process("run", str(path), "-i", "7", "--name", "one") as run:
+            work = painter.get_activity_task(paint, wait_seconds=DEADLINE_SECONDS)
+            assert work is not None
+            painter.send_task_success(work.task_token, work.input)
+            assert run.ended() == 0
+    assert fleet.json("get", "room:one")["output"] == "7"
 
 
 def test_what_is_for_memory_only_is_refused(fleet: Fleet, machine: str) -> None:

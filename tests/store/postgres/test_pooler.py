@@ -12,6 +12,7 @@ from engine.store.postgres.ownership import session_name
 from engine.store.postgres.store import PostgresStore
 from engine.store.postgres.upgrade import status, upgrade
 from engine.store.protocol import Group, Release
+from tests.store.activity_suite import ActivitySuite
 from tests.store.durable_suite import DurableSuite, born, parked
 from tests.store.postgres.poolers import find_pgbouncer, running_pgbouncer, running_swapper
 from tests.store.postgres.test_writer import enlisted, hold, table_statistics
@@ -47,6 +48,10 @@ def store(swapper: str, url: str) -> Iterator[PostgresStore]:
 
 
 class TestPostgresStoreThroughAPooler(DurableSuite):
+    pass
+
+
+class TestActivitiesThroughAPooler(ActivitySuite):
     pass
 
 

@@ -1,0 +1,86 @@
+"""State machines as one engine knows them: compiled once, and as the store last had them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from engine.arguments import text_of
+from engine.asl.parser import load
+from engine.handles import StateMachineHandle
+from engine.store.protocol import RevisionId, StateMachineRecord
+
+if TYPE_CHECKING:
+    from engine.arguments import Definition
+    from engine.asl.source import Syntax
+    from engine.interpreter.plan import Plan
+    from engine.query.evaluation import Chance
+    from engine.store.protocol import ExecutionRecord, MachineType
+
+_RECENT_MAX = 64
+"""Compiled definitions that are kept because they may be run again."""
+
+
+class Machines:
+    """The state machines of one engine."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._known: dict[str, StateMachineHandle] = {}
+        self._recent: dict[tuple[str, str, MachineType], StateMachineHandle] = {}
+
+    def compiled(self, text: str, syntax: Syntax, arn: str, type_: MachineType) -> StateMachineHandle:
+        """A definition, ready to run. Raises InvalidDefinition."""
+        key = (text, arn, type_)
+        machine = self._recent.pop(key, None)
+        if machine is None:
+            name = arn.rpartition(":")[2]
+            program = load(text, type=type_, name=name, syntax=syntax)
+            revision_id = RevisionId(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+            machine = StateMachineHandle(arn, name, type_, program, revision_id)
+        self._recent[key] = machine
+        if len(self._recent) > _RECENT_MAX:
+            del self._recent[next(iter(self._recent))]
+        return machine
+
+    def prepared(
+        self, definition: Definition, arn: str, type_: MachineType, pool: str, *, now: int
+    ) -> tuple[StateMachineHandle, StateMachineRecord]:
+        """A definition for the store. Raises InvalidDefinition."""
+        text, syntax = text_of(definition)
+        machine = self.compiled(text, syntax, arn, type_)
+        record = StateMachineRecord(
+            arn=arn,
+            name=machine.name,
+            type=type_,
+            definition=text,
+            creation_date=now,
+            revision_id=machine.revision_id,
+            pool=pool,
+        )
+        return machine, record
+
+    def kept(self, machine: StateMachineHandle, record: StateMachineRecord) -> StateMachineHandle:
+        """The handle of a definition as the store has it: its id may be of an earlier time."""
+        known = self._known.get(record.arn)
+        if known is not None and known.revision_id == record.revision_id:
+            machine = known
+        machine.revision_id, machine.pool = record.revision_id, record.pool
+        self._known[record.arn] = machine
+        return machine
+
+    def found(self, record: StateMachineRecord) -> StateMachineHandle:
+        """The handle of what the store has."""
+        machine = self._known.get(record.arn)
+        if machine is None or machine.revision_id != record.revision_id:
+            machine = self.compiled(*text_of(record.definition), record.arn, record.type)
+        return self.kept(machine, record)
+
+    def is_kept(self, machine: StateMachineHandle) -> bool:
+        """Whether this is what this engine has last deployed or found by its name."""
+        return self._known.get(machine.arn) is machine
+
+    def plan_of(self, record: ExecutionRecord) -> Plan | None:
+        """The plan of an execution's revision, if it is at hand."""
+        machine = self._known.get(record.execution.state_machine_arn)
+        return machine.plan if machine is not None and machine.revision_id == record.revision_id else None
