@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
 
 from engine import blocking
+from engine.interpreter.messages import TaskDone, TaskStarted
 from engine.store.postgres.activities import _TAKE
 from tests.definitions import machine
+from tests.store.activity_suite import ACTIVITY, offered
+from tests.store.durable_suite import TASK
+from tests.store.postgres.test_writer import enlisted
 from tests.store.postgres.waiting import until
+
+if TYPE_CHECKING:
+    from engine.store.postgres.store import PostgresStore
 
 Database = psycopg.Connection[Any]
 
@@ -79,3 +86,24 @@ def test_the_oldest_of_many_offers_is_found_by_an_index(url: str, database: Data
     plan = "\n".join(row[0] for row in rows)
     assert "Index Scan using task_token_offered" in plan
     assert "Sort" not in plan
+
+
+def test_who_takes_a_task_slowly_holds_up_nobody_else(url: str, store: PostgresStore, database: Database):
+    offered(store, enlisted(store), "first", "second")
+    with psycopg.connect(url) as slow:
+        slow.execute("select 1 from asl.task_token order by offered_at, number limit 1 for update")
+        taken = store.handle().take_task(ACTIVITY, None)
+        assert taken is not None
+        assert taken.task_token == "second"
+        assert store.handle().take_task(ACTIVITY, None) is None
+    assert store.handle().take_task(ACTIVITY, None) is not None
+
+
+def test_an_answer_comes_after_the_start_whatever_the_clock_says(store: PostgresStore, database: Database):
+    worker = enlisted(store)
+    run = offered(store, worker, "t")
+    store.handle().take_task(ACTIVITY, None)
+    database.execute("update asl.mail set sent_at = sent_at + 60000")
+    database.execute("update asl.task_token set taken_at = taken_at + 60000")
+    store.handle().take_token("t", TaskDone(TASK, 1, 1))
+    assert [type(mail.event) for mail in worker.fetch_mail([run.id])] == [TaskStarted, TaskDone]
