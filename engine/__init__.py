@@ -48,9 +48,10 @@ if TYPE_CHECKING:
     from engine.outcome import ExecutionDescription, ExecutionFailed
     from engine.runtime.clock import VirtualClock
     from engine.runtime.executions import ExecutionQuarantined
+    from engine.store.library import Garbage
     from engine.store.postgres.embedded_errors import EmbeddedPostgresError
     from engine.store.postgres.upgrade import SchemaMismatch
-    from engine.store.protocol import Garbage, StoreUnavailable
+    from engine.store.protocol import StoreUnavailable
 
 _HOMES = {
     "engine.asl.diagnostics": ("InvalidDefinition",),
@@ -89,7 +90,8 @@ _HOMES = {
     "engine.runtime.executions": ("ExecutionQuarantined",),
     "engine.store.postgres.embedded_errors": ("EmbeddedPostgresError",),
     "engine.store.postgres.upgrade": ("SchemaMismatch",),
-    "engine.store.protocol": ("Garbage", "StoreUnavailable"),
+    "engine.store.library": ("Garbage",),
+    "engine.store.protocol": ("StoreUnavailable",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

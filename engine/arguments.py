@@ -16,7 +16,7 @@ from engine.integrations.invocation import json_text
 from engine.jsonvalue import PAYLOAD_BYTES_MAX, Json
 from engine.runtime.clock import Clock, SystemClock, VirtualClock
 from engine.settings import Settings
-from engine.store.protocol import check_retention
+from engine.store.library import check_retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
     from engine.asl.source import Syntax
-    from engine.store.protocol import Store
+    from engine.store.library import Store
 
 CallersConnection: TypeAlias = (
     "psycopg.Connection[Any] | psycopg.AsyncConnection[Any] | Connection | Session | AsyncConnection | AsyncSession"

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
-    from engine.store.protocol import ExecutionStatus, Garbage, MachineType
+    from engine.store.library import Garbage
+    from engine.store.protocol import ExecutionStatus, MachineType
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.outcome import ExecutionDescription
     from engine.runtime.backend import Backend, Tracked
-    from engine.store.protocol import ActivityRecord, ExecutionRecord, ExecutionStatus, MachineType, RevisionId
+    from engine.store.library import ActivityRecord, ExecutionRecord
+    from engine.store.protocol import ExecutionStatus, MachineType, RevisionId
 
 
 class ActivityDescription(NamedTuple):

@@ -37,7 +37,8 @@ from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
 from engine.starts import Starts
-from engine.store.protocol import DEFAULT_POOL, ActivityRecord, Birth, StateMachineRecord
+from engine.store.library import ActivityRecord, StateMachineRecord
+from engine.store.protocol import DEFAULT_POOL, Birth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,8 +54,9 @@ if TYPE_CHECKING:
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
+    from engine.store.library import Garbage
     from engine.store.postgres.starts import Steps
-    from engine.store.protocol import ExecutionId, Garbage, MachineType
+    from engine.store.protocol import ExecutionId, MachineType
 
 POLL_SECONDS = 60
 """How long GetActivityTask waits (execution.md 12)."""

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from engine.arguments import text_of
 from engine.asl.parser import load
 from engine.handles import StateMachineHandle
-from engine.store.protocol import RevisionId, StateMachineRecord
+from engine.store.library import StateMachineRecord
+from engine.store.protocol import RevisionId
 
 if TYPE_CHECKING:
     from engine.arguments import Definition
     from engine.asl.source import Syntax
     from engine.interpreter.plan import Plan
     from engine.query.evaluation import Chance
-    from engine.store.protocol import ExecutionRecord, MachineType
+    from engine.store.library import ExecutionRecord
+    from engine.store.protocol import MachineType
 
 _RECENT_MAX = 64
 """Compiled definitions that are kept because they may be run again."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from engine.asl.states import MachineType
     from engine.cli.client import Client
     from engine.cli.database import Database
-    from engine.store.protocol import RevisionId, StateMachineRecord
+    from engine.store.library import StateMachineRecord
+    from engine.store.protocol import RevisionId
 
 
 @click.command("deploy")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from engine.cli.database import Database
     from engine.cli.waiting import Wait
     from engine.jsonvalue import Json
+    from engine.store.library import ExecutionRecord
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.postgres.store import PostgresStore
-    from engine.store.protocol import ExecutionRecord
 
 _WAITS_SHOWN = 20
 """Things waited for that a person sees; `--json` has all of them."""

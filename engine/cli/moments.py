@@ -56,7 +56,7 @@ class Retention(Span):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """See `click.ParamType`."""
-        from engine.store.protocol import check_retention
+        from engine.store.library import check_retention
 
         milliseconds = super().convert(value, param, ctx)
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.asl.program import StateMachine
-    from engine.store.protocol import ExecutionRecord, Library
+    from engine.store.library import ExecutionRecord, Library
 
 
 def program_of(store: Library, record: ExecutionRecord) -> StateMachine:

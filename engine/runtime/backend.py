@@ -18,15 +18,8 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
     from engine.runtime.metrics import Metrics
-    from engine.store.protocol import (
-        ActivityRecord,
-        Birth,
-        ExecutionId,
-        ExecutionRecord,
-        Garbage,
-        StateMachineRecord,
-        TakenTask,
-    )
+    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord
+    from engine.store.protocol import Birth, ExecutionId, TakenTask
 
 _REDRIVABLE_MS = 14 * 24 * 3_600 * 1_000
 

@@ -40,17 +40,8 @@ if TYPE_CHECKING:
     from engine.runtime.executions import LiveExecution, Observer
     from engine.runtime.fleet_worker import FleetOptions
     from engine.store.hints import Hint
-    from engine.store.protocol import (
-        ActivityRecord,
-        Birth,
-        DurableStore,
-        ExecutionId,
-        ExecutionRecord,
-        Garbage,
-        StateMachineRecord,
-        Store,
-        TakenTask,
-    )
+    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord, Store
+    from engine.store.protocol import Birth, DurableStore, ExecutionId, TakenTask
 
 T = TypeVar("T")
 

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from engine.runtime.metrics import Metrics
     from engine.runtime.writer import Fate
     from engine.store.hints import Hint
-    from engine.store.protocol import Birth, ExecutionId, Library, RevisionId, Store
+    from engine.store.library import Library, Store
+    from engine.store.protocol import Birth, ExecutionId, RevisionId
 
 CONCURRENCY = 256
 

@@ -39,16 +39,8 @@ if TYPE_CHECKING:
     from engine.query.evaluation import Chance
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
-    from engine.store.protocol import (
-        ActivityRecord,
-        Birth,
-        Claim,
-        ExecutionId,
-        ExecutionRecord,
-        Garbage,
-        StateMachineRecord,
-        TakenTask,
-    )
+    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord
+    from engine.store.protocol import Birth, Claim, ExecutionId, TakenTask
 
 CLOSED = "The engine was closed before the execution ended"
 """Cause of the executions that are ABORTED because their engine, which is all they live in, is closed."""

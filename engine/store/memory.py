@@ -31,35 +31,17 @@ from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
 from engine.store.hints import LocalHints
-from engine.store.protocol import (
-    ALL_TASKS,
-    NEVER_DUE,
-    Backlog,
-    ExecutionRecord,
-    Garbage,
-    Mail,
-    MailId,
-    check_retention,
-    uuid7,
-)
+from engine.store.library import ExecutionRecord, Garbage, check_retention
+from engine.store.protocol import ALL_TASKS, NEVER_DUE, Backlog, Mail, MailId, uuid7
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Execution
+    from engine.store.library import ActivityRecord, StateMachineRecord
     from engine.store.memory_handle import Incarnation, MemoryHandle
-    from engine.store.protocol import (
-        ActivityRecord,
-        Birth,
-        Checkpoint,
-        ExecutionId,
-        ExecutionStatus,
-        Offer,
-        RevisionId,
-        StateMachineRecord,
-        WorkerId,
-    )
+    from engine.store.protocol import Birth, Checkpoint, ExecutionId, ExecutionStatus, Offer, RevisionId, WorkerId
 
 CLOSED_EXECUTIONS_MAX = 10_000
 """How many closed executions are kept, as AWS keeps them for 90 days. More: a long-lived process grows and grows."""

@@ -11,7 +11,8 @@ import pytest
 
 from engine.errors import ActivityDoesNotExist
 from engine.interpreter.messages import TaskDone, TaskStarted
-from engine.store.protocol import NEVER_DUE, ActivityRecord, DurableStore, Group, Offer, Release, Store, TakenTask
+from engine.store.library import ActivityRecord, Store
+from engine.store.protocol import NEVER_DUE, DurableStore, Group, Offer, Release, TakenTask
 from tests.store.durable_suite import FAILED, TASK, Run, at_once
 
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:paint"

@@ -27,6 +27,7 @@ from engine.errors import (
 from engine.interpreter.messages import RedriveRequested, StartRequested, StopRequested, TaskDone, TaskError
 from engine.interpreter.snapshot import Ending, Execution, Frame, OnTask, Redrives, Snapshot, Transition
 from engine.store.hints import Hint, HintKind, NoHints
+from engine.store.library import StateMachineRecord, Store
 from engine.store.protocol import (
     ALL_TASKS,
     NEVER_DUE,
@@ -43,8 +44,6 @@ from engine.store.protocol import (
     OwnershipLost,
     Release,
     RevisionId,
-    StateMachineRecord,
-    Store,
     WorkerId,
     uuid7,
 )

@@ -16,12 +16,13 @@ from engine.errors import ActivityDoesNotExist
 from engine.interpreter.messages import NO_TICKET, TaskStarted
 from engine.interpreter.snapshot import FORMAT
 from engine.jsonvalue import Json
+from engine.store.library import ActivityRecord
 from engine.store.postgres.arrays import byteas, int8s, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import activity_key, token_digest
 from engine.store.postgres.packing import squeeze, unsqueeze
 from engine.store.postgres.snapshots import encode_row
-from engine.store.protocol import ActivityRecord, ExecutionId, TakenTask
+from engine.store.protocol import ExecutionId, TakenTask
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

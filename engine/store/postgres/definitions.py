@@ -9,8 +9,9 @@ from uuid import uuid4
 import psycopg
 
 from engine.errors import StateMachineAlreadyExists, StateMachineDoesNotExist
+from engine.store.library import StateMachineRecord
 from engine.store.postgres.identity import machine_key
-from engine.store.protocol import RevisionId, StateMachineRecord
+from engine.store.protocol import RevisionId
 
 if TYPE_CHECKING:
     from engine.store.postgres.connection import Connection, Pool, Row

@@ -10,6 +10,7 @@ from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from engine.interpreter.messages import RedriveRequested
 from engine.interpreter.snapshot import FORMAT, Ending, Execution, Redrives
 from engine.jsonvalue import decode
+from engine.store.library import ExecutionRecord
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import as_execution_id, machine_key, name_key
@@ -29,7 +30,7 @@ from engine.store.postgres.snapshots import (
     unknown_format,
     unpack,
 )
-from engine.store.protocol import ExecutionId, ExecutionRecord, RevisionId
+from engine.store.protocol import ExecutionId, RevisionId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

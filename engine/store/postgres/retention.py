@@ -22,9 +22,9 @@ from uuid import UUID
 
 import psycopg
 
+from engine.store.library import NAME_KEPT_MS, Garbage, check_retention
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.partitions import DAY_MS, LOCK_TIMEOUT_MS, PARTITIONED, Day, days, make_days
-from engine.store.protocol import NAME_KEPT_MS, Garbage, check_retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

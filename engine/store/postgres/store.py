@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Snapshot
+    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.protocol import (
-        ActivityRecord,
         Backlog,
         Birth,
         Checkpoint,
@@ -30,15 +30,12 @@ if TYPE_CHECKING:
         Claims,
         Committed,
         ExecutionId,
-        ExecutionRecord,
         ExecutionStatus,
-        Garbage,
         Group,
         Mail,
         MailId,
         Offer,
         RevisionId,
-        StateMachineRecord,
         TakenTask,
         WorkerId,
     )

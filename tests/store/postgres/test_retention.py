@@ -14,12 +14,13 @@ import pytest
 
 from engine.errors import ExecutionAlreadyExists, ExecutionDoesNotExist, InvalidToken
 from engine.interpreter.messages import StopRequested, TaskDone
+from engine.store.library import NAME_KEPT_MS
 from engine.store.postgres import retention
 from engine.store.postgres.connection import connect
 from engine.store.postgres.partitions import DAY_MS, PARTITIONED, Day, days, today
 from engine.store.postgres.partitions import _make as make
 from engine.store.postgres.snapshots import encode_row
-from engine.store.protocol import NAME_KEPT_MS, NEVER_DUE, Birth, ExecutionId, Group, uuid7
+from engine.store.protocol import NEVER_DUE, Birth, ExecutionId, Group, uuid7
 from tests.store.durable_suite import FAILED, MACHINE, REVISION, SUCCEEDED, TASK, Run, execution, new_id
 from tests.store.durable_suite import stop as stop_mail
 from tests.store.postgres.test_writer import enlisted
