@@ -21,7 +21,7 @@ import psycopg
 
 from engine.interpreter.snapshot import UnknownFormat
 from engine.store.postgres.arrays import byteas, int4s, uuids
-from engine.store.postgres.connection import NOW_MS, unavailable
+from engine.store.postgres.connection import NOW_MS, OWNED_BY_ID, unavailable
 from engine.store.postgres.mail import letter, read_mail
 from engine.store.postgres.snapshots import READABLE_FORMATS, decode_execution, has_frame_rows, unpack
 from engine.store.protocol import ALL_TASKS, Claim, Claims, OwnershipLost, StoreUnavailable
@@ -50,8 +50,9 @@ _NOW = "(extract(epoch from statement_timestamp()) * 1000)::bigint"
 
 # Whoever can read all of it takes it: a newer worker.
 _READABLE = """o.format = any($4::smallint[])
- and not exists (select from asl.mail x where x.execution_id = o.id and x.format <> all($4::smallint[]))"""
-_FREE = f"o.owner is null and o.quarantine is null and {_READABLE}"
+ and not exists (select from asl.mail x where x.execution_id = any(array[o.id]) and x.format <> all($4::smallint[]))"""
+_READY = f"o.quarantine is null and {_READABLE}"
+_FREE = f"o.owner is null and {_READY}"
 _ORPHANED = f"o.pool = any($3::text[]) and {_READABLE}"
 
 _TAKE = f"""
@@ -61,7 +62,7 @@ taken as (
   suspect = case when g.state = 'dead' then least(o.suspect + 1, 100) else o.suspect end,
   deaths = o.deaths + case when g.blamed = o.id then 1 else 0 end
  from (select distinct on (id) id, owner from picked) p left join asl.worker g on g.id = p.owner
- where o.id = p.id returning o.id, o.suspect
+ where o.id = any(array[p.id]) returning o.id, o.suspect
 )
 select {NOW_MS}, 1 / (select count(*) from fence)::int, array(select id from taken),
  array(select id from taken where suspect > 1)
@@ -72,18 +73,20 @@ _CLAIM = f"""
 with {_FENCE},
 picked as (
  select * from (
-  select o.id, o.owner from asl.worker g join asl.open_execution o on o.owner = g.id
-  where g.state <> 'alive' and (o.suspect = 0 or g.state = 'resigned') and {_ORPHANED}
-  limit $5 for update of o skip locked) orphaned
+  select o.id, o.owner from asl.worker g, lateral (
+   select o.id, o.owner from asl.open_execution o where o.owner = g.id and (o.suspect = 0 or g.state = 'resigned')
+   and {_ORPHANED} limit $5 for update skip locked) o
+  where g.state <> 'alive' limit $5) orphaned
  union all
  select due.id, due.owner from unnest($3::text[]) p(pool), lateral (
   select o.id, o.owner from asl.open_execution o where o.pool = p.pool and {_FREE} and o.wake_at <= {_NOW}
   order by o.wake_at limit $5 for update skip locked) due
  union all
  select * from (
-  select o.id, o.owner from (select distinct m.execution_id from asl.mail m) m
-  join asl.open_execution o on o.id = m.execution_id where o.pool = any($3::text[]) and {_FREE}
-  limit $5 for update of o skip locked) mailed
+  select o.id, o.owner from (select distinct m.execution_id from asl.mail m) m, lateral (
+   select o.id, o.owner from asl.open_execution o where o.id = any(array[m.execution_id])
+   and o.pool = any($3::text[]) and coalesce(o.owner is null, false) and {_READY} for update skip locked) o
+  limit $5) mailed
  limit $5
 ),{_TAKE}
 """
@@ -93,11 +96,12 @@ with {_FENCE},
 suspects as (
  select o.id, o.owner, o.suspect, row_number() over (partition by o.suspect order by o.id) as number,
   min(o.suspect) over () as least_suspect
- from asl.worker g join asl.open_execution o on o.owner = g.id
+ from asl.worker g, lateral (select * from asl.open_execution o where o.owner = g.id offset 0) o
  where g.state = 'dead' and o.suspect > 0 and {_ORPHANED}
 ),
 picked as (
- select o.id, o.owner from suspects s join asl.open_execution o on o.id = s.id and o.owner = s.owner
+ select o.id, o.owner from suspects s
+ join asl.open_execution o on o.id = any(array[s.id]) and coalesce(o.owner = s.owner, false)
  where s.suspect = s.least_suspect and s.number <= ($5::int[])[least(s.suspect, cardinality($5::int[]))]
  for update of o skip locked
 ),{_TAKE}
@@ -114,15 +118,15 @@ picked as (
 ),{_TAKE}
 """
 
-_LOAD = """
+_LOAD = f"""
 select o.id, o.seq, o.snapshot, e.head, e.revision_id, o.pool, o.deaths, o.lost_tasks, o.wake_at
-from unnest($2::uuid[]) u(id) join asl.open_execution o on o.id = u.id and o.owner = $1
-join asl.execution e on e.id = o.id
+from unnest($2::uuid[]) u(id) join asl.open_execution o on o.id = any(array[u.id]) and {OWNED_BY_ID}
+join asl.execution e on e.id = any(array[u.id])
 order by o.wake_at, o.id
 """
 
 _LOAD_FRAMES = """
-select f.execution_id, f.data from unnest($1::uuid[]) u(id) join asl.frame f on f.execution_id = u.id
+select f.execution_id, f.data from unnest($1::uuid[]) u(id) join asl.frame f on f.execution_id = any(array[u.id])
 order by f.execution_id, f.fork, f.place
 """
 
@@ -130,7 +134,7 @@ order by f.execution_id, f.fork, f.place
 _SET_ASIDE = f"""
 update asl.open_execution o set owner = null, lost_tasks = {ALL_TASKS}, quarantine = u.quarantine
 from unnest($2::uuid[], $3::int[], $4::bytea[]) u(id, seq, quarantine)
-where o.id = u.id and o.seq = u.seq and o.owner = $1 returning 1
+where o.id = any(array[u.id]) and o.seq = u.seq and {OWNED_BY_ID} returning 1
 """
 
 _OWNED = "select id from asl.open_execution where owner = $1"

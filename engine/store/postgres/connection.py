@@ -34,6 +34,13 @@ Row: TypeAlias = tuple[Any, ...]
 NOW_MS = "(extract(epoch from clock_timestamp()) * 1000)::bigint"
 """The store's clock."""
 
+# Plans are made on empty tables and kept. As a bare equation this invites the index on the owner: a statement about one
+# execution then reads all that its worker owns. For the same reason rows that are known by their ids are joined as
+# `o.id = any(array[u.id])`: the plain equation makes a scan of the whole index, in its order, a candidate, and on empty
+# tables it is the cheapest.
+OWNED_BY_ID = "coalesce(o.owner = $1, false)"
+"""Whether a row of `open_execution`, found by its id, is this worker's ($1)."""
+
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 2_000
 """How long anybody waits for a row: a user's open transaction may hold the name of a start."""

@@ -42,7 +42,7 @@ join asl.mail m on m.execution_id = u.execution_id and m.id = u.id
 # StartRequested and RedriveRequested have the execution's own id, and are the first of their millisecond.
 _READ = """
 select m.id, m.execution_id, m.event, m.sent_at, m.task_id, m.format
-from unnest($1::uuid[]) u(id) join asl.mail m on m.execution_id = u.id
+from unnest($1::uuid[]) u(id) join asl.mail m on m.execution_id = any(array[u.id])
 order by m.sent_at, m.id <> m.execution_id, m.id
 """
 

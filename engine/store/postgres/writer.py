@@ -16,7 +16,7 @@ import psycopg
 from msgspec.structs import replace
 
 from engine.store.postgres.arrays import byteas, int4s, uuids
-from engine.store.postgres.connection import NOW_MS, unavailable
+from engine.store.postgres.connection import NOW_MS, OWNED_BY_ID, unavailable
 from engine.store.postgres.group import statement, write
 from engine.store.protocol import Committed, Conflict, ExecutionId, OwnershipLost, StoreUnavailable, Unwritable
 
@@ -43,16 +43,16 @@ _CLOCK = f"select {NOW_MS}"
 
 _FENCE_HOLDS = "select 1 from asl.worker where id = $1 and epoch = $2 and state = 'alive'"
 
-_NOT_OURS = """
+_NOT_OURS = f"""
 select u.id from unnest($2::uuid[], $3::int[]) u(id, seq)
-left join asl.open_execution o on o.id = u.id and o.seq = u.seq and o.owner = $1 where o.id is null
+left join asl.open_execution o on o.id = any(array[u.id]) and o.seq = u.seq and {OWNED_BY_ID} where o.id is null
 """
 
-_ALREADY_BORN = "select e.id from unnest($1::uuid[]) u(id) join asl.execution e on e.id = u.id"
+_ALREADY_BORN = "select e.id from unnest($1::uuid[]) u(id) join asl.execution e on e.id = any(array[u.id])"
 
 _TOKENS_GONE = """
 select u.digest from unnest($1::bytea[]) u(digest)
-left join asl.task_token t on t.digest = u.digest and t.closed_at is null where t.digest is null
+left join asl.task_token t on t.digest = any(array[u.digest]) and t.closed_at is null where t.digest is null
 """
 
 
