@@ -148,7 +148,8 @@ class Engine:
                 raises, the execution is stopped, and whoever waits for it here gets the observer's error.
             tracer: Called with (plan, snapshot before, transition) of what was written here, to make spans of it: see
                 `engine.observability.tracing.Spans`. Must neither wait nor raise.
-            seed: Makes what is drawn (jitter, tokens, random functions) the same in every run.
+            seed: Only of `in_memory`, where it makes what is drawn (jitter, tokens, random functions) the same in every
+                run: ids and tokens in a database must not come twice.
             retention: Of a worker: executions that finished so long ago, a day at least, go; one worker of a fleet does
                 it for all. None: they are kept for ever.
             waits_for_store: Entering it while the database cannot be reached waits, instead of StoreUnavailable.
@@ -168,7 +169,11 @@ class Engine:
             url = url_or_handlers
         elif url_or_handlers is not None:
             handlers = url_or_handlers
-        chance = _chance_of(seed)
+        if seed is not None:
+            raise ValueError("seed: ids and tokens in a database must not come twice; Engine.in_memory takes a seed")
+        for pool in pools:
+            _check_pool(pool)
+        chance = _chance_of(None)
         backend = DurableBackend(
             opener_of(url, data_dir, pooler=pooler),
             handlers=None if handlers is None else Handlers(handlers),
@@ -369,6 +374,7 @@ class Engine:
     ) -> tuple[StateMachineHandle, StateMachineRecord]:
         if not arns.is_valid_name(name):
             raise InvalidName(name)
+        _check_pool(pool)
         arn = arns.state_machine_arn(self._region, self._account_id, name)
         return self._machines.prepared(definition, arn, type_, pool, now=self.clock.now())
 
@@ -455,7 +461,7 @@ class Engine:
         birth = Birth(
             execution=draft.execution,
             revision_id=machine.revision_id,
-            pool=machine.pool if pool is None else pool,
+            pool=machine.pool if pool is None else _check_pool(pool),
             input_text=draft.input_text,
             is_named=name is not None and machine.type == "STANDARD",
         )
@@ -597,6 +603,12 @@ async def run(
     async with Engine.in_memory(handlers, clock=clock, limits=limits, observer=observer, seed=seed) as engine:
         machine = await engine.create_state_machine(definition, DEFAULT_NAME, type=type)
         return await engine.run(machine, input, name=name)
+
+
+def _check_pool(pool: str) -> str:
+    if not arns.is_valid_name(pool):
+        raise ValueError(f"pool: expected a name as of a state machine, got {pool!r}")
+    return pool
 
 
 def _chance_of(seed: int | None) -> Chance:

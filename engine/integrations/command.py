@@ -19,6 +19,7 @@ import anyio
 
 from engine.errors import StatesError
 from engine.integrations.invocation import (
+    CAUSE_CHARACTERS_MAX,
     SECONDS_MAX,
     answer_of,
     checked_seconds,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from engine.integrations.request import Answer, Channel, TaskRequest, WorkerLoss, Workplace
 
-CAUSE_CHARACTERS_MAX = 32_768
 """AWS's limit for a cause (execution.md 2.2); of a long stderr the end says what went wrong."""
 
 _STDERR_BYTES_KEPT = 4 * CAUSE_CHARACTERS_MAX  # a character has at most four bytes

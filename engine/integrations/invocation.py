@@ -269,6 +269,27 @@ def check_text(what: str, given: object) -> None:
         raise ValueError(f"{what}: expected text or None, got {given!r}")
 
 
+ERROR_CHARACTERS_MAX = 256
+CAUSE_CHARACTERS_MAX = 32_768
+"""What history holds of an error's name and cause (execution.md 2.2)."""
+
+
+def check_error(error: object, cause: object) -> None:
+    """Raises ValueError: AWS would not take this error and cause of a StopExecution or SendTaskFailure."""
+    for what, given, most in (("error", error, ERROR_CHARACTERS_MAX), ("cause", cause, CAUSE_CHARACTERS_MAX)):
+        check_text(what, given)
+        if isinstance(given, str) and len(given) > most:
+            raise ValueError(f"{what}: expected at most {most} characters, got {len(given)}")
+
+
+def shortened(error: StatesError) -> StatesError:
+    """The error of a handler as far as history holds it."""
+    name, cause = error.error or "", error.cause or ""
+    if len(name) <= ERROR_CHARACTERS_MAX and len(cause) <= CAUSE_CHARACTERS_MAX:
+        return error
+    return StatesError(error.error and name[:ERROR_CHARACTERS_MAX], error.cause and cause[:CAUSE_CHARACTERS_MAX])
+
+
 def _text_or_none(value: object) -> str | None:
     return None if value is None else _printable(str(value))
 

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import anyio
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
-from engine.integrations.invocation import check_text, json_value
+from engine.integrations.invocation import check_error, check_text, json_value
 from engine.interpreter.messages import NO_TICKET, StopRequested, TaskDone, TaskError
 from engine.runtime.activities import HEARD_PAUSE_SECONDS_MAX, PAUSE_SECONDS_MAX, ActivityPolls
 from engine.runtime.backend import not_redrivable_now
@@ -355,6 +355,7 @@ class DurableBackend:
 
     async def stop(self, execution: RemoteExecution, error: str | None, cause: str | None) -> None:
         """See `Backend`."""
+        check_error(error, cause)
         mail_id = MailId(uuid7(self.clock.now(), self._chance.getrandbits(UUID7_BITS)))
         mail = Mail(id=mail_id, execution_id=execution.execution_id, event=StopRequested(error, cause))
         await self._persistently(partial(self._client.deliver, [mail]))
@@ -458,6 +459,7 @@ class DurableBackend:
 
     async def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
         """See `Backend`. Raises StoreUnavailable: whether the answer counted is not known."""
+        check_error(error, cause)
         await self._take_token(task_token, TaskError(NO_TICKET, error, cause))
 
     async def _take_token(self, task_token: str, event: TaskDone | TaskError) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from engine.errors import ExecutionAlreadyExists, ExecutionNotRedrivable
-from engine.integrations.invocation import check_text
+from engine.integrations.invocation import check_error, check_text
 from engine.integrations.required import check_handlers
 from engine.integrations.workplace import OwnWorkplace
 from engine.interpreter.messages import StopRequested
@@ -242,8 +242,7 @@ class MemoryBackend:
 
     async def stop(self, execution: LiveExecution, error: str | None, cause: str | None) -> None:
         """See `Backend`."""
-        check_text("error", error)
-        check_text("cause", cause)
+        check_error(error, cause)
         if not execution.is_over:
             self._at_work.executions.mail(execution, StopRequested(error, cause))
 

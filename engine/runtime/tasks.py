@@ -18,7 +18,7 @@ from anyio.lowlevel import current_token
 
 from engine.asl.resource import parse_resource
 from engine.errors import InvalidOutput, StatesError, TaskTimedOut
-from engine.integrations.invocation import check_text, is_lambda_invoke, json_value
+from engine.integrations.invocation import check_error, is_lambda_invoke, json_value, shortened
 from engine.integrations.registry import MissingHandler, account_of
 from engine.integrations.request import TaskRequest, UnsupportedTask
 from engine.interpreter.messages import NO_TICKET, TaskDone, TaskError, TaskStarted, TaskSubmitted
@@ -340,7 +340,8 @@ class Tasks:
             assert task.handler is not None
             self._mail(task, TaskStarted(task_id, task.handler.name))
         if isinstance(answer, StatesError):
-            self._mail(task, TaskError(task_id, answer.error, answer.cause))
+            failed = shortened(answer)
+            self._mail(task, TaskError(task_id, failed.error, failed.cause))
         else:
             assert not isinstance(answer, Exception)
             self._mail(task, TaskDone(task_id, answer.output, answer.output_bytes))
@@ -365,8 +366,7 @@ class Tasks:
 
     def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
         """SendTaskFailure; from any thread. Raises InvalidToken, TaskTimedOut, ValueError."""
-        check_text("error", error)
-        check_text("cause", cause)
+        check_error(error, cause)
         self._take_token(task_token, TaskError(NO_TICKET, error, cause))
 
     def send_task_heartbeat(self, task_token: str) -> None:

@@ -15,6 +15,7 @@ import structlog
 
 import engine
 from engine import blocking
+from engine.errors import StatesError
 from engine.library import UsedAfterFork
 from engine.runtime import custody, executions
 from engine.store.hints import Hint
@@ -601,6 +602,45 @@ async def test_a_definition_that_was_deployed_by_this_engine_is_not_deployed_aga
         await one.run(machine(ECHO))
         monkeypatch.setattr(store, "deploy", None)
         assert await one.run(machine(ECHO), 4) == 4
+
+
+def test_a_seed_is_refused_where_ids_must_not_come_twice(store: MemoryStore):
+    with pytest.raises(ValueError, match="must not come twice"):
+        on(store, seed=1)
+
+
+@pytest.mark.parametrize("pool", ["", "a b", "\0", "\ud800", "x" * 81])
+async def test_a_pool_has_a_name_that_any_store_can_hold(store: MemoryStore, pool: str):
+    with pytest.raises(ValueError, match="pool: expected"):
+        on(store, pools=[pool])
+    async with on(store) as client:
+        with pytest.raises(ValueError, match="pool: expected"):
+            await client.deploy(machine(ECHO), "m", pool=pool)
+        await client.deploy(machine(ECHO), "m")
+        with pytest.raises(ValueError, match="pool: expected"):
+            await client.start_execution("m", pool=pool)
+
+
+@pytest.mark.parametrize(("error", "cause"), [("e" * 257, None), (None, "c" * 32_769), ("\ud800", None)])
+async def test_an_error_that_history_cannot_hold_is_refused(store: MemoryStore, error: Any, cause: Any):
+    async with on(store) as client:
+        await client.deploy(machine(wait(100)), "m")
+        execution = await client.start_execution("m")
+        with pytest.raises(ValueError, match="expected"):
+            await execution.stop(error, cause)
+        with pytest.raises(ValueError, match="expected"):
+            await client.send_task_failure("token", error, cause)
+
+
+async def test_the_error_of_a_handler_is_cut_to_what_history_holds(store: MemoryStore):
+    def fail(event: Any) -> None:
+        raise StatesError("E" * 300, "c" * 40_000)
+
+    async with on(store, {"work": fail}) as worker:
+        await worker.deploy(machine(task()), "m")
+        with pytest.raises(engine.ExecutionFailed) as caught:
+            await worker.run("m")
+    assert (caught.value.error, len(caught.value.cause or "")) == ("E" * 256, 32_768)
 
 
 async def test_an_engine_is_refused_after_a_fork(store: MemoryStore, monkeypatch):
