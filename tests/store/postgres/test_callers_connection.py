@@ -244,6 +244,18 @@ def test_two_transactions_of_one_name_wait_for_each_other(client: blocking.Engin
     assert started == [first]
 
 
+def test_a_name_that_a_repeatable_read_cannot_see_is_a_serialization_failure(client: blocking.Engine, url: str):
+    with psycopg.connect(url) as user, psycopg.connect(url) as other:
+        user.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        user.execute("select count(*) from asl.execution_name")
+        arn = client.start_execution("m", 1, name="n", connection=other).arn
+        other.commit()
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            client.start_execution("m", 1, name="n", connection=user)
+        user.rollback()
+        assert client.start_execution("m", 1, name="n", connection=user).arn == arn
+
+
 def test_the_rows_of_the_caller_and_of_the_start_go_together(client: blocking.Engine, url: str, database: Database):
     database.execute("create table public.orders (id int primary key, body jsonb)")
     try:
