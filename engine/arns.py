@@ -48,6 +48,11 @@ def activity_arn(region: str, account: str, name: str) -> str:
     return f"arn:aws:states:{region}:{account}:activity:{name}"
 
 
+def default_role_arn(account: str) -> str:
+    """The role of a state machine that was deployed without one: nothing here checks what a role may do."""
+    return f"arn:aws:iam::{account}:role/asl-engine"
+
+
 # asl.md 1.2: whitespace, these characters, control characters, and what no UTF-8 text or XML can hold.
 _FORBIDDEN_IN_NAMES = re.compile(
     r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\u0000-\u001f\u007f-\u009f\ud800-\udfff\ufffe\uffff\U0010ffff]"

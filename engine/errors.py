@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class StatesError(Exception):
@@ -41,21 +41,62 @@ class TaskFailed(StatesError):
 
 
 class ApiError(Exception):
-    """The caller is wrong: one AWS error code. The class's name is the code, the text AWS's (api.md 4)."""
+    """The caller is wrong: one AWS error code. The class's name is the code, the text AWS's (api.md 4).
+
+    Attributes:
+        members: What AWS's error body has besides the message, where it has more: attributes of these names, in
+            snake_case. One that is None is left out.
+    """
+
+    members: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
 
-    def __reduce__(self) -> tuple[Callable[..., ApiError], tuple[type[ApiError], str]]:
-        return revived, (type(self), self.message)
+    def __reduce__(self) -> tuple[Callable[..., ApiError], tuple[type[ApiError], str, dict[str, str | None]]]:
+        return revived, (type(self), self.message, {name: getattr(self, name) for name in self.members})
 
 
-def revived(kind: type[ApiError], message: str) -> ApiError:
+def revived(kind: type[ApiError], message: str, members: Mapping[str, str | None] | None = None) -> ApiError:
     """An error that came from another process. Its class is not called: most word their message themselves."""
     error = kind.__new__(kind)
     ApiError.__init__(error, message)
+    for name, value in (members or {}).items():
+        setattr(error, name, value)
     return error
+
+
+class ValidationException(ApiError):
+    """A request that breaks a rule which no more special error stands for."""
+
+    members = ("reason",)
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class InvalidArn(ApiError):
+    """Not an ARN, or that of another kind of resource."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid Arn: '{reason}'")
+
+
+class ResourceNotFound(ApiError):
+    """An alias, a Map Run or a resource with tags that does not exist."""
+
+    members = ("resource_name",)
+
+    def __init__(
+        self,
+        message: str = "Request references a resource that does not exist.",
+        *,
+        resource_name: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.resource_name = resource_name
 
 
 class ExecutionAlreadyExists(ApiError):

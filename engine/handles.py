@@ -1,4 +1,4 @@
-"""What an engine gives to a program: state machines, executions, and the Tasks of activities."""
+"""What an engine gives to a program: executions, and the Tasks of activities. (State machines: `machines`.)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.errors import ExecutionDoesNotExist
 from engine.integrations.invocation import unshared
 from engine.interpreter.history import as_aws
-from engine.interpreter.plan import compile_plan
 from engine.outcome import ExecutionFailed, aware, described
 from engine.runtime.backend import not_redrivable_now
-from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from engine.asl.program import StateMachine
     from engine.interpreter.history import Segment
     from engine.interpreter.plan import Plan
     from engine.jsonvalue import Json
     from engine.outcome import ExecutionDescription
     from engine.runtime.backend import Backend, Tracked
     from engine.store.library import ActivityRecord, ExecutionRecord
-    from engine.store.protocol import ExecutionStatus, MachineType, RevisionId
+    from engine.store.protocol import ExecutionStatus
 
 
 class ActivityDescription(NamedTuple):
@@ -44,28 +41,6 @@ class ActivityTask(NamedTuple):
 def activity_description(activity: ActivityRecord) -> ActivityDescription:
     """The record as a program sees it."""
     return ActivityDescription(activity.arn, activity.name, aware(activity.creation_date))
-
-
-class StateMachineHandle:
-    """A state machine, ready to run.
-
-    Attributes:
-        revision_id: Names this very definition.
-        pool: Where its executions run, unless their start says otherwise.
-        is_checked: Whether its Tasks were looked at for handlers.
-    """
-
-    __slots__ = ("arn", "is_checked", "name", "plan", "pool", "program", "revision_id", "type")
-
-    def __init__(self, arn: str, name: str, type_: MachineType, program: StateMachine, revision_id: RevisionId) -> None:
-        self.arn = arn
-        self.name = name
-        self.type: MachineType = type_
-        self.program = program
-        self.plan: Plan = compile_plan(program)
-        self.revision_id = revision_id
-        self.pool = DEFAULT_POOL
-        self.is_checked = False
 
 
 class ExecutionHandle:

@@ -26,17 +26,18 @@ from engine.errors import InvalidName
 from engine.handles import ActivityDescription as ActivityDescription
 from engine.handles import ActivityTask as ActivityTask
 from engine.handles import ExecutionHandle as ExecutionHandle
-from engine.handles import StateMachineHandle as StateMachineHandle
 from engine.handles import activity_description
 from engine.integrations.invocation import unshared
 from engine.integrations.registry import Handlers
 from engine.integrations.threads import THREADS_MAX as THREADS_MAX
 from engine.integrations.workplace import COMMANDS_MAX as COMMANDS_MAX
 from engine.machines import Machines
+from engine.machines import StateMachineHandle as StateMachineHandle
+from engine.operations.service import Service
 from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
-from engine.starts import Starts
+from engine.starts import Deployed, Starts
 from engine.store.library import ActivityRecord, StateMachineRecord
 from engine.store.protocol import DEFAULT_POOL, Birth
 
@@ -255,11 +256,18 @@ class Engine:
     ) -> None:
         """What both ways to make an engine end with."""
         settings = Settings.from_environment()
-        self._region = region or settings.region
-        self._account_id = account_id or settings.account_id
+        limits = limits or Limits()
         self._chance = chance
-        self._starts = Starts(self._region, self._account_id, limits=limits or Limits(), chance=chance)
         self._machines = Machines(chance)
+        self._service = Service(
+            backend,
+            region=region or settings.region,
+            account_id=account_id or settings.account_id,
+            limits=limits,
+            chance=chance,
+            starts=Starts(limits=limits, chance=chance),
+            machines=self._machines,
+        )
         self._pid = os.getpid()
         self._is_on_store = is_on_store
         self._backend = backend
@@ -280,6 +288,12 @@ class Engine:
         if os.getpid() != self._pid:
             raise UsedAfterFork
         return self._backend
+
+    @property
+    def service(self) -> Service:
+        """What `engine.operations` work with: the actions of the Step Functions API, on this engine's executions."""
+        assert self._own is not None, "the process that made it"
+        return self._service
 
     @property
     def skipped_seconds(self) -> float:
@@ -375,8 +389,7 @@ class Engine:
         if not arns.is_valid_name(name):
             raise InvalidName(name)
         _check_pool(pool)
-        arn = arns.state_machine_arn(self._region, self._account_id, name)
-        return self._machines.prepared(definition, arn, type_, pool, now=self.clock.now())
+        return self._machines.prepared(definition, self._service.machine_arn(name), type_, pool, now=self.clock.now())
 
     # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -423,11 +436,11 @@ class Engine:
     async def _machine(self, named: Definition) -> StateMachineHandle:
         """What `start_execution` runs for a name, an ARN or a definition as it is. Raises as that does."""
         if is_name(named):
-            return self._machines.found(await self._own.state_machine(self._starts.machine_arn(named)))
+            return self._machines.found(await self._own.state_machine(self._service.machine_arn(named)))
         text, syntax = text_of(named)
         if not self._is_on_store:
-            return self._machines.compiled(text, syntax, self._starts.machine_arn(DEFAULT_NAME), "STANDARD")
-        arn = self._starts.machine_arn(machine_name(named if isinstance(named, Path) else None, text))
+            return self._machines.compiled(text, syntax, self._service.machine_arn(DEFAULT_NAME), "STANDARD")
+        arn = self._service.machine_arn(machine_name(named if isinstance(named, Path) else None, text))
         machine = self._machines.compiled(text, syntax, arn, "STANDARD")
         # A revision that this engine has deployed is there for good, whatever was deployed since.
         return machine if self._machines.is_kept(machine) else await self.deploy(named, machine.name)
@@ -455,9 +468,9 @@ class Engine:
     ) -> Tracked:
         backend = self._own
         if not machine.is_checked:
-            backend.check(machine.program, self._region, self._account_id)
+            backend.check(machine.program, self._service.region, self._service.account_id)
             machine.is_checked = True
-        draft = self._starts.draft(machine.arn, machine.type, given, name, now=self.clock.now())
+        draft = self._service.starts.draft(machine.arn, machine.type, given, name, now=self.clock.now())
         birth = Birth(
             execution=draft.execution,
             revision_id=machine.revision_id,
@@ -495,9 +508,11 @@ class Engine:
         assert self._own is not None, "the process that made it"
         if not self._is_on_store:
             raise ValueError("connection: the executions of this engine are in memory; give it a URL: Engine(url)")
-        return self._starts.within(
-            machine if isinstance(machine, StateMachineHandle) else str(machine), given, name, pool
-        )
+        if isinstance(machine, StateMachineHandle):
+            deployed = Deployed(machine.arn, machine.type, machine.revision_id, machine.pool)
+        else:
+            deployed = Deployed(self._service.machine_arn(str(machine)))
+        return self._service.starts.within(deployed, given, name, pool)
 
     def _seen(self, execution_id: ExecutionId, execution: Execution) -> ExecutionHandle:
         """The handle of an execution that was started in the caller's transaction."""
@@ -541,7 +556,7 @@ class Engine:
         """
         if not arns.is_valid_name(name):
             raise InvalidName(name)
-        arn = arns.activity_arn(self._region, self._account_id, name)
+        arn = arns.activity_arn(self._service.region, self._service.account_id, name)
         return (await self._own.create_activity(ActivityRecord(arn=arn, name=name, creation_date=self.clock.now()))).arn
 
     async def describe_activity(self, activity_arn: str) -> ActivityDescription:
@@ -550,7 +565,7 @@ class Engine:
 
     async def list_activities(self) -> list[ActivityDescription]:
         """The activities of this region and account, by name."""
-        own = arns.activity_arn(self._region, self._account_id, "")
+        own = arns.activity_arn(self._service.region, self._service.account_id, "")
         return [activity_description(one) for one in await self._own.activities() if one.arn.startswith(own)]
 
     async def delete_activity(self, activity_arn: str) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from engine.arguments import text_of
 from engine.asl.parser import load
-from engine.handles import StateMachineHandle
+from engine.interpreter.plan import compile_plan
 from engine.store.library import StateMachineRecord
-from engine.store.protocol import RevisionId
+from engine.store.protocol import DEFAULT_POOL, RevisionId
 
 if TYPE_CHECKING:
     from engine.arguments import Definition
+    from engine.asl.program import StateMachine
     from engine.asl.source import Syntax
     from engine.interpreter.plan import Plan
     from engine.query.evaluation import Chance
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
 
 _RECENT_MAX = 64
 """Compiled definitions that are kept because they may be run again."""
+
+
+class StateMachineHandle:
+    """A state machine, ready to run.
+
+    Attributes:
+        revision_id: Names this very definition.
+        pool: Where its executions run, unless their start says otherwise.
+        is_checked: Whether its Tasks were looked at for handlers.
+    """
+
+    __slots__ = ("arn", "is_checked", "name", "plan", "pool", "program", "revision_id", "type")
+
+    def __init__(self, arn: str, name: str, type_: MachineType, program: StateMachine, revision_id: RevisionId) -> None:
+        self.arn = arn
+        self.name = name
+        self.type: MachineType = type_
+        self.program = program
+        self.plan: Plan = compile_plan(program)
+        self.revision_id = revision_id
+        self.pool = DEFAULT_POOL
+        self.is_checked = False
 
 
 class Machines:

@@ -15,11 +15,10 @@ from engine.store.protocol import UUID7_BITS, ExecutionId, uuid7
 
 if TYPE_CHECKING:
     from engine.arguments import Limits
-    from engine.handles import StateMachineHandle
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.store.postgres.starts import Steps
-    from engine.store.protocol import MachineType
+    from engine.store.protocol import MachineType, RevisionId
 
 _NS_PER_MS = 1_000_000
 
@@ -32,25 +31,23 @@ class Draft(NamedTuple):
     input_text: str | None
 
 
+class Deployed(NamedTuple):
+    """What is known of a deployed state machine: all of it, or only its ARN and the rest None."""
+
+    arn: str
+    type: MachineType | None = None
+    revision_id: RevisionId | None = None
+    pool: str | None = None
+
+
 class Starts:
-    """Drafts the executions of one engine.
+    """Drafts the executions of one engine."""
 
-    Attributes:
-        region: Of state machines that are given by name.
-        account_id: Likewise.
-    """
-
-    def __init__(self, region: str, account_id: str, *, limits: Limits, chance: Chance) -> None:
-        self.region = region
-        self.account_id = account_id
+    def __init__(self, *, limits: Limits, chance: Chance) -> None:
         self._payload_bytes_max = limits.number("payload_bytes")
         self._history_events_max = limits.number("history_events")
         # Ids need not be unguessable, and asking the system for each costs more than all else in a start.
         self._ids = random.Random(chance.getrandbits(128))  # noqa: S311
-
-    def machine_arn(self, named: str) -> str:
-        """The ARN of a state machine that is given by name or ARN."""
-        return named if named.startswith("arn:") else arns.state_machine_arn(self.region, self.account_id, named)
 
     def draft(self, machine_arn: str, type_: MachineType, given: Json | bytes, name: str | None, *, now: int) -> Draft:
         """An execution of a state machine.
@@ -92,7 +89,7 @@ class Starts:
             arn=arn,
             name=own_name,
             type=type_,
-            role_arn=f"arn:aws:iam::{machine.account}:role/asl-engine",
+            role_arn=arns.default_role_arn(machine.account),
             state_machine_arn=machine_arn,
             state_machine_name=machine_name,
             input=value,
@@ -105,18 +102,14 @@ class Starts:
         return Draft(execution_id, execution, input_text)
 
     def within(
-        self, machine: StateMachineHandle | str, given: Json | bytes, name: str | None, pool: str | None
+        self, machine: Deployed, given: Json | bytes, name: str | None, pool: str | None
     ) -> Steps[tuple[ExecutionId, Execution]]:
-        """See `starting_within`; `machine` may be a name or an ARN."""
+        """See `starting_within`."""
         from engine.store.postgres.starts import starting_within
-
-        arn = self.machine_arn(machine) if isinstance(machine, str) else machine.arn
 
         def draft(type_: MachineType) -> Draft:
             # The engine may not be entered, so nothing is known of the store's clock.
-            return self.draft(arn, type_, given, name, now=time.time_ns() // _NS_PER_MS)
+            return self.draft(machine.arn, type_, given, name, now=time.time_ns() // _NS_PER_MS)
 
-        if isinstance(machine, str):
-            return starting_within(draft, type_=None, revision_id=None, pool=pool)
         pool = machine.pool if pool is None else pool
         return starting_within(draft, type_=machine.type, revision_id=machine.revision_id, pool=pool)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, Self, TypeVar
 
 from engine.interpreter.advance import not_redrivable
 from engine.interpreter.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from engine.asl.program import StateMachine
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
     from engine.runtime.metrics import Metrics
-    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord
+    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, Library, StateMachineRecord
     from engine.store.protocol import Birth, ExecutionId, TakenTask
 
 _REDRIVABLE_MS = 14 * 24 * 3_600 * 1_000
@@ -44,6 +44,8 @@ class Tracked(Protocol):
 
 
 X = TypeVar("X", bound=Tracked)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Backend(Protocol[X]):
@@ -79,6 +81,19 @@ class Backend(Protocol[X]):
 
     async def gc(self, *, older_than: int | None, dry_run: bool) -> Garbage:
         """See `Store`."""
+        ...
+
+    @property
+    def library(self) -> Library:
+        """The store's definitions and executions, whose methods wait: for `ask`."""
+        ...
+
+    async def ask(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls a method of `library` that may be called twice, without holding up the event loop.
+
+        Raises:
+            StoreUnavailable: The store could not be reached for so long that it was given up.
+        """
         ...
 
     async def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from engine.runtime.executions import LiveExecution, Observer
     from engine.runtime.fleet_worker import FleetOptions
     from engine.store.hints import Hint
-    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord, Store
+    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, Library, StateMachineRecord, Store
     from engine.store.protocol import Birth, DurableStore, ExecutionId, TakenTask
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0
@@ -279,6 +280,15 @@ class DurableBackend:
                 await anyio.sleep(back_off * (0.5 + self._chance.random() / 2))
                 back_off = min(back_off * 2, _BACK_OFF_SECONDS_MAX)
         raise StoreUnavailable(f"no answer for {PATIENCE_SECONDS:.0f} seconds")
+
+    @property
+    def library(self) -> Library:
+        """See `Backend`."""
+        return self._store
+
+    async def ask(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Backend`."""
+        return await self._persistently(partial(function, *args, **kwargs))
 
     # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 

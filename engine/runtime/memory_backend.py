@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 import anyio
 
@@ -25,7 +25,7 @@ from engine.store.memory import MemoryStore
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from anyio.abc import TaskGroup
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from engine.runtime.executions import Observer, Tracer
     from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord
     from engine.store.protocol import Birth, Claim, ExecutionId, TakenTask
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CLOSED = "The engine was closed before the execution ended"
 """Cause of the executions that are ABORTED because their engine, which is all they live in, is closed."""
@@ -174,6 +177,10 @@ class MemoryBackend:
     async def gc(self, *, older_than: int | None, dry_run: bool) -> Garbage:
         """See `Backend`."""
         return self.library.gc(older_than=older_than, dry_run=dry_run)
+
+    async def ask(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Backend`: nothing waits here."""
+        return function(*args, **kwargs)
 
     # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 
