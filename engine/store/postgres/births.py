@@ -13,8 +13,9 @@ import psycopg
 
 from engine.store.postgres.arrays import texts, uuids
 from engine.store.postgres.connection import unavailable
-from engine.store.postgres.group import statement, write
+from engine.store.postgres.group import statement
 from engine.store.postgres.identity import as_execution_id, machine_key
+from engine.store.postgres.writer import fitting
 from engine.store.protocol import OwnershipLost
 
 if TYPE_CHECKING:
@@ -48,12 +49,8 @@ class NamedBirths:
 
     def start_all(self, checkpoints: Sequence[Checkpoint]) -> Collection[ExecutionId]:
         """See `DurableStore.start_all`."""
-        births = []
-        for checkpoint in sorted(checkpoints, key=lambda checkpoint: checkpoint.execution_id.int):
-            try:
-                births.append(write(checkpoint))
-            except (ValueError, TypeError, RecursionError, OverflowError):
-                continue  # whoever starts it alone is told why it cannot be
+        # What does not fit, or cannot be written, is started alone, and then told why it cannot be.
+        births, _ = fitting(sorted(checkpoints, key=lambda checkpoint: checkpoint.execution_id.int), {})
         births = [birth for birth in births if as_execution_id(birth.execution.name) is None]
         for _ in range(_ATTEMPTS_MAX):
             if not births:

@@ -68,7 +68,7 @@ class GroupWriter:
         if not group.checkpoints and not group.releases:
             raise ValueError("a group without a checkpoint or release")
         bad: dict[ExecutionId, str] = {}
-        checkpoints, left = _written(sorted(group.checkpoints, key=_by_execution), bad)
+        checkpoints, left = fitting(sorted(group.checkpoints, key=_by_execution), bad)
         releases = sorted(group.releases, key=_by_execution)
         committed = self._commit(checkpoints, releases, epoch, bad)
         if left:
@@ -153,7 +153,7 @@ class GroupWriter:
         raise AssertionError("a rehearsal always fails")
 
 
-def _written(
+def fitting(
     checkpoints: Sequence[Checkpoint], bad: dict[ExecutionId, str]
 ) -> tuple[list[Written], frozenset[ExecutionId]]:
     """The first of these, as many as one statement takes; and those that are left. `bad` grows by what cannot be."""

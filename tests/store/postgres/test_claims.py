@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from engine.store.postgres import writer
 from engine.store.postgres.claims import SUSPECT_BATCHES
 from engine.store.protocol import NEVER_DUE, OwnershipLost, StoreUnavailable
 from tests.store.durable_suite import DurableSuite, at_once, born, parked, stop
@@ -149,3 +150,15 @@ def test_a_worker_whose_new_epoch_it_was_not_told_yet_is_not_dead(store: Postgre
         worker.claim(most=1)
     with pytest.raises(OwnershipLost):
         worker.start_all(worker_id, [DurableSuite.named("n")])
+
+
+def test_starts_that_are_too_much_for_one_statement_are_left_for_later(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(writer, "GROUP_BYTES_MAX", 500)
+    worker = store.handle()
+    worker_id = worker.enlist(pools=["default"], host="here", pid=1)
+    births = [DurableSuite.named(f"n{number}") for number in range(9)]
+    started = worker.start_all(worker_id, births)
+    assert 0 < len(started) < len(births)
+    assert sorted(worker.owned()) == sorted(started)
