@@ -32,7 +32,7 @@ test:  ## the tests
 fuzz:  ## the fuzz suite for long: some 50,000 cases
 	ASL_FUZZ=long $(PYTHON) -m pytest -n 0 tests/fuzz
 
-chaos:  ## kill, stop, cut and starve real workers and servers, and count what became of the work: some 8 minutes
+chaos:  ## kill, stop, cut and starve real workers and servers, and count what became of the work: some 9 minutes
 	$(PYTHON) -m tests.chaos
 
 bench:  ## transitions per second, beside a peer and the floor

@@ -28,6 +28,7 @@ _COLUMNS = {
     "tasks": "Tasks",
     "repeated": "repeated",
     "uncalled": "without cause",
+    "resumed": "quarantined",
     "unordered": "unordered",
     "tokens": "tokens",
     "token_faults": "token faults",
@@ -41,7 +42,7 @@ def _say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of each scenario, about")
+    parser.add_argument("--seconds", type=float, default=25.0, help="of each scenario, about")
     parser.add_argument("--only", action="append", choices=list(SCENARIOS), help="this scenario; repeatable")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument(

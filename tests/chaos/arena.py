@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic, sleep
@@ -33,7 +32,7 @@ PATIENCE_SECONDS = 90.0
 
 _PAUSE_SECONDS = 0.05
 
-_NEVER_LOGGED = ("Traceback (most recent call last)", "AssertionError", "never awaited", "execution quarantined")
+_NEVER_LOGGED = ("Traceback (most recent call last)", "AssertionError", "never awaited")
 
 
 class GaveUp(Exception):
@@ -58,12 +57,14 @@ class Asked:
 
 
 class Arena:
-    """Attributes:
-    lease_seconds: Of the workers.
-    place: The options by which processes find the database.
-    faults: What else was done: to the server, to connections.
-    faults_found: What a scenario itself found wrong.
-    resumed: Executions that were quarantined because workers died under them, and given another chance.
+    """One scenario's world; a context manager.
+
+    Attributes:
+        lease_seconds: Of the workers.
+        place: The options by which processes find the database.
+        faults: What was done: to processes, the server, connections.
+        faults_found: What a scenario itself found wrong.
+        resumed: Executions that were quarantined because workers died under them, and given another chance.
     """
 
     def __init__(
@@ -152,6 +153,12 @@ class Arena:
     def disturb(self, child: Child) -> None:
         """Says that something is done to this process after which its Tasks may run again."""
         self._disturbed.add(child.pid)
+        self.faults += 1
+
+    @property
+    def faults_in_all(self) -> int:
+        """With the processes that a planted signal ended, which nobody else did anything to."""
+        return self.faults + len(self.disturbed - self._disturbed)
 
     @property
     def disturbed(self) -> set[int]:
@@ -249,16 +256,13 @@ class Arena:
         }
 
     def _open(self) -> int:
-        rows = self._query("select o.id, o.quarantine from asl.open_execution o")
-        for execution_id, quarantine in rows:
+        rows = self._query("select e.head, o.quarantine from asl.open_execution o join asl.execution e on e.id = o.id")
+        for head, quarantine in rows:
             if quarantine is not None and b"workers died" in quarantine:
-                self._resume(execution_id)
+                arn = decode_execution(head).arn
+                self._client.execution(arn).resume()
+                self.resumed.add(arn)
         return len(rows)
-
-    def _resume(self, execution_id: Any) -> None:
-        with suppress(psycopg.Error):
-            self._query("update asl.open_execution set quarantine = null where id = %s returning 1", execution_id)
-            self.resumed.add(str(execution_id))
 
     def _open_rows(self) -> list[Any]:
         return self._query(
@@ -290,12 +294,7 @@ class Arena:
             strange = [line for line in text.splitlines() if not line.startswith("{")]
             if strange and child.name.startswith("worker"):
                 found.append(f"{child.name}: its log has lines that are no JSON: {strange[:3]}")
-            for sign in (
-                "Traceback (most recent call last)",
-                "AssertionError",
-                "never awaited",
-                "execution quarantined",
-            ):
+            for sign in _NEVER_LOGGED:
                 if sign in text:
                     found.append(f"{child.name}: {sign} {text[text.index(sign) :][:1500]}")
                     break

@@ -22,6 +22,8 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from tests.chaos.handlers import note
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -29,6 +31,9 @@ PHASES = ("before", "sent", "after")
 
 ANSWER_SECONDS = 0.03
 """How long the proxy of the run keeps an answer back, so that there is a time between a statement and its answer."""
+
+STARVED_SECONDS = 0.5
+_TICK_SECONDS = 0.05
 
 _SLOW_SECONDS = 0.1
 
@@ -125,6 +130,21 @@ async def _start(url: str, lease_seconds: float, programs: list[str], total: int
         await anyio.sleep_forever()
 
 
+def _watch_the_machine() -> None:
+    """Notes when this process gets no processor for so long that a short lease may end; then nobody is to blame."""
+
+    def watch() -> None:
+        before = time.monotonic()
+        while True:
+            time.sleep(_TICK_SECONDS)
+            now = time.monotonic()
+            if now - before > STARVED_SECONDS:
+                note({"what": "starved", "pid": os.getpid(), "seconds": now - before})
+            before = now
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(planted: dict[str, Any], words: list[str]) -> int:
     """Plants the fault and does what the words say; the exit code."""
     if "format" in planted:  # before anything copies it
@@ -133,6 +153,7 @@ def main(planted: dict[str, Any], words: list[str]) -> int:
         _deafen()
     if "strike" in planted:
         _plant(planted["strike"])
+    _watch_the_machine()
     if words[0] != "start":
         from engine.cli.main import main as asl
 

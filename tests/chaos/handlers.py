@@ -30,10 +30,15 @@ def _file() -> int:
     return os.open(os.environ["ASL_CHAOS_EFFECTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
 
+def note(line: dict[str, Any]) -> None:
+    """Adds a line to the file of effects; in one write, so that lines of several workers do not mix."""
+    os.write(_file(), json.dumps(line).encode() + b"\n")
+
+
 def _note(what: str, context: Any, **more: Any) -> None:
     about = {"what": what, "key": context.idempotency_key, "arn": context.execution_arn, "state": context.state}
     line = about | {"pid": os.getpid(), "at": time.monotonic(), "time": time.time()} | more
-    os.write(_file(), json.dumps(line).encode() + b"\n")  # one write, so that lines of several workers do not mix
+    note(line)
 
 
 def _seconds(event: Any) -> float:

@@ -156,6 +156,9 @@ def _serve() -> None:
             ended, status = os.waitpid(pid, os.WNOHANG)
             codes[pid] = os.waitstatus_to_exitcode(status) if ended else None
         _answer(codes[pid])
+    for pid, code in codes.items():  # whoever asked is gone
+        if code is None:
+            os.kill(pid, signal.SIGKILL)
 
 
 def _answer(value: int | None) -> None:

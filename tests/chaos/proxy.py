@@ -46,6 +46,7 @@ class Proxy:
         self.answer_seconds = 0.0
         self.cuts: list[Cut] = []
         self._links: set[socket.socket] = set()
+        self._is_dark = False
         self._draw = draw
         self._socket = str(folder / ".s.PGSQL.5432")
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -66,6 +67,16 @@ class Proxy:
             self.cuts.append(Cut("cut", monotonic()))
             _abort(self._draw.choice(links))
 
+    def go_dark(self) -> None:
+        """Cuts all connections and lets nobody through, until `lighten`."""
+        self._is_dark = True
+        for link in list(self._links):
+            _abort(link)
+
+    def lighten(self) -> None:
+        """There is a way again."""
+        self._is_dark = False
+
     def close(self) -> None:
         """No more connections; those that are end with their ends."""
         self._is_closed.set()
@@ -76,6 +87,9 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._is_dark:
+                    client.close()
+                    continue
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from tests.chaos.arena import Arena
     from tests.chaos.nursery import Child
 
+LONG_SECONDS = 20.0
+"""From here on a scenario has its full numbers: 100 Tasks in flight, 30 seconds without a server."""
+
 ServerKind: TypeAlias = Literal["plain", "small disk", "embedded"]
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Attributes:
-    act: Does it, for about so many seconds; all executions are over when it returns.
-    lease_seconds: Of the workers. Short where others have to take over, long where nobody should.
-    server: `small disk`: one whose disk is small; `embedded`: the engine's own.
+    """One kind of damage.
+
+    Attributes:
+        act: Does it, for about so many seconds; all executions are over when it returns.
+        lease_seconds: Of the workers. Short where others have to take over, long where nobody should.
+        server: `small disk`: one whose disk is small; `embedded`: the engine's own.
     """
 
     name: str
@@ -67,14 +72,14 @@ def kill(arena: Arena, seconds: float) -> None:
     arena.settle()
 
 
-@_scenario("kill at commit points", lease_seconds=1)
+@_scenario("kill at commit points", lease_seconds=2)
 def kill_at_commit_points(arena: Arena, seconds: float) -> None:
     """kill -9 before, while and after each call by which a worker changes the store: a worker for each of them."""
     with _slow_answers(arena):
         _strike_at_points(arena, seconds, "KILL")
 
 
-@_scenario("stop at commit points", lease_seconds=1)
+@_scenario("stop at commit points", lease_seconds=2)
 def stop_at_commit_points(arena: Arena, seconds: float) -> None:
     """The same moments, but the process only stands still, inside a group or between two, and wakes up as a zombie."""
     with _slow_answers(arena):
@@ -176,12 +181,24 @@ def restart_during_takeover(arena: Arena, seconds: float) -> None:
 @_scenario("server down", lease_seconds=15)
 def server_down(arena: Arena, seconds: float) -> None:
     """The server is down for long, while 100 Tasks are in flight; they go on, and none is repeated."""
-    down = min(seconds, 30.0)
-    tasks = 100 if seconds >= 30 else 20
+    down, tasks = (30.0, 100) if seconds >= LONG_SECONDS else (seconds, 20)
     arena.workers(2)
     arena.start(["one"], tasks, seconds=down * 0.8 + 3)
     until(lambda: arena.begun() == tasks, f"{tasks} Tasks in flight")
     _restart(arena, "fast", down)
+    arena.settle()
+
+
+@_scenario("server stands still", lease_seconds=10)
+def server_stands_still(arena: Arena, seconds: float) -> None:
+    """All processes of the server stop for a third of the lease: nothing breaks, and nobody is to be declared dead."""
+    arena.workers(2)
+    arena.start(PLAIN, int(10 * seconds), pause=0.08)
+    for _ in arena.moments(seconds, 3):
+        arena.server.signal_all(signal.SIGSTOP)
+        arena.rest(arena.lease_seconds / 3)
+        arena.server.signal_all(signal.SIGCONT)
+        arena.faults += 1
     arena.settle()
 
 
@@ -204,6 +221,29 @@ def connections_cut(arena: Arena, seconds: float) -> None:
         arena.stop_all()
     finally:
         proxy.close()
+
+
+@_scenario("worker cut off", lease_seconds=3)
+def worker_cut_off(arena: Arena, seconds: float) -> None:
+    """One worker alone cannot reach the server, for a moment or for longer than its lease, and then comes back."""
+    ways: list[tuple[Proxy, Child]] = []
+    try:
+        for _ in range(2):
+            proxy = Proxy(arena.server.folder, arena.draw)
+            arena.place = ["--db", proxy.url(arena.url)]
+            ways += [(proxy, child) for child in arena.workers(1)]
+        arena.start(PLAIN, int(10 * seconds), pause=0.08)
+        for number, _ in enumerate(arena.moments(seconds, 2)):
+            proxy, child = ways[number % 2]
+            arena.disturb(child)
+            proxy.go_dark()
+            arena.rest(arena.lease_seconds * arena.draw.choice([0.3, 0.8, 1.5]))
+            proxy.lighten()
+        arena.settle()
+        arena.stop_all()
+    finally:
+        for proxy, _ in ways:
+            proxy.close()
 
 
 @_scenario("disk full", lease_seconds=10, server="small disk")
@@ -269,7 +309,7 @@ def two_versions(arena: Arena, seconds: float) -> None:
 @_scenario("rolling restart", lease_seconds=15)
 def rolling_restart(arena: Arena, seconds: float) -> None:
     """Workers with 100 Tasks in flight are replaced one after the other, each drained: none is repeated."""
-    tasks, task_seconds = (100, min(seconds, 60.0)) if seconds >= 30 else (20, 3.0)
+    tasks, task_seconds = (100, seconds) if seconds >= LONG_SECONDS else (20, 3.0)
     old = arena.workers(2)
     arena.start(["one"], tasks, seconds=task_seconds)
     until(lambda: arena.begun() == tasks, f"{tasks} Tasks in flight")
@@ -302,7 +342,7 @@ def task_tokens(arena: Arena, seconds: float) -> None:
 @_scenario("embedded server", lease_seconds=2, server="embedded")
 def embedded_server(arena: Arena, seconds: float) -> None:
     """The engine's own server and all its users are killed during `asl run --data-dir`; the next worker finishes it."""
-    programs = ["chain", "parked", "map", "parallel"] if seconds >= 30 else ["chain", "parked"]
+    programs = ["chain", "parked", "map", "parallel"] if seconds >= LONG_SECONDS else ["chain", "parked"]
     runs = [arena.run(program, number) for number, program in enumerate(programs)]
     until(lambda: arena.begun() >= 2 * len(programs), "the executions are under way")
     arena.all_are_acknowledged()

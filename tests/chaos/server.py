@@ -75,6 +75,13 @@ class Server(Cluster):
         """kill -9 to its main process; the others end when they notice."""
         os.kill(self.postmaster, signal.SIGKILL)
 
+    def signal_all(self, number: signal.Signals) -> None:
+        """Sends a signal to each of its processes."""
+        children = Path(f"/proc/{self.postmaster}/task/{self.postmaster}/children").read_text().split()
+        for pid in (self.postmaster, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def place(self, url: str) -> list[str]:
         """The options by which a command finds a database of it."""
         return ["--db", url]

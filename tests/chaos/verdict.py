@@ -39,7 +39,8 @@ class Verdict:
         faults: How often something was done: to a process, the server or a connection.
         tasks: Tasks that ran, each attempt counted once.
         repeated: How often one ran again.
-        uncalled: Of these, how often without anything having happened to the process that ran it before.
+        uncalled: Of these, how often without anything having happened to the process that ran it before: it was not
+            killed or stopped, nor starved by the machine for a good part of its lease.
         unordered: Tasks that ran before a durable checkpoint ordered them: no history knows them, or it says that they
             were scheduled later, by whoever took over.
         skipped: Tasks that are answered and never ran.
@@ -81,7 +82,7 @@ def judge(arena: Arena) -> Verdict:
     verdict = Verdict(
         started=arena.asked.started,
         acknowledged=len(arena.asked.acknowledged),
-        faults=arena.faults + len(arena.disturbed),
+        faults=arena.faults_in_all,
         resumed=len(arena.resumed),
         details=arena.complaints(),
     )
@@ -137,14 +138,17 @@ def _judge_execution(verdict: Verdict, execution: Any, endings: list[bytes], eve
 
 def _judge_tasks(verdict: Verdict, arena: Arena, known: dict[str, ScheduledTask]) -> None:
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    disturbed = arena.disturbed
     for line in read_lines(arena.effects):
         if line["what"] == "begun":
             runs[line["key"]].append(line)
+        elif line["what"] == "starved" and line["seconds"] > arena.lease_seconds / 4:
+            disturbed.add(line["pid"])
     verdict.tasks = len(runs)
     verdict.repeated = sum(len(lines) - 1 for lines in runs.values())
     for key, lines in runs.items():
         for before, after in pairwise(lines):
-            if before["pid"] not in arena.disturbed:
+            if before["pid"] not in disturbed:
                 verdict.uncalled += 1
                 verdict.details.append(f"{before['state']} of {before['arn']} ran again: {before} {after}")
         if key not in known or lines[0]["time"] < known[key].scheduled_at.timestamp() - _CLOCKS_DIFFER_SECONDS:
