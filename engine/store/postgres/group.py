@@ -22,7 +22,7 @@ from engine.interpreter.messages import Ticket
 from engine.interpreter.snapshot import FORMAT, Execution, FrameKey, Redrives, Snapshot
 from engine.jsonvalue import encode
 from engine.store.postgres.arrays import Parameter, byteas, int4, int4s, int8s, texts, uuid, uuids
-from engine.store.postgres.connection import NOW_MS
+from engine.store.postgres.connection import NOW_MS, OWNED_BY_ID
 from engine.store.postgres.identity import input_digest, machine_key, owns_its_name, token_digest
 from engine.store.postgres.snapshots import IS_READABLE, encode_row, pack_transition, pack_whole
 from engine.store.protocol import ALL_TASKS, Birth, ExecutionId, MailId
@@ -184,39 +184,41 @@ _PARTS: dict[str, str] = {
  returning 1""",
     "moved": f"""update asl.open_execution o set {_MOVED}, suspect = 0, deaths = 0, lost_tasks = null
  from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[]) u(id, seq, wake_at, snapshot)
- where o.id = u.id and o.seq = u.seq - 1 and o.owner = $1 returning 1""",
+ where o.id = any(array[u.id]) and o.seq = u.seq - 1 and {OWNED_BY_ID} returning 1""",
     "moved_suspect": f"""update asl.open_execution o set {_MOVED}, lost_tasks = u.lost_tasks
  from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[], ?::int[]) u(id, seq, wake_at, snapshot, lost_tasks)
- where o.id = u.id and o.seq = u.seq - 1 and o.owner = $1 returning 1""",
-    "closed": """delete from asl.open_execution o using unnest(?::uuid[], ?::int[]) u(id, seq)
- where o.id = u.id and o.seq = u.seq - 1 and o.owner = $1 returning 1""",
+ where o.id = any(array[u.id]) and o.seq = u.seq - 1 and {OWNED_BY_ID} returning 1""",
+    "closed": f"""delete from asl.open_execution o using unnest(?::uuid[], ?::int[]) u(id, seq)
+ where o.id = any(array[u.id]) and o.seq = u.seq - 1 and {OWNED_BY_ID} returning 1""",
     "ended": f"""insert into asl.closed_execution (execution_id, stop_time, seq, last_event_id, redrive_count,
  redrive_time, status, ending, state_machine_id, snapshot, format)
  select *, {FORMAT} from unnest(?::uuid[], ?::bigint[], ?::int[], ?::int[],
  ?::int[], ?::bigint[], ?::text[], ?::bytea[], ?::uuid[], ?::bytea[])
  u(id, stop_time, seq, last_event_id, redrive_count, redrive_time, status, ending, machine, snapshot) returning 1""",
-    "unmailed": """delete from asl.mail m using unnest(?::uuid[]) u(id) where m.execution_id = u.id returning 1""",
+    "unmailed": """delete from asl.mail m using unnest(?::uuid[]) u(id)
+ where m.execution_id = any(array[u.id]) returning 1""",
     "told": f"""insert into asl.history_segment (execution_id, first_event_id, data, format)
  select *, {FORMAT} from unnest(?::uuid[], ?::int[], ?::bytea[]) returning 1""",
     "frames_put": """insert into asl.frame as f (execution_id, fork, place, data)
  select * from unnest(?::uuid[], ?::int[], ?::int[], ?::bytea[])
  on conflict (execution_id, fork, place) do update set data = excluded.data returning 1""",
     "frames_gone": """delete from asl.frame f using unnest(?::uuid[], ?::int[], ?::int[]) u(id, fork, place)
- where f.execution_id = u.id and f.fork = u.fork and f.place = u.place returning 1""",
-    "frames_dropped": "delete from asl.frame f using unnest(?::uuid[]) u(id) where f.execution_id = u.id returning 1",
+ where f.execution_id = any(array[u.id]) and f.fork = u.fork and f.place = u.place returning 1""",
+    "frames_dropped": """delete from asl.frame f using unnest(?::uuid[]) u(id)
+ where f.execution_id = any(array[u.id]) returning 1""",
     "folded": """delete from asl.mail m using unnest(?::uuid[], ?::uuid[]) u(execution_id, id)
- where m.execution_id = u.execution_id and m.id = u.id returning 1""",
+ where m.execution_id = any(array[u.execution_id]) and m.id = any(array[u.id]) returning 1""",
     "minted": """insert into asl.task_token (digest, execution_id, fork, place, number)
  select * from unnest(?::bytea[], ?::uuid[], ?::int[], ?::int[], ?::int[]) returning 1""",
     "killed": f"""update asl.task_token t set closed_at = {NOW_MS}, offer = null from unnest(?::bytea[]) u(digest)
- where t.digest = u.digest and t.closed_at is null returning 1""",
+ where t.digest = any(array[u.digest]) and t.closed_at is null returning 1""",
     "kept": f"""select o.id from unnest(?::uuid[], ?::int[], ?::bytea[]) u(id, seq, quarantine)
- join asl.open_execution o on o.id = u.id and o.seq = u.seq and o.owner = $1
+ join asl.open_execution o on o.id = any(array[u.id]) and o.seq = u.seq and {OWNED_BY_ID}
  where u.quarantine is null and {_HAS_MAIL}""",
     "let_go": f"""update asl.open_execution o set owner = null, wake_at = u.wake_at, missing = u.missing,
  quarantine = u.quarantine, lost_tasks = case when u.quarantine is null then o.lost_tasks else {ALL_TASKS} end
  from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[], ?::bytea[]) u(id, seq, wake_at, missing, quarantine)
- where o.id = u.id and o.seq = u.seq and o.owner = $1
+ where o.id = any(array[u.id]) and o.seq = u.seq and {OWNED_BY_ID}
  and (u.quarantine is not null or not {_HAS_MAIL}) returning 1""",
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.store.postgres import claims, mail, writer
+from engine.store.postgres import claims, group, mail, writer
 from engine.store.postgres.connection import connect
 
 if TYPE_CHECKING:
@@ -74,3 +74,10 @@ def test_a_claim_reads_neither_all_that_is_parked_nor_all_that_is_owned(pinned: 
     assert reads_all_of(pinned, claims._CLAIM_SUSPECTS) <= {"worker"}
     assert not reads_all_of(pinned, claims._CLAIM_ONE)
     assert "open_execution_due" not in indexes(pinned, claims._CLAIM_ONE)
+
+
+def test_a_group_looks_up_what_it_changes(pinned: Connection):
+    parts = tuple((part, text.count("?")) for part, text in group._PARTS.items())
+    sql = group._sql(parts, is_rehearsal=False)
+    assert not reads_all_of(pinned, sql)
+    assert set(indexes(pinned, sql)) == {"open_execution_pkey"}
