@@ -33,7 +33,7 @@ import psycopg
 from benchmarks import parked
 from benchmarks.durable_run import CountingStore, Counts, closed_loop, step
 from benchmarks.machines import TASK, chain, durable_machines
-from benchmarks.postgres import Meter, percentiles, relation_bytes, throwaway_server
+from benchmarks.postgres import Meter, commit_latency_ms, percentiles, relation_bytes, throwaway_server
 from engine import Engine, Limits
 from engine.interpreter.history import as_aws
 from engine.store.postgres.store import PostgresStore
@@ -254,19 +254,26 @@ async def measure_arrive(url: str, rows: int) -> dict[str, Any]:
             async def one(_: int) -> None:
                 await engine.run(deployed, machine.input)
 
+            async def measured_group() -> dict[str, Any]:
+                floor = await asyncio.to_thread(commit_latency_ms, url, 0.5)
+                counts.reset()
+                with Meter(admin) as meter:
+                    await closed_loop(one, 2_000, 32)
+                took = {**percentiles(counts.seconds), "commit_floor_p50_ms": floor["p50_ms"]}
+                return {**took, "pg_cpu_us_per_wf": meter.per(2_000)["pg_cpu_us_per_wf"]}
+
             await closed_loop(one, 500, 32)
-            counts.reset()
-            await closed_loop(one, 1_500, 32)
-            before, counts.seconds = percentiles(counts.seconds), []
+            before = await measured_group()
             arriving = asyncio.create_task(asyncio.to_thread(parked.copy_parked, admin, rows))
             start = time.perf_counter()
             while not arriving.done():
                 await closed_loop(one, 100, 32)
             await arriving
-            took, during, counts.seconds = time.perf_counter() - start, percentiles(counts.seconds), []
-            await closed_loop(one, 1_500, 32)
-    after = percentiles(counts.seconds)
-    return {"rows": rows, "arrived_in_s": round(took, 1), "before": before, "during": during, "after": after}
+            took = time.perf_counter() - start
+            # What was copied is still being written to the disk.
+            await asyncio.to_thread(admin.execute, "checkpoint")
+            after = await measured_group()
+    return {"rows": rows, "arrived_in_s": round(took, 1), "before": before, "after": after}
 
 
 _MEASURES: dict[str, Callable[[str, int], Any]] = {
@@ -332,7 +339,9 @@ def judged(part: str, lines: list[dict[str, Any]]) -> list[str]:
         case "arrive":
             before, after = lines[0]["before"], lines[0]["after"]
             said = f"a group after {lines[0]['rows']:,} parked executions arrived"
-            return [verdict(f"{said}: p50", after["p50_ms"] / before["p50_ms"], RATIO_MAX, "x")]
+            # The disk has its own moods, which the floor tells; the server's CPU shows what is read.
+            key = "pg_cpu_us_per_wf"
+            return [verdict(f"{said}: {key}", after[key] / before[key], RATIO_MAX, "x")]
         case _:
             before, held = lines[0]["before"], lines[0]["held"]
             keys = ["wall_s", "pg_cpu_us_per_wf", "client_cpu_us_per_wf"]
