@@ -89,6 +89,16 @@ class SystemClock:
         """See `Clock`."""
 
 
+# Python's own monotonic clock stands still while a Linux machine is suspended, and a worker that wakes up would believe
+# in a lease that is long over.
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
+def real_seconds() -> float:
+    """Real time, of which only differences mean something. It goes on while the machine is suspended."""
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+
+
 class StoreClock(SystemClock):
     """The clock of a store that others use as well, as far as its replies tell; between them real time goes on.
 
@@ -96,7 +106,7 @@ class StoreClock(SystemClock):
         monotonic: Real time in seconds; only differences are used.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float] = real_seconds) -> None:
         self._monotonic = monotonic
         self._ahead: float | None = None
 

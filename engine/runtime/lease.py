@@ -7,8 +7,9 @@ dispatched while nobody could have taken it over.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
+
+from engine.runtime.clock import real_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +38,7 @@ class Lease:
         is_present: False: this process lost the connection by which others see that it lives.
     """
 
-    def __init__(self, seconds: float = LEASE_SECONDS, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float = LEASE_SECONDS, monotonic: Callable[[], float] = real_seconds) -> None:
         self.seconds = seconds
         self.monotonic = monotonic
         self._confirmed_at: float | None = None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import anyio
 from anyio import from_thread
 from anyio.lowlevel import checkpoint, current_token
 
+from engine.runtime.clock import real_seconds
 from engine.runtime.custody import Custody
 from engine.runtime.executions import Executions, LiveExecution
 from engine.runtime.metrics import Metrics
@@ -84,7 +84,7 @@ class Worker:
             hint: Called when an execution has mail in the store.
             on_lost: Called when this worker turns out to have been declared dead.
             may_start: Whether Tasks may be started now.
-            tick: Does what else is due, and tells when it wants to be called again, in `time.monotonic` seconds.
+            tick: Does what else is due, and tells when it wants to be called again, in `real_seconds`.
             is_alone: No other worker has this store.
         """
         self.timers: Timers[LiveExecution] = Timers()
@@ -173,7 +173,7 @@ class Worker:
                 return
         seconds = [] if due is None else [(due - self._clock.now()) / _MS_PER_SECOND]
         if until is not None:
-            seconds.append(until - time.monotonic())
+            seconds.append(until - real_seconds())
         timer = loop.call_later(max(0.0, min(seconds)), self.wake)
         try:
             await alarm

@@ -84,11 +84,18 @@ from asl.worker w where w.state = 'alive' and w.id <> $1
 
 # Blamed is the only execution it owned, or the only suspect among several.
 _DECLARE_DEAD = """
-update asl.worker w set state = 'dead', epoch = epoch + 1, blamed = (
+update asl.worker w set state = 'dead', epoch = epoch + 1
+where w.id = $1 and w.epoch = $2 and w.heartbeat = $3 and w.state = 'alive' returning 1
+"""
+
+# A statement of its own, in the same transaction: the one before may have waited for the worker's last group, and does
+# not see what that wrote.
+_BLAME = """
+update asl.worker w set blamed = (
  select case when count(*) = 1 then (array_agg(o.id))[1]
   when count(*) filter (where o.suspect > 0) = 1 then (array_agg(o.id) filter (where o.suspect > 0))[1] end
  from asl.open_execution o where o.owner = $1)
-where w.id = $1 and w.epoch = $2 and w.heartbeat = $3 and w.state = 'alive' returning 1
+where w.id = $1
 """
 
 _END_BACKENDS = """
@@ -201,7 +208,11 @@ def declare_dead(pool: Pool, worker_id: WorkerId, *, epoch: int, heartbeat: int)
     """See `DurableStore.declare_dead`. Not done either while a statement of that worker holds its row too long."""
     with pool.connection() as connection:
         try:
-            return bool(connection.execute(_DECLARE_DEAD, (worker_id, epoch, heartbeat)).fetchall())
+            with connection.transaction():
+                is_dead = bool(connection.execute(_DECLARE_DEAD, (worker_id, epoch, heartbeat)).fetchall())
+                if is_dead:
+                    connection.execute(_BLAME, (worker_id,))
+            return is_dead
         except psycopg.errors.LockNotAvailable:
             connection.execute(_END_BACKENDS, (session_name(worker_id),))
             return False  # the next try finds the row free
