@@ -94,6 +94,7 @@ def running(database: Database) -> Iterator[str]:
 
     exit_on_sigterm()  # else the server would stay behind
     with EmbeddedPostgres(database.directory) as server:
+        server.keep_up()
         yield server.url()
 
 

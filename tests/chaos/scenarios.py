@@ -341,7 +341,10 @@ def task_tokens(arena: Arena, seconds: float) -> None:
 
 @_scenario("embedded server", lease_seconds=2, server="embedded")
 def embedded_server(arena: Arena, seconds: float) -> None:
-    """The engine's own server and all its users are killed during `asl run --data-dir`; the next worker finishes it."""
+    """The engine's own server and all its users are killed during `asl run --data-dir`; the next worker finishes it.
+
+    Then the server is killed once more, under that worker.
+    """
     programs = ["chain", "parked", "map", "parallel"] if seconds >= LONG_SECONDS else ["chain", "parked"]
     runs = [arena.run(program, number) for number, program in enumerate(programs)]
     until(lambda: arena.begun() >= 2 * len(programs), "the executions are under way")
@@ -350,5 +353,7 @@ def embedded_server(arena: Arena, seconds: float) -> None:
     arena.server.kill()
     for child in runs:
         arena.kill(child)
-    arena.worker()
+    arena.workers(1)
+    arena.faults += 1
+    arena.server.kill()
     arena.settle()

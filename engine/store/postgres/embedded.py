@@ -4,7 +4,8 @@
         psycopg.connect(server.url())
 
 The first user of a data directory makes and starts its server, further ones attach to it, the last one stops it.
-A killed user is not counted any more, a killed server is started again by the next who comes; what was committed stays.
+A killed user is not counted any more, a killed server is started again by the next who comes, or by a user who stays
+(`keep_up`); what was committed stays.
 
 A process that ends normally, by an exception or by Ctrl-C stops being a user: `close` is registered with `atexit`.
 SIGTERM ends a Python process without any of that. The server then runs on until the next user leaves, unless the
@@ -19,6 +20,7 @@ import atexit
 import os
 import signal
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -46,6 +48,9 @@ __all__ = [
     "stop",
 ]
 
+_LOOK_SECONDS = 1.0
+"""Between two looks of `keep_up`: a few system calls each."""
+
 
 class EmbeddedPostgres:
     """One user of the server of a data directory; a process may be several. Calls block: it starts programs and waits.
@@ -63,6 +68,8 @@ class EmbeddedPostgres:
         self._binaries = binaries
         self._server: Server | None = None
         self._membership = -1
+        self._left = threading.Event()
+        self._keeper: threading.Thread | None = None
 
     def start(self) -> Self:
         """Becomes a user of the server, which then is up and has the database `asl`. Does nothing if it is one.
@@ -81,6 +88,29 @@ class EmbeddedPostgres:
             atexit.register(self.close)
         return self
 
+    def keep_up(self) -> None:
+        """From now on the server is started again when it dies, until this use ends; for users who stay.
+
+        One that was stopped stays so until the next user comes.
+        """
+        assert self._server is not None, "start it first"
+        assert self._keeper is None, "it is kept up already"
+        self._left.clear()
+        self._keeper = threading.Thread(target=self._keep_up, name="asl embedded server", daemon=True)
+        self._keeper.start()
+
+    def _keep_up(self) -> None:
+        server = _server(self._data_dir, self._binaries)
+        while not self._left.wait(_LOOK_SECONDS):
+            try:
+                if server.has_crashed():
+                    with server.starting():
+                        server.ensure()
+            except (OSError, EmbeddedPostgresError) as error:
+                import structlog
+
+                structlog.get_logger().warning("the PostgreSQL server died and does not start", error=str(error))
+
     def url(self, database: str = "asl") -> str:
         """Where a started server is, for psycopg; SQLAlchemy wants `postgresql+psycopg` for the scheme."""
         assert self._server is not None, "start it first"
@@ -96,6 +126,10 @@ class EmbeddedPostgres:
         if server is None:
             return
         atexit.unregister(self.close)
+        if self._keeper is not None:
+            self._left.set()
+            self._keeper.join()  # it must not start the server after the last user has stopped it
+            self._keeper = None
         with _explained(self._data_dir), server.starting():
             os.close(self._membership)
             if not server.users.process_ids():

@@ -264,6 +264,10 @@ class Server:
         """Whether anything of a server still runs in the directory."""
         return is_locked(self._lock, self._user) or any(_processes_in(self._data))
 
+    def has_crashed(self) -> bool:
+        """Whether nothing of a server runs in the directory, though nobody has stopped it: then this file goes."""
+        return (self._data / "postmaster.pid").exists() and not self.has_processes()
+
     def _launch(self) -> None:
         """Starts the server, which nobody runs any more, and does not wait for it.
 

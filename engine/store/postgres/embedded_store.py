@@ -28,6 +28,7 @@ class EmbeddedStore(PostgresStore):
             url = self._server.url()
             upgrade_if_needed(url)
             super().__init__(url)
+            self._server.keep_up()
         except BaseException:
             self._server.close()
             raise

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.store.postgres import embedded_server
-from engine.store.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from engine.store.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, stop
+from engine.store.postgres.embedded_server import Server
 from engine.store.postgres.embedded_user import server_user
 from tests.store.postgres.embedded_process import (
     finish,
@@ -24,6 +25,7 @@ from tests.store.postgres.embedded_process import (
     spawn,
     user_process,
 )
+from tests.store.postgres.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,3 +213,24 @@ def test_the_server_of_a_directory_that_was_moved_away_is_not_taken_for_ours(hom
         finally:
             shutil.rmtree(here)
             away.rename(here)
+
+
+def test_a_server_that_dies_under_a_user_who_stays_is_started_again(data_dir: Path):
+    with EmbeddedPostgres(data_dir) as server:
+        server.keep_up()
+        url = server.url()
+        for _ in range(2):
+            dead = kill_postmaster(data_dir)
+            until(lambda dead=dead: is_up(url) and postmaster(data_dir) != dead)
+    assert not is_up(url)
+
+
+def test_a_server_that_was_stopped_is_not_taken_for_dead(data_dir: Path):
+    server = Server(data_dir)
+    with EmbeddedPostgres(data_dir):
+        assert not server.has_crashed()
+        stop(data_dir, force=True)
+        assert not server.has_crashed()
+    with EmbeddedPostgres(data_dir):
+        kill_postmaster(data_dir)
+        until(server.has_crashed)
