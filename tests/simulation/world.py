@@ -78,6 +78,7 @@ class Faults:
     gaps: int  # whether workers lack handlers
     slow: float  # how likely a thread of a worker is not heard for a while
     temptation: float  # how likely a token is answered in the moment in which the store is told something about it
+    deaf: int = 0  # one worker's connection for hints, and nothing else
 
     @classmethod
     def random(cls, draw: random.Random) -> Faults:
@@ -101,7 +102,7 @@ OUTAGES = replace(Faults.none(), no_answer=0.01, late=0.01, outages=2)
 """The store goes down, for everybody."""
 
 
-HINTED = replace(Faults.none(), kills=1, stops=1, outages=1, cuts=1)
+HINTED = replace(Faults.none(), kills=1, stops=1, outages=1, cuts=1, deaf=4)
 """Faults of whole processes, for runs with connections for hints, which are lost beside."""
 
 
@@ -133,7 +134,7 @@ class Simulation:
         """Nothing has happened yet.
 
         Args:
-            has_hints: Workers are connected for hints, and lose these connections now and then.
+            has_hints: Workers are connected for hints.
         """
         self.seed = seed
         self.has_hints = has_hints
@@ -171,9 +172,8 @@ class Simulation:
             for _ in range(count):
                 self.at(draw.uniform(0, 40), fault)
         self.at(FAULTS_SECONDS, self._calm_down)
-        if self.has_hints:
-            for _ in range(4):
-                self.at(draw.uniform(0, FAULTS_SECONDS), self._go_deaf)
+        for _ in range(self.faults.deaf):
+            self.at(draw.uniform(0, FAULTS_SECONDS), self._go_deaf)
         for seconds in (40, 80, 150):
             self.at(seconds, self._resume_suspects)
 
