@@ -22,7 +22,7 @@ from engine.interpreter.messages import (
     TimerDue,
 )
 from engine.runtime.executions import LiveExecution
-from engine.store.protocol import NEVER_DUE, Mail, OwnershipLost, Release, StoreUnavailable
+from engine.store.protocol import HANDLER_RETRY_MS, NEVER_DUE, Mail, OwnershipLost, Release, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
 PARK_MS = 2_000
 """What is due sooner stays in memory: giving it up and taking it back costs two statements and a decoded snapshot."""
-
-HANDLER_RETRY_MS = 10_000
-"""After this an execution whose Resource has no handler is offered again: a worker that has one may have come."""
 
 DEATHS_MAX = 3
 """An execution that was alone with this many workers when they died is not given to a fourth."""

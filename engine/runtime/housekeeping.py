@@ -175,6 +175,7 @@ class Housekeeping:
         self._watch = Watch(lease)
         self._absence = Absence(lease)
         self._pools = frozenset(pools)
+        self._may_be_offered = True  # others may have released what only this one can do
         self._hints_of_others = hints
         self._claims = Pace(lease.monotonic, self._poll_seconds_max)
         self._mail = Pace(lease.monotonic, self._poll_seconds_max)
@@ -235,6 +236,7 @@ class Housekeeping:
         """Another process has told something."""
         match hint.kind:
             case "START" | "MISSING":
+                self._may_be_offered |= hint.kind == "MISSING"
                 if not hint.about or hint.about & self._pools:
                     self._claims.hinted()
             case "MAIL":
@@ -334,7 +336,8 @@ class Housekeeping:
         if most <= 0:
             return now + self._pause_max  # whoever ends a Task calls
         if self._begins("claim"):
-            self._ask(partial(self._claim_most, most), partial(self._claimed, most))
+            offered, self._may_be_offered = self._may_be_offered, False
+            self._ask(partial(self._claim_most, most, offered=offered), partial(self._claimed, most))
         return now + self._pause_max
 
     def _fetch(self, now: float) -> float:
@@ -385,8 +388,8 @@ class Housekeeping:
 
     # These run where calls to the store may wait.
 
-    def _claim_most(self, most: int) -> tuple[Planned, int | None]:
-        claims = self._store.claim(most=most)
+    def _claim_most(self, most: int, *, offered: bool) -> tuple[Planned, int | None]:
+        claims = self._store.claim(most=most, offered=offered)
         self._clock.observe(claims.now)
         return self._planned(claims.claimed), None if claims.claimed else self._store.next_due()
 

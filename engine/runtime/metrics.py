@@ -199,8 +199,8 @@ class _Metered:
         self._meter.group_size.observe(len(group.checkpoints) + len(group.releases))
         return committed
 
-    def claim(self, *, most: int) -> Claims:
-        claims, seconds = self._timed(lambda: self._store.claim(most=most))
+    def claim(self, *, most: int, offered: bool = False) -> Claims:
+        claims, seconds = self._timed(lambda: self._store.claim(most=most, offered=offered))
         meter = self._meter
         meter.claim_seconds.observe(seconds)
         meter.claimed += len(claims.claimed)

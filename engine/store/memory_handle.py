@@ -11,6 +11,7 @@ from engine.interpreter.messages import TaskStarted
 from engine.store.hints import tell_of_group
 from engine.store.protocol import (
     ALL_TASKS,
+    HANDLER_RETRY_MS,
     NEVER_DUE,
     Claim,
     Claims,
@@ -52,6 +53,7 @@ class MemoryHandle:
         self._store = store
         self._lock = store.lock
         self._me: Incarnation | None = None
+        self._lacking: set[tuple[str, ...]] = set()
 
     @property
     def epoch(self) -> int:
@@ -66,6 +68,7 @@ class MemoryHandle:
             if self._me is not None:
                 self._store.remove_worker(self._me)
             self._me = Incarnation(pools)
+            self._lacking.clear()
             self._store.workers[self._me.id] = self._me
             return self._me.id
 
@@ -182,6 +185,8 @@ class MemoryHandle:
             return False
         row.owner, row.wake_at = None, release.wake_at
         row.missing, row.quarantine = tuple(release.missing), release.quarantine
+        if row.missing:
+            self._lacking.add(row.missing)
         if release.quarantine is not None:
             row.lost_tasks = ALL_TASKS
         return True
@@ -193,13 +198,15 @@ class MemoryHandle:
             found = ((execution_id, self._store.rows.get(execution_id)) for execution_id in execution_ids)
             return {execution_id: row.seq for execution_id, row in found if row is not None}
 
-    def claim(self, *, most: int) -> Claims:
+    def claim(self, *, most: int, offered: bool = False) -> Claims:
         """See `DurableStore`."""
         with self._lock:
             me = self._fenced()
             now = self._store.now()
             due = [row for row in self._store.open.values() if self._is_claimable(row, now, me)]
             due.sort(key=lambda row: row.wake_at)
+            if offered:
+                due += [row for row in self._store.open.values() if row not in due and self._is_offered(row, now, me)]
             taken: list[Claim] = []
             for row in due:
                 if len(taken) == most:
@@ -224,6 +231,10 @@ class MemoryHandle:
 
     def _is_claimable(self, row: Row, now: int, me: Incarnation) -> bool:
         return _is_free(row, me) and (row.wake_at <= now or bool(row.mail))
+
+    def _is_offered(self, row: Row, now: int, me: Incarnation) -> bool:
+        is_near = _is_free(row, me) and row.wake_at <= now + HANDLER_RETRY_MS
+        return is_near and bool(row.missing) and tuple(row.missing) not in self._lacking
 
     def _may_suspect(self, row: Row, me: Incarnation) -> bool:
         """Whether this worker may have a suspect beside those that it has."""

@@ -37,6 +37,9 @@ ExecutionStatus: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OU
 
 DEFAULT_POOL = "default"
 
+HANDLER_RETRY_MS = 10_000
+"""After this an execution whose Resource has no handler is due again, for whoever comes, if nobody else wanted it."""
+
 NEVER_DUE = (1 << 62) - 1
 """In place of a time: only mail wakes it."""
 
@@ -384,10 +387,15 @@ class DurableStore(Protocol):
         """
         ...
 
-    def claim(self, *, most: int) -> Claims:
+    def claim(self, *, most: int, offered: bool = False) -> Claims:
         """Takes ownership of executions that are due or have mail and whose owner is nobody or not alive.
 
         Of this worker's pools, those that are due longest first. Fenced like `commit`.
+
+        Args:
+            most: How many.
+            offered: Also executions that were released with `missing` and are due within HANDLER_RETRY_MS, unless this
+                worker itself has released one that missed the same.
 
         Raises:
             OwnershipLost, StoreUnavailable: See there.

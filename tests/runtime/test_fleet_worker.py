@@ -355,8 +355,8 @@ async def test_an_execution_whose_revision_is_gone_is_quarantined_alone(store: M
 async def test_a_claim_that_failed_of_an_error_of_ours_is_not_forgotten(store: MemoryStore, monkeypatch):
     real, failed = MemoryHandle.claim, []
 
-    def claim(self: MemoryHandle, *, most: int) -> Any:
-        claims = real(self, most=most)
+    def claim(self: MemoryHandle, **given: Any) -> Any:
+        claims = real(self, **given)
         if claims.claimed and not failed:
             failed.append(claims)
             raise ZeroDivisionError("planted")

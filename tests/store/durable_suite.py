@@ -986,6 +986,20 @@ def at_once(work: Any, times: int) -> None:
     for thread in threads:
         thread.join()
 
+    def test_what_one_has_no_handler_for_is_offered_to_the_others_at_once(
+        self, store: Store, worker: DurableStore, other: DurableStore
+    ):
+        run = born(worker)
+        later = Release(execution_id=run.id, seq=1, wake_at=worker.renew() + 5_000, missing=["r"])
+        worker.commit(Group(releases=[later]))
+        assert ids(other.claim(most=9)) == []
+        assert ids(worker.claim(most=9, offered=True)) == []
+        assert ids(other.claim(most=9, offered=True)) == [run.id]
+        other.commit(Group(releases=[later]))
+        assert ids(other.claim(most=9, offered=True)) == []
+        assert ids(self.enlisted(store, "elsewhere").claim(most=9, offered=True)) == []
+        assert ids(self.enlisted(store).claim(most=9, offered=True)) == [run.id]
+
     def test_the_presence_of_others_is_shown_beside_their_heartbeats(self, worker: DurableStore, other: DurableStore):
         worker.renew()
         ((worker_id, (epoch, heartbeat, _)),) = other.presence().items()

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from engine.interpreter.snapshot import UnknownFormat
+from engine.jsonvalue import encode
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS, OWNED_BY_ID, unavailable
 from engine.store.postgres.mail import letter, read_mail
 from engine.store.postgres.snapshots import READABLE_FORMATS, decode_execution, has_frame_rows, unpack
-from engine.store.protocol import ALL_TASKS, Claim, Claims, OwnershipLost, StoreUnavailable
+from engine.store.protocol import ALL_TASKS, HANDLER_RETRY_MS, Claim, Claims, OwnershipLost, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -87,6 +88,18 @@ picked as (
    select o.id, o.owner from asl.open_execution o where o.id = any(array[m.execution_id])
    and o.pool = any($3::text[]) and coalesce(o.owner is null, false) and {_READY} for update skip locked) o
   limit $5) mailed
+ limit $5
+),{_TAKE}
+"""
+
+# $6: what this worker has missed itself. The index is searched no further than such executions can be due.
+_CLAIM_OFFERED = f"""
+with {_FENCE},
+picked as (
+ select offered.id, offered.owner from unnest($3::text[]) p(pool), lateral (
+  select o.id, o.owner from asl.open_execution o where o.pool = p.pool and {_FREE} and o.missing is not null
+  and o.wake_at <= {_NOW} + {HANDLER_RETRY_MS} and o.missing <> all($6::bytea[])
+  order by o.wake_at limit $5 for update skip locked) offered
  limit $5
 ),{_TAKE}
 """
@@ -157,6 +170,7 @@ class Claiming:
         self._formats = list(READABLE_FORMATS)
         self._lock = threading.Lock()
         self._suspects: dict[UUID, float] = {}
+        self._lacking: set[bytes] = set()
         self._suspects_lock = threading.Lock()  # the writer thread clears them while another one claims
 
     def clear(self, execution_ids: Collection[ExecutionId]) -> None:
@@ -166,12 +180,19 @@ class Claiming:
                 for execution_id in execution_ids:
                     self._suspects.pop(execution_id, None)
 
-    def claim(self, most: int) -> Claims:
+    def lacks(self, missing: Collection[Sequence[str]]) -> None:
+        """Says that this worker cannot do what was missed by these: it is not offered to it again."""
+        self._lacking.update(encode(list(names)) for names in missing)
+
+    def claim(self, most: int, *, offered: bool) -> Claims:
         """See `DurableStore.claim`."""
         with self._lock:
             row = self._take(_CLAIM, most)
             ids = row[2]
             left = most - len(ids)
+            if offered and left > 0:
+                ids += self._take(_CLAIM_OFFERED, left, byteas(list(self._lacking)))[2]
+                left = most - len(ids)
             if left > 0 and not self._holds_suspects():
                 row = self._take(_CLAIM_SUSPECTS, [min(batch, left) for batch in SUSPECT_BATCHES])
                 ids += row[2]
@@ -220,13 +241,13 @@ class Claiming:
                 found.append(letter(*row))
         return found
 
-    def _take(self, sql: str, last: object) -> Row:
+    def _take(self, sql: str, *last: object) -> Row:
         """The row of a claiming statement: the clock, 1, the ids claimed, the suspects among them."""
         own = self._ownership
         for _ in range(_FENCE_ATTEMPTS_MAX):
             epoch = own.epoch
             try:
-                row = self._session.execute(sql, (own.worker_id, epoch, own.pools, self._formats, last))[0]
+                row = self._session.execute(sql, (own.worker_id, epoch, own.pools, self._formats, *last))[0]
             except psycopg.Error as error:
                 if error.sqlstate != _DIVISION_BY_ZERO:
                     raise unavailable(error) from error

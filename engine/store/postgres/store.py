@@ -253,6 +253,7 @@ class Handle:
             [one.execution_id for one in group.checkpoints if one.lost_tasks is None and one.execution_id not in left]
         )
         own.claims.clear([release.execution_id for release in group.releases])
+        own.claims.lacks([release.missing for release in group.releases if release.missing])
         tell_of_group(self._hints, group, committed)
         return committed
 
@@ -270,9 +271,9 @@ class Handle:
             self._own.claims.check_fence()
         return found
 
-    def claim(self, *, most: int) -> Claims:
+    def claim(self, *, most: int, offered: bool = False) -> Claims:
         """See `DurableStore`."""
-        return self._worker.claims.claim(most)
+        return self._worker.claims.claim(most, offered=offered)
 
     def claim_one(self, execution_id: ExecutionId) -> Claim | None:
         """See `DurableStore`."""
