@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class StatesError(Exception):
@@ -98,6 +98,11 @@ class ResourceNotFound(ApiError):
         super().__init__(message)
         self.resource_name = resource_name
 
+    @classmethod
+    def of_tags(cls, resource_arn: str) -> Self:
+        """Nothing that can have tags has this ARN."""
+        return cls(f"Resource not found: '{resource_arn}'", resource_name=resource_arn)
+
 
 class ExecutionAlreadyExists(ApiError):
     """The name is taken by an execution that has another input or is over (execution.md 7)."""
@@ -171,6 +176,82 @@ class StateMachineDoesNotExist(ApiError):
 
     def __init__(self, state_machine_arn: str) -> None:
         super().__init__(f"State Machine Does Not Exist: '{state_machine_arn}'")
+
+
+class StateMachineDeleting(ApiError):
+    """The state machine is being deleted: nothing of it can be started or changed."""
+
+    def __init__(self, state_machine_arn: str) -> None:
+        super().__init__(f"State Machine is being deleted: '{state_machine_arn}'")
+
+
+class ConflictException(ApiError):
+    """The request does not fit how things stand (api.md 6)."""
+
+    @classmethod
+    def of_revision(cls, given: str, current: str) -> Self:
+        """A version of a revision that is not the current one."""
+        return cls(
+            f"Failed to publish the State Machine version for revision {given}. "
+            f"The current State Machine revision is {current}."
+        )
+
+    @classmethod
+    def of_aliases(cls, names: Iterable[str]) -> Self:
+        """A version that these aliases lead to cannot go."""
+        return cls(
+            "Version to be deleted must not be referenced by an alias. "
+            f"Current list of aliases referencing this version: [{', '.join(names)}]"
+        )
+
+    @classmethod
+    def of_alias(cls) -> Self:
+        """An alias that is there has another routing or description."""
+        return cls(
+            "Failed to create alias because an alias with the same name and a different routing configuration "
+            "already exists."
+        )
+
+
+class ServiceQuotaExceededException(ApiError):
+    """A state machine has as many versions, or aliases, as it can have."""
+
+    def __init__(self, things: str, most: int) -> None:
+        super().__init__(f"A state machine can have {most} {things} at most; delete some")
+
+
+class TooManyTags(ApiError):
+    """A resource would have more tags than it can."""
+
+    members = ("resource_name",)
+
+    def __init__(self, resource_arn: str) -> None:
+        super().__init__("A resource can have 50 tags at most")
+        self.resource_name = resource_arn
+
+
+class MissingRequiredParameter(ApiError):
+    """UpdateStateMachine with nothing to update (api.md 4)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration "
+            "must be specified"
+        )
+
+
+class InvalidLoggingConfiguration(ApiError):
+    """A loggingConfiguration that does not say where to log to (api.md 4)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid Logging Configuration: {reason}")
+
+
+class InvalidEncryptionConfiguration(ApiError):
+    """An encryptionConfiguration whose members do not fit together (api.md 4)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid Encryption Configuration: {reason}")
 
 
 class StateMachineTypeNotSupported(ApiError):

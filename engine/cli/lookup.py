@@ -63,4 +63,4 @@ def _machines(store: PostgresStore) -> Iterator[StateMachineRecord]:
     page = store.state_machines()
     while page:
         yield from page
-        page = store.state_machines(after=page[-1].name)
+        page = store.state_machines(after=page[-1].arn)

@@ -108,6 +108,10 @@ class Backend(Protocol[X]):
         """See `Library`."""
         ...
 
+    def forget_machine(self, arn: str) -> None:
+        """A state machine was changed by a call of `library`: what was remembered of it may be wrong."""
+        ...
+
     def check(self, program: StateMachine, region: str, account_id: str) -> None:
         """Refuses to start a program of which it is certain that a Task has no handler. Raises MissingHandler."""
         ...

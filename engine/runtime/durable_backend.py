@@ -322,6 +322,10 @@ class DurableBackend:
             del self._remembered[next(iter(self._remembered))]
         return record
 
+    def forget_machine(self, arn: str) -> None:
+        """See `Backend`."""
+        self._remembered.pop(arn, None)
+
     def check(self, program: StateMachine, region: str, account_id: str) -> None:
         """See `Backend`: another worker may have the handlers that this one has not."""
 

@@ -196,6 +196,9 @@ class MemoryBackend:
         """See `Backend`."""
         return self.library.state_machine(arn)
 
+    def forget_machine(self, arn: str) -> None:
+        """See `Backend`: nothing is remembered here."""
+
     def check(self, program: StateMachine, region: str, account_id: str) -> None:
         """See `Backend`."""
         check_handlers(self._handlers, program, region=region, account=account_id, activities=self._activity_arns())

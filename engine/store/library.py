@@ -5,21 +5,28 @@ All times are milliseconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
 
 import msgspec
 
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from engine.interpreter.history import Segment
     from engine.interpreter.snapshot import Ending, Execution, Redrives, Snapshot
+    from engine.jsonvalue import Json
     from engine.store.hints import Hints
     from engine.store.protocol import Backlog, DurableStore, ExecutionId, ExecutionStatus, MachineType, RevisionId
+
+LIST_MAX = 1_000
+"""AWS's largest page."""
+
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 RETENTION_MS_MIN = 24 * 3_600 * 1_000
 """Finished executions are kept for so long at least: they go by days."""
@@ -28,15 +35,35 @@ NAME_KEPT_MS = 90 * 24 * 3_600 * 1_000
 """How long after the end nobody may use the name of an execution again (api.md 5.3), even if the execution is gone."""
 
 
+VERSIONS_MAX = 1_000
+ALIASES_MAX = 100
+TAGS_MAX = 50
+"""AWS's quotas of one state machine, and of one resource (api.md 1.5)."""
+
+MachineStatus: TypeAlias = Literal["ACTIVE", "DELETING"]
+
+LOGGING_OFF: Mapping[str, Json] = {"level": "OFF", "includeExecutionData": False}
+TRACING_OFF: Mapping[str, Json] = {"enabled": False}
+AWS_OWNED_KEY: Mapping[str, Json] = {"type": "AWS_OWNED_KEY"}
+"""What AWS shows of a state machine for which nothing else was asked (api.md 5.1)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateMachineRecord:
-    """A state machine as it was created or last deployed, or one revision of it.
+    """A state machine with its current revision, or with an earlier one.
 
     Attributes:
-        definition: Its text; two creations are the same when this and `type` are (api.md 5.1).
-        creation_date: Milliseconds since the epoch.
-        revision_id: Of this definition; it never changes what it stands for.
+        definition: Its text.
+        creation_date: Of the state machine.
+        revision_id: Of everything below `pool`, `type` and the definition; it never changes what it stands for.
         pool: Where its executions run unless their start says otherwise; no part of the revision.
+        status: DELETING until the last of its executions has ended; nothing can be started then.
+        role_arn: None: nobody gave one.
+        logging: AWS's loggingConfiguration, tracingConfiguration and encryptionConfiguration, nothing left out.
+        tracing: See `logging`.
+        encryption: See `logging`.
+        is_initial: The revision is the one it was created with: AWS shows no id of it (api.md 5.1).
+        revision_date: When the revision was made; a store fills it in.
     """
 
     arn: str
@@ -46,6 +73,76 @@ class StateMachineRecord:
     creation_date: int
     revision_id: RevisionId
     pool: str = DEFAULT_POOL
+    status: MachineStatus = "ACTIVE"
+    role_arn: str | None = None
+    logging: Mapping[str, Json] = field(default_factory=lambda: LOGGING_OFF)
+    tracing: Mapping[str, Json] = field(default_factory=lambda: TRACING_OFF)
+    encryption: Mapping[str, Json] = field(default_factory=lambda: AWS_OWNED_KEY)
+    is_initial: bool = True
+    revision_date: int = 0
+
+    @property
+    def revision_name(self) -> str:
+        """What PublishStateMachineVersion calls the revision."""
+        return INITIAL if self.is_initial else str(self.revision_id)
+
+
+INITIAL = "INITIAL"
+
+
+class Changes(TypedDict, total=False):
+    """What makes a new revision, as the attributes of a record. What is not there stays as it is."""
+
+    definition: str
+    role_arn: str
+    logging: Mapping[str, Json]
+    tracing: Mapping[str, Json]
+    encryption: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A version that is published with the creation of a state machine. It is the first, version 1."""
+
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRecord:
+    """A version of a state machine: a number, from 1, that stands for one revision."""
+
+    number: int
+    revision_id: RevisionId
+    description: str | None
+    creation_date: int
+
+
+Routing: TypeAlias = tuple[tuple[int, int], ...]
+"""(number of a version, its share of the starts in percent) for each route."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasRecord:
+    """A name for one or two versions of a state machine."""
+
+    name: str
+    routing: Routing
+    description: str | None
+    creation_date: int
+    update_date: int
+
+
+def same_alias(known: AliasRecord, given: AliasRecord) -> bool:
+    """Whether two creations of an alias ask for the same; the order of the routes does not count."""
+    pairs = ((alias.description, dict(alias.routing)) for alias in (known, given))
+    return next(pairs) == next(pairs)
+
+
+def same_creation(known: StateMachineRecord, given: StateMachineRecord) -> bool:
+    """Whether two creations ask for the same; the role does not count (api.md 5.1)."""
+    pairs = ((record.type, record.definition, record.logging, record.tracing, record.encryption)
+             for record in (known, given))  # fmt: skip
+    return next(pairs) == next(pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,23 +217,59 @@ def check_retention(milliseconds: int | None) -> None:
 class Library(Protocol):
     """Definitions; executions and histories as they are shown; and what an operator does to an execution."""
 
-    def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
-        """Keeps a state machine; the same one again gives the record of the first time (execution.md 15).
+    # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def create_state_machine(
+        self,
+        machine: StateMachineRecord,
+        *,
+        publication: Publication | None = None,
+        tags: Mapping[str, str] = NO_TAGS,
+    ) -> StateMachineRecord:
+        """Keeps a state machine; the same one again gives the record that there is (execution.md 15).
+
+        Args:
+            machine: Its role counts only when it is new; so do `tags`.
+            publication: Of version 1, which is published with it; part of what has to be the same.
+            tags: Of the state machine.
 
         Raises:
-            StateMachineAlreadyExists: The name is taken by one with another definition or type.
+            StateMachineAlreadyExists: The name is taken by one that was created otherwise, or was changed since.
+            StateMachineDeleting: The name is taken by one that is being deleted.
         """
         ...
 
     def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
-        """Creates the state machine or gives it a new revision and its pool.
+        """Creates the state machine or gives it a new revision with this definition; and its pool.
 
         The definition that it has already keeps its revision. Executions that run keep the revision that they were
-        started with.
+        started with. Role, logging, tracing and encryption of a state machine that is there stay as they are.
 
         Raises:
             StateMachineAlreadyExists: It is there with another type, which nothing can change.
+            StateMachineDeleting: It is being deleted.
         """
+        ...
+
+    def update_state_machine(
+        self, arn: str, changes: Changes, *, revision_id: RevisionId, now: int
+    ) -> StateMachineRecord:
+        """Gives a state machine a new revision, `revision_id`, unless it has all of these already.
+
+        Raises:
+            StateMachineDoesNotExist, StateMachineDeleting: It is not there, or not for long.
+        """
+        ...
+
+    def delete_state_machine(self, arn: str) -> None:
+        """Has a state machine go, if it is there, and its versions, aliases and tags at once.
+
+        It is DELETING, and its executions are stopped at their next step, until none is open.
+        """
+        ...
+
+    def deleting(self) -> Collection[str]:
+        """The ARNs of the state machines that are DELETING. Cheap enough to be asked every second."""
         ...
 
     def state_machine(self, arn: str) -> StateMachineRecord:
@@ -147,9 +280,119 @@ class Library(Protocol):
         """
         ...
 
+    def state_machines(
+        self, *, within: str = "arn:", after: str = "", most: int = LIST_MAX
+    ) -> Sequence[StateMachineRecord]:
+        """State machines with their newest revisions, by ARN, in the order of code points.
+
+        Args:
+            within: What their ARNs begin with.
+            after: The last ARN of the page before.
+            most: The size of a page.
+        """
+        ...
+
     def revision(self, revision_id: RevisionId) -> StateMachineRecord:
         """The state machine as it was in this revision, which some execution or state machine names."""
         ...
+
+    # ── versions and aliases ────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish_version(
+        self, machine_arn: str, *, expected: str | None = None, description: str | None = None, now: int
+    ) -> VersionRecord:
+        """Makes the current revision a version; the one that it is already, if it was published before.
+
+        Args:
+            machine_arn: Of the state machine.
+            expected: `revision_name` of the revision that is meant; None: whichever is the current one.
+            description: Of a new version.
+            now: When.
+
+        Raises:
+            StateMachineDoesNotExist, StateMachineDeleting: See there.
+            ConflictException: Another revision is the current one.
+            ServiceQuotaExceededException: There are VERSIONS_MAX.
+        """
+        ...
+
+    def version(self, machine_arn: str, number: int) -> VersionRecord:
+        """A version. Raises StateMachineDoesNotExist, with the version's ARN."""
+        ...
+
+    def versions(self, machine_arn: str, *, before: int | None = None, most: int = LIST_MAX) -> Sequence[VersionRecord]:
+        """The versions of a state machine, the newest first; `before`: the last number of the page before."""
+        ...
+
+    def delete_version(self, machine_arn: str, number: int) -> None:
+        """Removes a version, if it is there; its number is never used again. Raises ConflictException: an alias has it.
+
+        Executions that were started with it go on.
+        """
+        ...
+
+    def create_alias(self, machine_arn: str, alias: AliasRecord) -> AliasRecord:
+        """Makes an alias; one that is there with the same routing and description is given as it is.
+
+        Raises:
+            StateMachineDoesNotExist, StateMachineDeleting: See there.
+            ResourceNotFound: No such version.
+            ConflictException: The name has another routing or description.
+            ServiceQuotaExceededException: There are ALIASES_MAX.
+        """
+        ...
+
+    def update_alias(
+        self, machine_arn: str, name: str, *, description: str | None, routing: Routing | None, now: int
+    ) -> AliasRecord:
+        """Changes what is not None of an alias.
+
+        Raises:
+            ResourceNotFound: No such alias or version.
+        """
+        ...
+
+    def alias(self, machine_arn: str, name: str) -> AliasRecord:
+        """An alias. Raises ResourceNotFound."""
+        ...
+
+    def aliases(
+        self, machine_arn: str, *, of_version: int | None = None, after: str = "", most: int = LIST_MAX
+    ) -> Sequence[AliasRecord]:
+        """The aliases of a state machine by name, in the order of code points.
+
+        Args:
+            machine_arn: Of the state machine.
+            of_version: Those alone that lead to this version.
+            after: The last name of the page before.
+            most: The size of a page.
+        """
+        ...
+
+    def delete_alias(self, machine_arn: str, name: str) -> None:
+        """Removes an alias, if it is there."""
+        ...
+
+    # ── tags ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tag(self, resource_arn: str, tags: Mapping[str, str]) -> None:
+        """Gives a state machine or activity tags, by key; what it has under other keys stays.
+
+        Raises:
+            ResourceNotFound: No such state machine or activity.
+            TooManyTags: It would have more than TAGS_MAX.
+        """
+        ...
+
+    def untag(self, resource_arn: str, keys: Collection[str]) -> None:
+        """Removes tags; keys that it has not are no fault. Raises ResourceNotFound."""
+        ...
+
+    def tags(self, resource_arn: str) -> Mapping[str, str]:
+        """The tags of a state machine or activity, in the order of their keys. Raises ResourceNotFound."""
+        ...
+
+    # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
         """Makes an activity; one that is there already keeps its date (api.md 5.5)."""
@@ -166,6 +409,8 @@ class Library(Protocol):
     def activities(self, *, after: str = "", most: int = 1_000) -> Sequence[ActivityRecord]:
         """Activities by ARN, in the order of code points; `after`: the last ARN of the page before."""
         ...
+
+    # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def execution(self, execution_arn: str) -> ExecutionRecord:
         """An execution as it was last committed.

@@ -12,7 +12,6 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,6 @@ from engine.errors import (
     ExecutionDoesNotExist,
     ExecutionNotRedrivable,
     InvalidToken,
-    StateMachineAlreadyExists,
-    StateMachineDoesNotExist,
     TaskTimedOut,
 )
 from engine.interpreter.history import Segment
@@ -32,6 +29,7 @@ from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, enc
 from engine.jsonvalue import encode
 from engine.store.hints import LocalHints
 from engine.store.library import ExecutionRecord, Garbage, check_retention
+from engine.store.memory_definitions import MemoryDefinitions
 from engine.store.protocol import ALL_TASKS, NEVER_DUE, Backlog, Mail, MailId, uuid7
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
 
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Execution
-    from engine.store.library import ActivityRecord, StateMachineRecord
+    from engine.store.library import ActivityRecord
     from engine.store.memory_handle import Incarnation, MemoryHandle
     from engine.store.protocol import Birth, Checkpoint, ExecutionId, ExecutionStatus, Offer, RevisionId, WorkerId
 
@@ -131,7 +129,7 @@ class Row:
         )
 
 
-class MemoryStore:
+class MemoryStore(MemoryDefinitions):
     """A `Store` that keeps the `closed_executions_max` executions that closed last."""
 
     def __init__(
@@ -148,7 +146,7 @@ class MemoryStore:
             now: The store's clock, ms since the epoch; the system's when not given.
             through_bytes: Encode and decode each snapshot that is claimed, as a database would.
         """
-        self.lock = threading.RLock()  # handles may be used from several threads
+        super().__init__(threading.RLock(), self._has_open_execution)  # handles may be used from several threads
         self.now = now or (lambda: time.time_ns() // _NS_PER_MS)
         self.through_bytes = through_bytes
         self.rows: dict[ExecutionId, Row] = {}
@@ -158,10 +156,7 @@ class MemoryStore:
         self.hints = LocalHints()
         self._closed_executions_max = closed_executions_max
         self.offers: dict[str, dict[str, Offer]] = {}
-        self.activity_records: dict[str, ActivityRecord] = {}
         self._minted = count()
-        self._machines: dict[str, StateMachineRecord] = {}
-        self._revisions: dict[RevisionId, StateMachineRecord] = {}
         self._by_arn: dict[str, Row] = {}
         self._closed: OrderedDict[ExecutionId, None] = OrderedDict()
 
@@ -206,39 +201,6 @@ class MemoryStore:
     def close(self) -> None:
         """See `Store`: there is nothing to close."""
 
-    # ── definitions ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
-        """See `Library`."""
-        with self.lock:
-            known = self._machines.setdefault(machine.arn, machine)
-            if (known.definition, known.type) != (machine.definition, machine.type):
-                raise StateMachineAlreadyExists(machine.arn)
-            self._revisions[known.revision_id] = known
-            return known
-
-    def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
-        """See `Library`."""
-        with self.lock:
-            known = self._machines.setdefault(machine.arn, machine)
-            if known.type != machine.type:
-                raise StateMachineAlreadyExists(machine.arn)
-            if known.definition == machine.definition:
-                machine = replace(known, pool=machine.pool)
-            self._machines[machine.arn] = self._revisions[machine.revision_id] = machine
-            return machine
-
-    def state_machine(self, arn: str) -> StateMachineRecord:
-        """See `Library`."""
-        try:
-            return self._machines[arn]
-        except KeyError:
-            raise StateMachineDoesNotExist(arn) from None
-
-    def revision(self, revision_id: RevisionId) -> StateMachineRecord:
-        """See `Library`."""
-        return self._revisions[revision_id]
-
     # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
@@ -249,7 +211,8 @@ class MemoryStore:
     def delete_activity(self, activity_arn: str) -> None:
         """See `Library`."""
         with self.lock:
-            self.activity_records.pop(activity_arn, None)
+            if self.activity_records.pop(activity_arn, None) is not None:
+                self.forget_tags(activity_arn)
 
     def activity(self, activity_arn: str) -> ActivityRecord:
         """See `Library`."""
@@ -323,6 +286,9 @@ class MemoryStore:
                 row.quarantine, row.wake_at, row.suspects, row.deaths = None, 0, None, 0
         self.hints.tell("START", [row.pool])
         return row.execution_id
+
+    def _has_open_execution(self, machine_arn: str) -> bool:
+        return any(row.execution.state_machine_arn == machine_arn for row in self.open.values())
 
     def _row(self, execution_arn: str) -> Row:
         try:
@@ -413,6 +379,7 @@ class MemoryStore:
         row.snapshot = None
         del self.open[row.execution_id]
         self._closed[row.execution_id] = None
+        self.finish_deletion(row.execution.state_machine_arn)
         while len(self._closed) > self._closed_executions_max:
             self._forget(self._closed.popitem(last=False)[0])
 

@@ -7,6 +7,7 @@ import pytest
 from engine.errors import ExecutionDoesNotExist, InvalidToken, TaskTimedOut
 from engine.store.memory import MemoryStore
 from tests.store.activity_suite import ActivitySuite
+from tests.store.definitions_suite import DefinitionsSuite
 from tests.store.durable_suite import SUCCEEDED, TASK, DurableSuite, born
 
 
@@ -20,6 +21,10 @@ class TestMemoryStore(DurableSuite):
 
 
 class TestActivities(ActivitySuite):
+    pass
+
+
+class TestDefinitions(DefinitionsSuite):
     pass
 
 

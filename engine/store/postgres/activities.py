@@ -22,6 +22,7 @@ from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import activity_key, token_digest
 from engine.store.postgres.packing import squeeze, unsqueeze
 from engine.store.postgres.snapshots import encode_row
+from engine.store.postgres.tags import UNTAG_WHOLE
 from engine.store.protocol import ExecutionId, TakenTask
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ def create_activity(pool: Pool, activity: ActivityRecord) -> ActivityRecord:
 
 def delete_activity(pool: Pool, activity_arn: str) -> None:
     """See `Library.delete_activity`."""
-    with pool.connection() as connection:
+    with pool.connection() as connection, connection.transaction():
         connection.execute(_DELETE, (activity_key(activity_arn),))
+        connection.execute(UNTAG_WHOLE, (activity_arn,))
 
 
 def activity(pool: Pool, activity_arn: str) -> ActivityRecord:

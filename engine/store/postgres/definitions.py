@@ -1,88 +1,239 @@
-"""State machines and their immutable revisions."""
+"""State machines and their immutable revisions.
+
+Whatever changes one locks its row first, so that two changes at once go one after the other. A state machine that was
+deleted keeps its row, as DELETED, for the executions that name its revisions; created again it is another one, with the
+same key.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, cast
 from uuid import uuid4
 
-import psycopg
+import msgspec
 
-from engine.errors import StateMachineAlreadyExists, StateMachineDoesNotExist
-from engine.store.library import StateMachineRecord
+from engine.errors import StateMachineAlreadyExists, StateMachineDeleting, StateMachineDoesNotExist
+from engine.jsonvalue import Json
+from engine.store.library import NO_TAGS, StateMachineRecord, same_creation
+from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import machine_key
-from engine.store.protocol import RevisionId
+from engine.store.postgres.tags import TAG, UNTAG_WHOLE
+from engine.store.protocol import RevisionId, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from engine.store.library import Changes, Publication
     from engine.store.postgres.connection import Connection, Pool, Row
 
-# The machine's row first: it is what two creations at once wait for.
-_CREATE = """
-with created as (
- insert into asl.state_machine (id, arn, name, type, creation_date, pool, revision_id)
- values ($1::uuid, $2, $3, $4, $5::bigint, $9, $6::uuid) on conflict do nothing returning 1
-)
-insert into asl.revision (id, state_machine_id, digest, creation_date, definition)
-select $6, $1, $7::bytea, $5, $8 from created returning 1
+_INSERT = """
+insert into asl.state_machine (id, arn, name, type, creation_date, pool, revision_id, status, published)
+values ($1::uuid, $2, $3, $4, $5::bigint, $6, $7::uuid, 'DELETED', 0) on conflict do nothing
 """
 
-# The same definition again gives the revision that it was; `revised` finds or makes it.
+# The first creation, or the next one after a deletion.
+_BEGIN = """
+update asl.state_machine set type = $2, creation_date = $3::bigint, pool = $4, revision_id = $5::uuid,
+ status = 'ACTIVE', deleted_at = null, published = 0, is_published = $6, version_description = $7 where id = $1
+"""
+
+_CHANGE = "update asl.state_machine set revision_id = $2::uuid, pool = $3 where id = $1"
+
 _REVISE = """
-with revised as (
- insert into asl.revision (id, state_machine_id, digest, creation_date, definition)
- values ($2::uuid, $1::uuid, $3::bytea, $4::bigint, $5)
- on conflict (state_machine_id, digest) do update set digest = excluded.digest returning id
-)
-update asl.state_machine m set revision_id = revised.id, pool = $7 from revised
-where m.id = $1 and m.type = $6 returning 1
+insert into asl.revision (id, state_machine_id, creation_date, is_initial, definition, role_arn, configuration)
+values ($1::uuid, $2::uuid, $3::bigint, $4, $5, $6, $7) on conflict (id) do nothing returning id
 """
 
-_COLUMNS = "m.arn, m.name, m.type, r.definition, m.creation_date, m.pool, r.id"
-_READ = f"select {_COLUMNS} from asl.state_machine m join asl.revision r on r.id = m.revision_id where m.id = $1"
+_COLUMNS = """
+m.arn, m.name, m.type, m.creation_date, m.pool, m.status, r.id, r.creation_date, r.is_initial, r.definition, r.role_arn,
+r.configuration
+"""
+_NEWEST = f"select {_COLUMNS} from asl.state_machine m join asl.revision r on r.id = m.revision_id"
+_READ = f"{_NEWEST} where m.id = $1 and m.status <> 'DELETED'"
 _READ_REVISION = (
     f"select {_COLUMNS} from asl.revision r join asl.state_machine m on m.id = r.state_machine_id where r.id = $1"
 )
-_LIST = f"""
-select {_COLUMNS} from asl.state_machine m join asl.revision r on r.id = m.revision_id
-where m.name > $1 order by m.name limit $2
+_LOCK = "select status, is_published, version_description from asl.state_machine where id = $1 for update"
+
+_LIST = f"{_NEWEST} where m.arn > $1 and m.arn < $2 and m.status <> 'DELETED' order by m.arn limit $3"
+
+_DELETING = "select arn from asl.state_machine where status = 'DELETING'"
+
+_DELETE = "update asl.state_machine set status = 'DELETING' where id = $1 and status = 'ACTIVE'"
+_DELETE_PARTS = (
+    "delete from asl.alias where state_machine_id = $1",
+    "delete from asl.version where state_machine_id = $1",
+)
+
+GONE = f"""
+update asl.state_machine m set status = 'DELETED', deleted_at = {NOW_MS}
+where m.status = 'DELETING' and ($1::uuid is null or m.id = $1) and not exists (
+ select from asl.execution e join asl.open_execution o on o.id = e.id where e.state_machine_id = m.id)
 """
+"""Ends the deletion of state machines without open executions: of one, or (null) of all."""
+
+# A start may still be on its way that read the row before it was deleted.
+FORGET = f"""
+with gone as (delete from asl.state_machine m where m.status = 'DELETED' and m.deleted_at < {NOW_MS} - 3600000
+ and not exists (select from asl.execution e where e.state_machine_id = m.id) returning m.id)
+delete from asl.revision r using gone g where r.state_machine_id = g.id
+"""
+"""Removes what is left of state machines that are deleted, when no execution names it any more."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, dict[str, Json]]).decode
+
+_ATTEMPTS_MAX = 3
 
 
-def create_state_machine(pool: Pool, machine: StateMachineRecord) -> StateMachineRecord:
+class Locked(NamedTuple):
+    """A state machine that nobody else changes until the transaction ends."""
+
+    record: StateMachineRecord
+    is_published: bool
+    version_description: str | None
+
+
+@contextmanager
+def changing(pool: Pool) -> Iterator[Connection]:
+    """A connection in a transaction."""
+    with pool.connection() as connection, connection.transaction():
+        yield connection
+
+
+def locked(connection: Connection, arn: str) -> Locked:
+    """Locks a state machine. Raises StateMachineDoesNotExist, StateMachineDeleting."""
+    row = _lock(connection, arn)
+    if row is None or row[0] == "DELETED":
+        raise StateMachineDoesNotExist(arn)
+    return _active(connection, arn, row)
+
+
+def _lock(connection: Connection, arn: str) -> Row | None:
+    return connection.execute(_LOCK, (machine_key(arn),)).fetchone()
+
+
+def _active(connection: Connection, arn: str, row: Row) -> Locked:
+    status, is_published, version_description = row
+    if status == "DELETING":
+        raise StateMachineDeleting(arn)
+    return Locked(_read(connection, arn), is_published, version_description)
+
+
+def create_state_machine(
+    pool: Pool,
+    machine: StateMachineRecord,
+    *,
+    publication: Publication | None = None,
+    tags: Mapping[str, str] = NO_TAGS,
+) -> StateMachineRecord:
     """See `Library.create_state_machine`."""
-    with pool.connection() as connection:
-        _create(connection, machine)
-        known = _read(connection, machine.arn)
-    if (known.definition, known.type) != (machine.definition, machine.type):
+    with changing(pool) as connection:
+        known = _taken(connection, machine)
+        if known is None:
+            return _begin(connection, machine, publication, tags)
+    description = None if publication is None else publication.description
+    is_same = (known.is_published, known.version_description) == (publication is not None, description)
+    if not is_same or not same_creation(known.record, machine):
         raise StateMachineAlreadyExists(machine.arn)
-    return known
+    return known.record
 
 
 def deploy(pool: Pool, machine: StateMachineRecord) -> StateMachineRecord:
     """See `Library.deploy`."""
+    with changing(pool) as connection:
+        known = _taken(connection, machine)
+        if known is None:
+            return _begin(connection, machine, None, NO_TAGS)
+        if known.record.type != machine.type:
+            raise StateMachineAlreadyExists(machine.arn)
+        given = replace(known.record, definition=machine.definition, pool=machine.pool)
+        if given.definition != known.record.definition:
+            given = replace(given, revision_id=machine.revision_id)
+            given = _new_revision(connection, given, now=machine.creation_date, is_initial=False)
+        connection.execute(_CHANGE, (machine_key(machine.arn), given.revision_id, given.pool))
+        return given
+
+
+def _taken(connection: Connection, machine: StateMachineRecord) -> Locked | None:
+    """The state machine with this ARN; None: there is none, and its row is ours to begin one in.
+
+    Raises:
+        StateMachineDeleting: See there.
+    """
+    key = machine_key(machine.arn)
+    given = (key, machine.arn, machine.name, machine.type, machine.creation_date, machine.pool, machine.revision_id)
+    for _ in range(_ATTEMPTS_MAX):
+        connection.execute(_INSERT, given)
+        row = _lock(connection, machine.arn)
+        if row is not None:  # else its row, which was there, has just gone
+            return None if row[0] == "DELETED" else _active(connection, machine.arn, row)
+    raise StoreUnavailable(f"{machine.arn}: its row came and went")
+
+
+def _begin(
+    connection: Connection, machine: StateMachineRecord, publication: Publication | None, tags: Mapping[str, str]
+) -> StateMachineRecord:
+    from engine.store.postgres.versions import publish
+
+    key = machine_key(machine.arn)
+    machine = _new_revision(connection, machine, now=machine.creation_date, is_initial=True)
+    description = None if publication is None else publication.description
+    given = (machine.type, machine.creation_date, machine.pool, machine.revision_id, publication is not None)
+    connection.execute(_BEGIN, (key, *given, description))
+    if publication is not None:
+        publish(connection, machine, publication.description, machine.creation_date)
+    if tags:
+        connection.execute(TAG, (machine.arn, list(tags), list(tags.values())))
+    return machine
+
+
+def update_state_machine(
+    pool: Pool, arn: str, changes: Changes, *, revision_id: RevisionId, now: int
+) -> StateMachineRecord:
+    """See `Library.update_state_machine`."""
+    with changing(pool) as connection:
+        known = locked(connection, arn).record
+        given = replace(known, **changes)
+        if given == known:
+            return known
+        given = _new_revision(connection, replace(given, revision_id=revision_id), now=now, is_initial=False)
+        connection.execute(_CHANGE, (machine_key(arn), given.revision_id, given.pool))
+        return given
+
+
+def _new_revision(
+    connection: Connection, record: StateMachineRecord, *, now: int, is_initial: bool
+) -> StateMachineRecord:
+    record = replace(record, is_initial=is_initial, revision_date=now)
+    configuration = {"logging": record.logging, "tracing": record.tracing, "encryption": record.encryption}
+    told = _encode(configuration).decode()
+    given = (machine_key(record.arn), now, is_initial, record.definition, record.role_arn, told)
+    if not connection.execute(_REVISE, (record.revision_id, *given)).fetchall():
+        # The caller's id is taken: he deploys a definition again, after another one.
+        record = replace(record, revision_id=RevisionId(uuid4()))
+        connection.execute(_REVISE, (record.revision_id, *given))
+    return record
+
+
+def delete_state_machine(pool: Pool, arn: str) -> None:
+    """See `Library.delete_state_machine`."""
+    key = machine_key(arn)
+    with changing(pool) as connection:
+        if connection.execute(_DELETE, (key,)).rowcount:
+            for statement in _DELETE_PARTS:
+                connection.execute(statement, (key,))
+            connection.execute(UNTAG_WHOLE, (arn,))
+    # By itself: it may take a while, and a start must not wait for it.
     with pool.connection() as connection:
-        if not _create(connection, machine):
-            digest = _digest(machine.definition)
-            given = (machine_key(machine.arn), machine.revision_id, digest, machine.creation_date, machine.definition)
-            try:
-                with connection.transaction():
-                    if not connection.execute(_REVISE, (*given, machine.type, machine.pool)).fetchall():
-                        raise StateMachineAlreadyExists(machine.arn)
-            except psycopg.errors.UniqueViolation:
-                # The caller's revision id is taken by another definition of his.
-                connection.execute(_REVISE, (given[0], uuid4(), *given[2:], machine.type, machine.pool))
-        return _read(connection, machine.arn)
+        connection.execute(GONE, (key,))
 
 
-def _create(connection: Connection, machine: StateMachineRecord) -> bool:
-    """Whether it is new."""
-    given = (machine_key(machine.arn), machine.arn, machine.name, machine.type, machine.creation_date)
-    revision = (machine.revision_id, _digest(machine.definition), machine.definition, machine.pool)
-    return bool(connection.execute(_CREATE, (*given, *revision)).fetchall())
-
-
-def _digest(definition: str) -> bytes:
-    return hashlib.sha256(definition.encode()).digest()
+def deleting(pool: Pool) -> Collection[str]:
+    """See `Library.deleting`."""
+    return [row[0] for row in pool.execute(_DELETING)]
 
 
 def state_machine(pool: Pool, arn: str) -> StateMachineRecord:
@@ -98,9 +249,9 @@ def _read(connection: Connection, arn: str) -> StateMachineRecord:
     return _record(row)
 
 
-def state_machines(pool: Pool, *, after: str = "", most: int = 100) -> list[StateMachineRecord]:
-    """State machines with their newest revisions, by name; `after`: the last name of the page before."""
-    return [_record(row) for row in pool.execute(_LIST, (after, most))]
+def state_machines(pool: Pool, *, within: str, after: str, most: int) -> list[StateMachineRecord]:
+    """See `Library.state_machines`."""
+    return [_record(row) for row in pool.execute(_LIST, (max(within, after), f"{within}\U0010ffff", most))]
 
 
 def revision(pool: Pool, revision_id: RevisionId) -> StateMachineRecord:
@@ -112,13 +263,19 @@ def revision(pool: Pool, revision_id: RevisionId) -> StateMachineRecord:
 
 
 def _record(row: Row) -> StateMachineRecord:
-    arn, name, type_, definition, creation_date, pool, revision_id = row
-    return StateMachineRecord(
+    (arn, name, type_, creation_date, pool, status, revision_id, revision_date, is_initial, definition, role_arn,
+     configuration) = row  # fmt: skip
+    record = StateMachineRecord(
         arn=arn,
         name=name,
         type=type_,
         definition=definition,
         creation_date=creation_date,
-        pool=pool,
         revision_id=RevisionId(revision_id),
+        pool=pool,
+        status="ACTIVE" if status == "ACTIVE" else "DELETING",
+        role_arn=role_arn,
+        is_initial=is_initial,
+        revision_date=revision_date,
     )
+    return record if configuration is None else replace(record, **cast("Changes", _decode(configuration)))

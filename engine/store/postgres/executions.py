@@ -10,7 +10,7 @@ from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from engine.interpreter.messages import RedriveRequested
 from engine.interpreter.snapshot import FORMAT, Ending, Execution, Redrives
 from engine.jsonvalue import decode
-from engine.store.library import ExecutionRecord
+from engine.store.library import LIST_MAX, ExecutionRecord
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import as_execution_id, machine_key, name_key
@@ -120,9 +120,6 @@ resumed as (update asl.open_execution set quarantine = null, wake_at = {NOW_MS},
  where id = $1 and quarantine is not null returning 1)
 select id from open
 """
-
-LIST_MAX = 1_000
-"""AWS's largest page."""
 
 LAST_EVENT_ID = (1 << 31) - 1
 """No event has a higher id."""

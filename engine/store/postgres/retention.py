@@ -8,6 +8,7 @@ whole tables; nobody waits for it longer than LOCK_TIMEOUT_MS, and it frees noth
 
 A day of which too much must stay, and what fell into a DEFAULT partition, goes by deletes in bounded batches.
 
+A state machine that is being deleted goes when none of its executions is open, what is left of it when none is kept.
 Names outlive their executions (`NAME_KEPT_MS`). Task tokens go with theirs. Mail that came in the moment of the end
 and the rows of dead workers go when nobody can need them any more.
 """
@@ -24,6 +25,7 @@ import psycopg
 
 from engine.store.library import NAME_KEPT_MS, Garbage, check_retention
 from engine.store.postgres.connection import NOW_MS
+from engine.store.postgres.definitions import FORGET, GONE
 from engine.store.postgres.partitions import DAY_MS, LOCK_TIMEOUT_MS, PARTITIONED, Day, days, make_days
 
 if TYPE_CHECKING:
@@ -180,6 +182,7 @@ def _sweep(done: _Pass) -> None:
         make_days(done.connection)
     done.mail += _in_batches(done, _ORPHANED_MAIL)
     done.workers += done.rows(_WORKERS_WITHOUT_A_TRACE)[0][0]
+    done.connection.execute(GONE, (None,))
     done.names += _in_batches(done, _EXPIRED_NAMES)
 
 
@@ -206,6 +209,7 @@ def _retain(done: _Pass, retention: int) -> None:
     with _noted(done, "the executions in the DEFAULT partition"):
         _delete(done, "default", horizon)
     done.names += _in_batches(done, _EXPIRED_NAMES)
+    done.connection.execute(FORGET)
 
 
 def _horizon(done: _Pass, retention: int) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Generator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from engine.errors import ExecutionAlreadyExists, StateMachineDoesNotExist
+from engine.errors import ExecutionAlreadyExists, StateMachineDeleting, StateMachineDoesNotExist
 from engine.interpreter.messages import StartRequested
 from engine.interpreter.snapshot import FORMAT, Execution, Snapshot
 from engine.jsonvalue import encode
@@ -87,9 +87,10 @@ fresh as (select {{revision}} as revision_id, {{pool}} as pool from named),
 # Over a connection of the caller's: the state machine is read there, and nothing is written when it is not.
 _DEPLOYED = """
 with deployed as (
- select m.type, r.id as revision_id, coalesce({pool}, m.pool) as pool from asl.state_machine m
+ select case m.status when 'ACTIVE' then m.type else m.status end as type, r.id as revision_id,
+  coalesce({pool}, m.pool) as pool from asl.state_machine m
  join asl.revision r on r.id = coalesce({revision}, m.revision_id) and r.state_machine_id = m.id
- where m.id = {machine}
+ where m.id = {machine} and m.status <> 'DELETED'
 )"""
 
 _UNNAMED_WITHIN = f"""
@@ -200,6 +201,8 @@ def starting_within(
             return execution_id, execution
         if found_type is None:
             raise StateMachineDoesNotExist(execution.state_machine_arn)
+        if found_type == "DELETING":
+            raise StateMachineDeleting(execution.state_machine_arn)
         if found_type != execution.type:
             execution_id, execution, input_text = draft(found_type)
             continue

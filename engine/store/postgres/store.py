@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.store.hints import NoHints, tell_of_group
-from engine.store.postgres import activities, claims, definitions, executions, mail, ownership, starts
+from engine.store.library import LIST_MAX, NO_TAGS
+from engine.store.postgres import (
+    activities,
+    claims,
+    definitions,
+    executions,
+    mail,
+    ownership,
+    starts,
+    tags,
+    versions,
+)
 from engine.store.postgres.births import NamedBirths
 from engine.store.postgres.connection import Pool, Session, clock
 from engine.store.postgres.listener import PostgresHints
@@ -20,7 +31,17 @@ if TYPE_CHECKING:
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Snapshot
-    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord
+    from engine.store.library import (
+        ActivityRecord,
+        AliasRecord,
+        Changes,
+        ExecutionRecord,
+        Garbage,
+        Publication,
+        Routing,
+        StateMachineRecord,
+        VersionRecord,
+    )
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.protocol import (
         Backlog,
@@ -85,27 +106,107 @@ class PostgresStore:
         self.hints.close()
         self._pool.close()
 
-    # ── definitions ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
+    def create_state_machine(
+        self,
+        machine: StateMachineRecord,
+        *,
+        publication: Publication | None = None,
+        tags: Mapping[str, str] = NO_TAGS,
+    ) -> StateMachineRecord:
         """See `Library`."""
-        return definitions.create_state_machine(self._pool, machine)
+        return definitions.create_state_machine(self._pool, machine, publication=publication, tags=tags)
 
     def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
         """See `Library`."""
         return definitions.deploy(self._pool, machine)
 
+    def update_state_machine(
+        self, arn: str, changes: Changes, *, revision_id: RevisionId, now: int
+    ) -> StateMachineRecord:
+        """See `Library`."""
+        return definitions.update_state_machine(self._pool, arn, changes, revision_id=revision_id, now=now)
+
+    def delete_state_machine(self, arn: str) -> None:
+        """See `Library`."""
+        definitions.delete_state_machine(self._pool, arn)
+
+    def deleting(self) -> Collection[str]:
+        """See `Library`."""
+        return definitions.deleting(self._pool)
+
     def state_machine(self, arn: str) -> StateMachineRecord:
         """See `Library`."""
         return definitions.state_machine(self._pool, arn)
 
-    def state_machines(self, *, after: str = "", most: int = 100) -> list[StateMachineRecord]:
-        """See `definitions.state_machines`."""
-        return definitions.state_machines(self._pool, after=after, most=most)
+    def state_machines(
+        self, *, within: str = "arn:", after: str = "", most: int = LIST_MAX
+    ) -> list[StateMachineRecord]:
+        """See `Library`."""
+        return definitions.state_machines(self._pool, within=within, after=after, most=most)
 
     def revision(self, revision_id: RevisionId) -> StateMachineRecord:
         """See `Library`."""
         return definitions.revision(self._pool, revision_id)
+
+    # ── versions and aliases ────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish_version(
+        self, machine_arn: str, *, expected: str | None = None, description: str | None = None, now: int
+    ) -> VersionRecord:
+        """See `Library`."""
+        return versions.publish_version(self._pool, machine_arn, expected=expected, description=description, now=now)
+
+    def version(self, machine_arn: str, number: int) -> VersionRecord:
+        """See `Library`."""
+        return versions.version(self._pool, machine_arn, number)
+
+    def versions(self, machine_arn: str, *, before: int | None = None, most: int = LIST_MAX) -> list[VersionRecord]:
+        """See `Library`."""
+        return versions.versions(self._pool, machine_arn, before=before, most=most)
+
+    def delete_version(self, machine_arn: str, number: int) -> None:
+        """See `Library`."""
+        versions.delete_version(self._pool, machine_arn, number)
+
+    def create_alias(self, machine_arn: str, alias: AliasRecord) -> AliasRecord:
+        """See `Library`."""
+        return versions.create_alias(self._pool, machine_arn, alias)
+
+    def update_alias(
+        self, machine_arn: str, name: str, *, description: str | None, routing: Routing | None, now: int
+    ) -> AliasRecord:
+        """See `Library`."""
+        return versions.update_alias(self._pool, machine_arn, name, description=description, routing=routing, now=now)
+
+    def alias(self, machine_arn: str, name: str) -> AliasRecord:
+        """See `Library`."""
+        return versions.alias(self._pool, machine_arn, name)
+
+    def aliases(
+        self, machine_arn: str, *, of_version: int | None = None, after: str = "", most: int = LIST_MAX
+    ) -> list[AliasRecord]:
+        """See `Library`."""
+        return versions.aliases(self._pool, machine_arn, of_version=of_version, after=after, most=most)
+
+    def delete_alias(self, machine_arn: str, name: str) -> None:
+        """See `Library`."""
+        versions.delete_alias(self._pool, machine_arn, name)
+
+    # ── tags ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tag(self, resource_arn: str, tags_: Mapping[str, str]) -> None:
+        """See `Library`."""
+        tags.tag(self._pool, resource_arn, tags_)
+
+    def untag(self, resource_arn: str, keys: Collection[str]) -> None:
+        """See `Library`."""
+        tags.untag(self._pool, resource_arn, keys)
+
+    def tags(self, resource_arn: str) -> Mapping[str, str]:
+        """See `Library`."""
+        return tags.tags(self._pool, resource_arn)
 
     # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -52,31 +53,75 @@ metadata = MetaData(
     },
 )
 
-# Written by `deploy` and CreateStateMachine. Its id is the UUIDv5 of its ARN, so that a start need not look it up.
+# Written by `deploy` and the operations on state machines. Its id is the UUIDv5 of its ARN, so that a start need not
+# look it up. `published`: how many versions it ever had. `is_published`, `version_description`: what its creation said.
+# DELETING until none of its executions is open; as DELETED it stays for the executions that name its revisions.
 state_machine = Table(
     "state_machine",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("arn", Text, nullable=False),
+    Column("arn", Text(collation="C"), nullable=False),
     Column("name", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("pool", Text, nullable=False),
     Column("creation_date", BigInteger, nullable=False),
     Column("revision_id", Uuid, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'ACTIVE'")),
+    Column("published", Integer, nullable=False, server_default=text("0")),
+    Column("is_published", Boolean, nullable=False, server_default=text("false")),
+    Column("version_description", Text),
+    Column("deleted_at", BigInteger),
     UniqueConstraint("arn"),
+    CheckConstraint("status IN ('ACTIVE', 'DELETING', 'DELETED')", name="status"),
     Index("state_machine_by_name", "name"),
+    Index("state_machine_deleting", "id", postgresql_where=text("status = 'DELETING'")),
+    Index("state_machine_deleted", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
 )
 
-# Written once for each different definition; immutable.
+# Written once for each creation and change; immutable. `configuration`: logging, tracing and encryption, as JSON.
 revision = Table(
     "revision",
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("state_machine_id", Uuid, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
     Column("creation_date", BigInteger, nullable=False),
+    Column("is_initial", Boolean, nullable=False),
     Column("definition", Text, nullable=False),
-    UniqueConstraint("state_machine_id", "digest"),
+    Column("role_arn", Text),
+    Column("configuration", Text),
+    Index("revision_by_machine", "state_machine_id"),
+)
+
+# A number for a revision: written by PublishStateMachineVersion, removed by DeleteStateMachineVersion.
+version = Table(
+    "version",
+    metadata,
+    Column("state_machine_id", Uuid, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("revision_id", Uuid, nullable=False),
+    Column("creation_date", BigInteger, nullable=False),
+    Column("description", Text),
+)
+
+# A name for one or two versions; `routing`: their numbers with their shares in percent, as JSON.
+alias = Table(
+    "alias",
+    metadata,
+    Column("state_machine_id", Uuid, primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("routing", Text, nullable=False),
+    Column("creation_date", BigInteger, nullable=False),
+    Column("update_date", BigInteger, nullable=False),
+    Column("description", Text),
+)
+
+# Of state machines and activities; they go with them.
+tag = Table(
+    "tag",
+    metadata,
+    Column("resource_arn", Text, primary_key=True),
+    Column("key", Text(collation="C"), primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 # Written at the start and never changed: what it is. Goes with retention.

@@ -8,14 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from engine import blocking
 from engine.arns import is_valid_name
+from engine.errors import StateMachineDeleting, StateMachineDoesNotExist
 from engine.jsonvalue import InvalidJson, decode, encode
 from engine.store.postgres.identity import as_execution_id
+from engine.store.protocol import RevisionId
 from tests.definitions import machine, task, wait
 from tests.store.durable_suite import at_once
 
@@ -216,6 +219,27 @@ def test_an_unknown_state_machine_is_refused_with_what_to_do(client: blocking.En
         assert "asl deploy" in str(caught.value.diag.message_hint)
 
 
+def test_what_is_deleted_is_not_started(client: blocking.Engine, store: PostgresStore, database: Database):
+    started(database, "m", "1")
+    store.delete_state_machine(MACHINE)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="is being deleted"):
+        started(database, "m", "1")
+    with pytest.raises(StateMachineDeleting):
+        client.start_execution("m", 1, connection=database)
+    database.execute("delete from asl.open_execution")
+    store.delete_state_machine(MACHINE)
+    with pytest.raises(psycopg.errors.UndefinedObject):
+        started(database, "m", "1")
+    with pytest.raises(StateMachineDoesNotExist):
+        client.start_execution("m", 1, connection=database)
+
+
+def test_it_runs_with_the_role_of_the_revision(client: blocking.Engine, store: PostgresStore, database: Database):
+    role = "arn:aws:iam::123456789012:role/shop"
+    store.update_state_machine(MACHINE, {"role_arn": role}, revision_id=RevisionId(uuid4()), now=9)
+    assert store.execution(started(database, "m", "1")).execution.role_arn == role
+
+
 def test_a_name_of_two_state_machines_is_ambiguous(client: blocking.Engine, url: str, database: Database):
     with blocking.Engine(url, region="eu-west-1") as elsewhere:
         arn = elsewhere.deploy(machine({"Type": "Pass"}), "m").arn
@@ -298,7 +322,6 @@ def test_the_grants_that_are_documented_are_enough(client: blocking.Engine, url:
             user.execute("set search_path to pg_temp")
             user.execute("create temp table state_machine (id int)")
             started(user, "m", json.dumps({"a": "b"}))
-        database.execute("grant select on asl.revision to shop")
         with psycopg.connect(url, user="shop") as user:
             client.start_execution("m", 1, name="n", connection=user)
             client.start_execution("m", 1, connection=user)

@@ -8,6 +8,7 @@ import pytest
 
 from engine.store.postgres.store import PostgresStore
 from tests.store.activity_suite import ActivitySuite
+from tests.store.definitions_suite import DefinitionsSuite
 from tests.store.durable_suite import DurableSuite
 
 if TYPE_CHECKING:
@@ -23,4 +24,8 @@ class TestPostgresStore(DurableSuite):
 
 
 class TestActivities(ActivitySuite):
+    pass
+
+
+class TestDefinitions(DefinitionsSuite):
     pass
