@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from benchmarks.machines import TASK, chain
 from benchmarks.postgres import throwaway_server
 from engine import Engine
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 EXECUTIONS = 10
 PATIENCE_SECONDS = 90.0
+SETTLING_SECONDS = 3.0
 LEASE_MARGIN_SECONDS = 2.0
 HINTED_SECONDS_MAX = 1.0
 
@@ -81,6 +84,17 @@ def _until(folder: Path, count: int) -> list[tuple[int, float, str]]:
     return runs
 
 
+def _settle(url: str) -> None:
+    """Waits until both workers are there, and have seen one another."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with psycopg.connect(url, autocommit=True) as admin:
+        while admin.execute("select count(*) from asl.worker where state = 'alive'").fetchall() != [(2,)]:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the workers do not come")
+            time.sleep(0.05)
+    time.sleep(SETTLING_SECONDS)
+
+
 async def _start(url: str) -> None:
     async with Engine(url) as engine:
         machine = await engine.deploy(chain(TASK, 1), "recovery")
@@ -99,6 +113,7 @@ def measure(url: str, *, apart: bool, lease_seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with _workers(url, folder, apart=apart, lease_seconds=lease_seconds):
+            _settle(url)
             asyncio.run(_start(url))
             runs = _until(folder, EXECUTIONS)
             victim, lost = Counter(pid for pid, _, _ in runs).most_common(1)[0]
