@@ -60,7 +60,7 @@ from engine.interpreter.snapshot import (
 from engine.interpreter.states import choice, fail, map_, parallel, pass_, succeed, task, wait
 from engine.interpreter.step import Fork, Leave, Raise, Stay, Step
 from engine.interpreter.workspace import Workspace
-from engine.jsonvalue import text
+from engine.jsonvalue import encode, text
 from engine.query.jsonpath import PathError
 
 if TYPE_CHECKING:
@@ -91,6 +91,23 @@ BYTES_TOGETHER = 256 << 10
 
 BYTES_PER_ADVANCE = 1 << 20
 """Of payloads in its history. More: a page of history decodes the whole segment that it begins in, 10 ms for 1 MB."""
+
+
+ITEM_MEASURED_ABOVE = 1_024
+
+
+def _item_size(item: Json, bound: int) -> int:
+    """A bound of an item's size, which is at most its list's; a large one is measured.
+
+    With the list's own as the bound of each of 10,000 items, one answer made a transition look full, and each had a
+    checkpoint of its own.
+    """
+    if bound <= ITEM_MEASURED_ABOVE:
+        return bound
+    try:
+        return min(bound, len(encode(item)))
+    except RecursionError:
+        return bound
 
 
 def advance(plan: Plan, snapshot: Snapshot, event: Event, *, now: int, chance: Chance) -> Transition:
@@ -514,6 +531,7 @@ class _Advance(Workspace):
         else:
             assert isinstance(state, map_.MapPlan) and state.start is not None  # noqa: PT018  one fact
             cursor = self.record("MapIterationStarted", cursor, state.name, index)
+            size = _item_size(data, size)
             branch = Frame(key, parent.key, state.start.name, data, size, cursor, item=(index, data))
             if state.selector is not None:
                 branch.entered = NOT_SELECTED

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.interpreter.advance import advance_together
 from engine.interpreter.history import seal
 from engine.interpreter.messages import TaskError
 from tests.definitions import FUNCTION, machine, task
@@ -68,6 +69,15 @@ def test_an_attempt_shows_its_input_though_the_state_was_entered_long_ago() -> N
     drive = Drive(machine(task(Retry=retry)), {"n": 1}, answer=lambda one: next(answers)(one))
     drive.run()
     assert shown(drive, "LambdaFunctionScheduled", "input") == ['{"n":1}', '{"n":1}']
+
+
+def test_answers_of_a_wide_map_go_together() -> None:
+    mapped = {"Type": "Map", "MaxConcurrency": 40, "ItemProcessor": machine(task(Name="Each"))}
+    drive = Drive(machine(mapped), [{"n": n, "text": "x" * 50} for n in range(3_000)], answer=lambda one: None)
+    drive.start()
+    answers = [done(one, {}) for one in drive.tasks.values()]
+    taken = advance_together(drive.plan, drive.snapshot, answers, now=drive.now, chance=drive.chance)[1]
+    assert taken == len(answers) == 40
 
 
 def test_a_part_of_a_result_is_no_result() -> None:
