@@ -164,6 +164,13 @@ class ActivityDoesNotExist(ApiError):
         super().__init__(f"Activity Does Not Exist: '{activity_arn}'")
 
 
+class ActivityWorkerLimitExceeded(ApiError):
+    """So many workers poll for the Tasks of one activity as may."""
+
+    def __init__(self) -> None:
+        super().__init__("The maximum number of workers concurrently polling for activity tasks has been reached.")
+
+
 class StateMachineAlreadyExists(ApiError):
     """The name is taken by a state machine with another definition or type."""
 

@@ -68,6 +68,10 @@ class Machines:
             del self._recent[next(iter(self._recent))]
         return machine
 
+    def plan(self, machine: StateMachineRecord) -> Plan:
+        """What a revision runs. Raises InvalidDefinition: an older or newer engine took it."""
+        return self.compiled(*text_of(machine.definition), machine.arn, machine.type).plan
+
     def prepared(
         self, definition: Definition, arn: str, type_: MachineType, pool: str, *, now: int
     ) -> tuple[StateMachineHandle, StateMachineRecord]:

@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine import arns
+from engine.asl.json_text import jackson_reason
 from engine.errors import InvalidExecutionInput, InvalidName, StateMachineDoesNotExist
 from engine.integrations.invocation import json_value
 from engine.interpreter.snapshot import Execution
-from engine.jsonvalue import decode
+from engine.jsonvalue import InvalidJson, decode, text
 from engine.store.protocol import UUID7_BITS, ExecutionId, uuid7
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class Deployed(NamedTuple):
     pool: str | None = None
 
 
+def parsed(given: str) -> Json:
+    """The value of a JSON text that a caller gave. Raises ValueError with the message of AWS's parser (api.md 4)."""
+    try:
+        return decode(given)
+    except InvalidJson as error:
+        raise ValueError(jackson_reason(given) or str(error)) from None
+
+
 class Starts:
     """Drafts the executions of one engine."""
 
@@ -49,15 +58,31 @@ class Starts:
         # Ids need not be unguessable, and asking the system for each costs more than all else in a start.
         self._ids = random.Random(chance.getrandbits(128))  # noqa: S311
 
-    def draft(self, machine_arn: str, type_: MachineType, given: Json | bytes, name: str | None, *, now: int) -> Draft:
+    def draft(
+        self,
+        machine_arn: str,
+        type_: MachineType,
+        given: Json | bytes,
+        name: str | None,
+        *,
+        now: int,
+        role_arn: str | None = None,
+        version_arn: str | None = None,
+        alias_arn: str | None = None,
+        trace_header: str | None = None,
+    ) -> Draft:
         """An execution of a state machine.
 
         Args:
-            machine_arn: Its region, account and name are the execution's.
+            machine_arn: Without a version or an alias. Its region, account and name are the execution's.
             type_: Of the state machine.
             given: The input: any JSON value, or its text as bytes.
             name: Of the execution; its id when not given.
             now: When it starts, ms since the epoch.
+            role_arn: Of the state machine; None: it has the engine's own.
+            version_arn: What it was started through, if it was; an alias has led to a version, too.
+            alias_arn: Likewise.
+            trace_header: Of X-Ray.
 
         Raises:
             InvalidName, InvalidExecutionInput: As AWS does.
@@ -65,18 +90,10 @@ class Starts:
         """
         if name is not None and not arns.is_valid_name(name):
             raise InvalidName(name)
-        input_text = None
-        try:
-            if isinstance(given, bytes):
-                input_text, given = given.decode(), decode(given)
-            value, size = json_value(given)
-        except ValueError as error:
-            raise InvalidExecutionInput(str(error)) from None
-        if 0 < self._payload_bytes_max < size:
-            raise InvalidExecutionInput(f"{size} bytes, at most {self._payload_bytes_max} are allowed")
         machine = arns.parse_arn(machine_arn)
         if machine is None:
             raise StateMachineDoesNotExist(machine_arn)
+        given_text, value, size = self._input(given)
         machine_name = machine.resource.rpartition(":")[2]
         execution_id = ExecutionId(uuid7(now, self._ids.getrandbits(UUID7_BITS)))
         own_name = str(execution_id) if name is None else name
@@ -89,7 +106,7 @@ class Starts:
             arn=arn,
             name=own_name,
             type=type_,
-            role_arn=arns.default_role_arn(machine.account),
+            role_arn=role_arn or arns.default_role_arn(machine.account),
             state_machine_arn=machine_arn,
             state_machine_name=machine_name,
             input=value,
@@ -98,8 +115,28 @@ class Starts:
             payload_bytes_max=self._payload_bytes_max,
             history_events_max=self._history_events_max,
             region=machine.region,
+            state_machine_version_arn=version_arn,
+            state_machine_alias_arn=alias_arn,
+            trace_header=trace_header,
+            input_text=None if given_text is None or given_text == text(value) else given_text,
         )
-        return Draft(execution_id, execution, input_text)
+        return Draft(execution_id, execution, given_text)
+
+    def _input(self, given: Json | bytes) -> tuple[str | None, Json, int]:
+        """The input's text if it came as text, its value, and the size of that. Raises InvalidExecutionInput."""
+        given_text = None
+        try:
+            if isinstance(given, bytes):
+                given_text = given.decode()
+                if not given_text.strip():
+                    raise ValueError("Invalid execution input.")
+                given = parsed(given_text)
+            value, size = json_value(given)
+        except ValueError as error:
+            raise InvalidExecutionInput(str(error)) from None
+        if 0 < self._payload_bytes_max < size:
+            raise InvalidExecutionInput(f"{size} bytes, at most {self._payload_bytes_max} are allowed")
+        return given_text, value, size
 
     def within(
         self, machine: Deployed, given: Json | bytes, name: str | None, pool: str | None

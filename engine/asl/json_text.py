@@ -37,13 +37,15 @@ class InvalidJsonText(ValueError):
     """Text that is not JSON.
 
     Attributes:
-        message: Jackson's message, with the `at [Source: ...]` line AWS prints after it.
+        reason: Jackson's message.
+        message: The same, with the `at [Source: ...]` line AWS prints after it.
         location: That bracket alone: what AWS gives as the diagnostic's location.
         start: The first character at fault.
         end: Where reading stopped, one past the last one.
     """
 
     def __init__(self, text: str, reason: str, end: int, *, start: int | None = None) -> None:
+        self.reason = reason
         self.location = _source(text, end)
         self.message = f"{reason}\n at {self.location}"
         self.start = max(end - 1, 0) if start is None else start
@@ -113,6 +115,20 @@ def scan_json(text: str) -> Scan:
         TooDeep: It goes deeper than `DEPTH_MAX`.
     """
     return _Scanner(text).run()
+
+
+def jackson_reason(text: str) -> str | None:
+    """What AWS's parser says of a text that is not JSON, without where; None: it would take it, or its own limits end.
+
+    AWS prints this alone about inputs and outputs (api.md 4).
+    """
+    try:
+        scan_json(text)
+    except InvalidJsonText as error:
+        return error.reason
+    except TooDeep:
+        return None
+    return None
 
 
 class _Scanner:

@@ -66,7 +66,7 @@ def _events(store: PostgresStore, arn: str, known: int) -> Iterator[dict[str, An
 
     while True:
         segments = store.history(arn, from_event_id=known + 1, events_max=_PAGE)
-        fresh = [event for event in as_aws(segments) if event["id"] > known]
+        fresh = list(as_aws(segments, first=known + 1))
         yield from fresh
         if not fresh:
             return

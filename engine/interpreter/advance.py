@@ -217,7 +217,7 @@ class _Advance(Workspace):
             count += 1
             ended = self.ending is not None
             if ended and isinstance(event, RedriveRequested):
-                self._redrive()
+                self._redrive(event.time)
             elif not ended:
                 self._take(event)
             while self.ready and self.ending is None:
@@ -363,12 +363,12 @@ class _Advance(Workspace):
 
     # ── redrive ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _redrive(self) -> None:
+    def _redrive(self, asked: int | None) -> None:
         """Runs again what failed or was cancelled; what succeeded stays (execution.md 9.2)."""
         if not_redrivable(self.snapshot) is not None:
             return
         self.ending = None
-        self.redrives = Redrives(self.redrives.count + 1, self.now)
+        self.redrives = Redrives(self.redrives.count + 1, self.now if asked is None else asked)
         previous = self.first_id - 1
         redriven = self.record("ExecutionRedriven", previous, None, {"redriveCount": self.redrives.count})
         self.commands += _execution_timer(self.plan, self.execution, self.redrives)

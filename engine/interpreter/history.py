@@ -47,6 +47,9 @@ TYPES: Final = (
 CODE: Final = {name: code for code, name in enumerate(TYPES)}
 
 _PAYLOADS: Final = ("input", "output", "parameters")
+_EXECUTION_DATA: Final = frozenset(
+    [*_PAYLOADS, "inputDetails", "outputDetails", "assignedVariables", "assignedVariablesDetails"]
+)
 _WITHOUT_DETAILS: Final = frozenset(
     ["LambdaFunctionStarted", "TaskStateAborted", "WaitStateAborted", "MapRunSucceeded", "MapRunAborted"]
     + [f"{kind}State{what}" for kind in ("Parallel", "Map") for what in ("Succeeded", "Failed", "Aborted")]
@@ -74,6 +77,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Below this a segment is not compressed: zlib costs 4 us at least, all overhead for a Task's own segment of 300 bytes.
 _COMPRESS_ABOVE = 600
 _PLAIN, _ZLIB = b"\x00", b"\x01"
+
+
+LAST_EVENT_ID: Final = (1 << 31) - 1
+"""No event has a higher id."""
 
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):
@@ -105,14 +112,21 @@ def unseal(data: bytes) -> Segment:
     return _decoder.decode(data[1:] if data[:1] == _PLAIN else zlib.decompress(data[1:]))
 
 
-def as_aws(segments: Iterable[Segment]) -> Iterator[dict[str, Any]]:
+def as_aws(segments: Iterable[Segment], *, first: int = 1, last: int = LAST_EVENT_ID) -> Iterator[dict[str, Any]]:
     """Events as GetExecutionHistory gives them (execution.md 2), in the shape of boto3.
+
+    Args:
+        segments: Whole ones: events have their payloads from others of their segment.
+        first: Id of the first event that is wanted.
+        last: Id of the last one.
 
     Yields:
         `{"timestamp": aware datetime, "type", "id", "previousEventId", "<type>EventDetails"?: {...}}`. Payloads in the
         details are JSON text, each with `{"truncated": False}` beside it.
     """
     for segment in segments:
+        if segment.first_event_id > last or segment.first_event_id + len(segment.events) <= first:
+            continue
         timestamp = _EPOCH + timedelta(milliseconds=segment.now)
         payloads: list[Json] = []
         input_text: str | None = None
@@ -126,19 +140,32 @@ def as_aws(segments: Iterable[Segment]) -> Iterator[dict[str, Any]]:
             elif kind in _SHARING_MEMBER and _SHARING_MEMBER[kind] not in payload:
                 payload = {**payload, _SHARING_MEMBER[kind]: payloads[previous - segment.first_event_id]}
             payloads.append(_document(kind, payload))
+            event_id = segment.first_event_id + place
+            if not first <= event_id <= last and kind != "ExecutionStarted":
+                continue
             event = {
                 "timestamp": timestamp,
                 "type": kind,
-                "id": segment.first_event_id + place,
+                "id": event_id,
                 "previousEventId": previous,
             }
             if kind not in _WITHOUT_DETAILS:
                 details = event[details_key(kind)] = _details(kind, name, payload, assigned)
                 if kind == "ExecutionStarted":
                     input_text = details.pop(INPUT_TEXT, None)
-                if input_text is not None and event["id"] <= _FIRST_ENTERED_ID and "input" in details:
+                if input_text is not None and event_id <= _FIRST_ENTERED_ID and "input" in details:
                     details["input"] = input_text
-            yield event
+            if event_id >= first:
+                yield event
+
+
+def without_data(event: dict[str, Any]) -> dict[str, Any]:
+    """An event of `as_aws` without what the execution worked on: `includeExecutionData` false (execution.md 16)."""
+    key = details_key(event["type"])
+    if key not in event:
+        return event
+    kept = {name: value for name, value in event[key].items() if name not in _EXECUTION_DATA}
+    return {**event, key: kept}
 
 
 def _document(kind: str, payload: Json) -> Json:

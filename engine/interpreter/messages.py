@@ -93,7 +93,12 @@ class StopRequested(Value, frozen=True, tag=True):
 
 
 class RedriveRequested(Value, frozen=True, tag=True):
-    """RedriveExecution; only an execution that ended FAILED, TIMED_OUT or ABORTED takes it."""
+    """RedriveExecution; only an execution that ended FAILED, TIMED_OUT or ABORTED takes it.
+
+    `time`: when it was asked for, ms since the epoch: the execution's redriveDate; None: when it is taken.
+    """
+
+    time: int | None = None
 
 
 Event: TypeAlias = (

@@ -162,6 +162,8 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         payload_bytes_max: 0 when the limit is off.
         history_events_max: 0 when the limit is off.
         sync: Started by StartSyncExecution, whose Context Object has no RedriveCount.
+        trace_header: Of X-Ray, as it was given.
+        input_text: The input as it was given, where it is not the text that we would write.
     """
 
     arn: str
@@ -179,6 +181,8 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     sync: bool = False
     state_machine_version_arn: str | None = None
     state_machine_alias_arn: str | None = None
+    trace_header: str | None = None
+    input_text: str | None = None
 
 
 class Ending(Value, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from engine import arns
@@ -38,6 +39,7 @@ class Service:
         chance: Where ids and draws come from.
         starts: Drafts executions.
         machines: Compiled definitions.
+        pollers: How many poll for the Tasks of each activity, by ARN.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Service:
         self.chance = chance
         self.starts = starts
         self.machines = machines
+        self.pollers: Counter[str] = Counter()
 
     def of(self, account_id: str) -> Self:
         """The same service, as another account sees it."""

@@ -38,6 +38,11 @@ class Tracked(Protocol):
         ...
 
     @property
+    def execution_id(self) -> ExecutionId:
+        """Its id in the store."""
+        ...
+
+    @property
     def ending(self) -> Ending | None:
         """How it ended, as far as it is known here."""
         ...

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
 
 import msgspec
 
+from engine.interpreter.history import LAST_EVENT_ID
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
@@ -434,8 +435,21 @@ class Library(Protocol):
         """
         ...
 
-    def history(self, execution_arn: str) -> Sequence[Segment]:
-        """All that was committed, oldest first.
+    def history(
+        self,
+        execution_arn: str,
+        *,
+        from_event_id: int = 0,
+        events_max: int = LAST_EVENT_ID,
+        backwards: bool = False,
+    ) -> Sequence[Segment]:
+        """What was committed, oldest first.
+
+        Args:
+            execution_arn: Whose.
+            from_event_id: The segment that has this event comes first.
+            events_max: Segments that have one of so many events from there; a few more events stand around these.
+            backwards: The newest first, from `from_event_id` down (0: from the last segment).
 
         Raises:
             ExecutionDoesNotExist: No such one.

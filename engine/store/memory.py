@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 import zlib
+from bisect import bisect_right
 from collections import OrderedDict
 from itertools import count
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from engine.errors import (
     InvalidToken,
     TaskTimedOut,
 )
-from engine.interpreter.history import Segment
+from engine.interpreter.history import LAST_EVENT_ID, Segment
 from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
@@ -248,10 +249,32 @@ class MemoryStore(MemoryDefinitions):
             told = {one: None if row is None else row.ending or row.quarantine for one, row in rows}
             return {one: what for one, what in told.items() if what is not None or one not in self.rows}
 
-    def history(self, execution_arn: str) -> list[Segment]:
+    def history(
+        self,
+        execution_arn: str,
+        *,
+        from_event_id: int = 0,
+        events_max: int = LAST_EVENT_ID,
+        backwards: bool = False,
+    ) -> list[Segment]:
         """See `Library`."""
         with self.lock:
-            return list(self._row(execution_arn).segments)
+            segments = self._row(execution_arn).segments
+        if not segments:
+            return []
+        last = segments[-1].first_event_id + len(segments[-1].events) - 1
+
+        def place(event_id: int) -> int:
+            """Of the segment that has this event."""
+            return max(0, bisect_right(segments, event_id, key=lambda segment: segment.first_event_id) - 1)
+
+        if backwards:
+            newest = min(from_event_id or last, segments[-1].first_event_id)
+            return segments[place(newest - events_max + 1) : place(newest) + 1][::-1]
+        oldest = from_event_id or 1
+        if oldest > last:
+            return []
+        return segments[place(oldest) : place(oldest + events_max - 1) + 1]
 
     def snapshot(self, execution_arn: str) -> Snapshot | None:
         """See `Library`."""

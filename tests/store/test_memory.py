@@ -9,6 +9,7 @@ from engine.store.memory import MemoryStore
 from tests.store.activity_suite import ActivitySuite
 from tests.store.definitions_suite import DefinitionsSuite
 from tests.store.durable_suite import SUCCEEDED, TASK, DurableSuite, born
+from tests.store.shown_suite import ShownSuite
 
 
 @pytest.fixture
@@ -25,6 +26,10 @@ class TestActivities(ActivitySuite):
 
 
 class TestDefinitions(DefinitionsSuite):
+    pass
+
+
+class TestShown(ShownSuite):
     pass
 
 

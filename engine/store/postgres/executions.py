@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
+from engine.interpreter.history import LAST_EVENT_ID
 from engine.interpreter.messages import RedriveRequested
 from engine.interpreter.snapshot import FORMAT, Ending, Execution, Redrives
 from engine.jsonvalue import decode
@@ -120,9 +121,6 @@ resumed as (update asl.open_execution set quarantine = null, wake_at = {NOW_MS},
  where id = $1 and quarantine is not null returning 1)
 select id from open
 """
-
-LAST_EVENT_ID = (1 << 31) - 1
-"""No event has a higher id."""
 
 _WINDOW_DAYS = (2, 16, 128)
 """A list looks into so many days first; each time it has not found enough, into more."""
@@ -329,18 +327,7 @@ def _within(key: Any, wanted: Mapping[str, Any]) -> list[Any]:
 def history(
     pool: Pool, execution_arn: str, *, from_event_id: int = 0, events_max: int = LAST_EVENT_ID, backwards: bool = False
 ) -> list[Segment]:
-    """What was committed, oldest first.
-
-    Args:
-        pool: Connections.
-        execution_arn: Whose.
-        from_event_id: The segment that has this event comes first.
-        events_max: Segments that have one of so many events from there; a few more events stand around these.
-        backwards: The newest first, from `from_event_id` down (0: from the last segment).
-
-    Raises:
-        ExecutionDoesNotExist: No such one.
-    """
+    """See `Library.history`."""
     sql, start = (_HISTORY_BACKWARDS, from_event_id or LAST_EVENT_ID) if backwards else (_HISTORY, from_event_id or 1)
     with pool.connection() as connection:
         given = (find(connection, execution_arn), start, events_max)

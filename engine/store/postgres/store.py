@@ -243,7 +243,7 @@ class PostgresStore:
         return executions.endings(self._pool, execution_ids)
 
     def history(self, execution_arn: str, **page: Any) -> list[Segment]:
-        """See `Library`; pages: `executions.history`."""
+        """See `Library`."""
         return executions.history(self._pool, execution_arn, **page)
 
     def snapshot(self, execution_arn: str) -> Snapshot | None:

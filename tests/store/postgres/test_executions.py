@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.interpreter.messages import RedriveRequested, StopRequested
 from engine.store.postgres.snapshots import encode_row
 from engine.store.protocol import Birth
-from tests.store.durable_suite import FAILED, MACHINE, REVISION, Run, born, execution, new_id
+from tests.store.durable_suite import FAILED, MACHINE, REVISION, born, execution, new_id
 from tests.store.postgres.test_writer import enlisted
 
 if TYPE_CHECKING:
@@ -37,25 +37,6 @@ def test_lists_are_filtered_and_paged(store: PostgresStore):
     assert names(started_from=1_001, started_before=1_003) == [str(runs[2].id), str(runs[1].id)]
     assert len(store.executions(None)) == 9
     assert store.executions(None)[0].execution_id == elsewhere.id
-
-
-def test_history_is_read_in_pages(store: PostgresStore):
-    worker, run = enlisted(store), Run()
-    for events in (2, 1, 3, 2):
-        run.write(worker, events=events)
-
-    def firsts(**page: object) -> list[int]:
-        return [segment.first_event_id for segment in store.history(run.arn, **page)]
-
-    assert firsts() == [1, 3, 4, 7]
-    assert firsts(events_max=2) == [1]
-    assert firsts(events_max=3) == [1, 3]
-    assert firsts(from_event_id=5) == [4, 7]
-    assert firsts(from_event_id=4, events_max=1) == [4]
-    assert firsts(backwards=True, events_max=2) == [7, 4]
-    assert firsts(backwards=True, from_event_id=6, events_max=2) == [4]
-    assert firsts(backwards=True, from_event_id=6, events_max=4) == [4, 3]
-    assert firsts(backwards=True, from_event_id=5) == [4, 3, 1]
 
 
 def test_a_redrive_does_not_meet_mail_that_came_in_the_moment_of_the_end(

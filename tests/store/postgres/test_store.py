@@ -10,6 +10,7 @@ from engine.store.postgres.store import PostgresStore
 from tests.store.activity_suite import ActivitySuite
 from tests.store.definitions_suite import DefinitionsSuite
 from tests.store.durable_suite import DurableSuite
+from tests.store.shown_suite import ShownSuite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,4 +29,8 @@ class TestActivities(ActivitySuite):
 
 
 class TestDefinitions(DefinitionsSuite):
+    pass
+
+
+class TestShown(ShownSuite):
     pass

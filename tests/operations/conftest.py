@@ -1,0 +1,26 @@
+"""A service for each kind of backend: executions in memory, and executions on a store that others use as well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine import Engine
+from engine.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ACCOUNT = "123456789012"
+
+
+@pytest.fixture(params=["memory", "store"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    made = (
+        Engine.in_memory(account_id=ACCOUNT)
+        if request.param == "memory"
+        else Engine(url=MemoryStore, handlers={}, account_id=ACCOUNT)
+    )
+    async with made as one:
+        yield one
