@@ -82,7 +82,7 @@ _SUCCEEDED = CODE["ExecutionSucceeded"]
 _NO_RETRIES: list[int] = []
 _NOTHING = object()
 
-_Next: TypeAlias = tuple[Frame, Step | None] | None
+Next: TypeAlias = tuple[Frame, Step | None] | None
 """The Frame to go on with at once, and its step when it is known already."""
 
 EVENTS_TOGETHER = 500
@@ -117,7 +117,7 @@ def advance(plan: Plan, snapshot: Snapshot, event: Event, *, now: int, chance: C
         now: Milliseconds since the epoch: the timestamp of all that happens in here. Never before the last event's.
         chance: For jitter, task tokens and the functions that draw.
     """
-    return _Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold((event,))[0]
+    return Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold((event,))[0]
 
 
 def advance_together(
@@ -129,7 +129,7 @@ def advance_together(
         The transition, and how many of the events are in it: at least one; fewer than all when the execution ends, or
         when others should have a turn.
     """
-    return _Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold(events)
+    return Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold(events)
 
 
 def pending_commands(plan: Plan, snapshot: Snapshot) -> list[Command]:
@@ -202,8 +202,8 @@ def _enter(state: StatePlan, visit: Visit) -> Step:
             raise AssertionError(f"no such type of state: {state.type}")
 
 
-class _Advance(Workspace):
-    """The control flow of one call, over what it has in hand."""
+class Advance(Workspace):
+    """The control flow of one call, over what it has in hand; `trial` has a variation of it."""
 
     __slots__ = ("ready",)
 
@@ -212,6 +212,7 @@ class _Advance(Workspace):
         self.ready: deque[tuple[Frame, Step | None]] = deque()
 
     def fold(self, events: Sequence[Event]) -> tuple[Transition, int]:
+        """See `advance_together`."""
         count = 0
         for event in events:
             count += 1
@@ -222,7 +223,7 @@ class _Advance(Workspace):
                 self._take(event)
             while self.ready and self.ending is None:
                 frame, step = self.ready.popleft()
-                going: _Next = (frame, step) if self.changed.get(frame.key) is frame else None
+                going: Next = (frame, step) if self.changed.get(frame.key) is frame else None
                 while going is not None:
                     going = self._drive(*going)
             self._limit_history()
@@ -355,7 +356,7 @@ class _Advance(Workspace):
         except StatesError as error:
             return Raise(error)
         except PathError as error:
-            return Raise(_invalid_path(error))
+            return Raise(invalid_path(error))
 
     def _wake(self, frame: Frame, step: Step | None) -> None:
         frame.waiting = None
@@ -385,7 +386,7 @@ class _Advance(Workspace):
 
     # ── the hot loop ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _drive(self, frame: Frame, step: Step | None) -> _Next:
+    def _drive(self, frame: Frame, step: Step | None) -> Next:
         """Runs one Frame until it waits, forks, fails or ends. What changes at every state lives in locals."""
         if frame.entered == NOT_SELECTED:
             if len(self.history) >= self.pause_at or self.weight > BYTES_PER_ADVANCE:
@@ -431,7 +432,7 @@ class _Advance(Workspace):
                 except StatesError as error:
                     step = Raise(error)
                 except PathError as error:
-                    step = Raise(_invalid_path(error))
+                    step = Raise(invalid_path(error))
             if type(step) is not Leave:
                 frame.state, frame.input, frame.size, frame.cursor = state.name, data, size, cursor
                 if fresh:
@@ -468,7 +469,7 @@ class _Advance(Workspace):
                 return self._ended(frame, data, size, cursor)
             state, step = step.next, None
 
-    def _halt(self, frame: Frame, state: StatePlan, visit: Visit, step: Step) -> _Next:
+    def _halt(self, frame: Frame, state: StatePlan, visit: Visit, step: Step) -> Next:
         match step:
             case Stay(waiting, commands, events):
                 frame.waiting = waiting
@@ -507,7 +508,7 @@ class _Advance(Workspace):
 
     # ── branches ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _fork(self, frame: Frame, state: StatePlan, fork: Fork) -> _Next:
+    def _fork(self, frame: Frame, state: StatePlan, fork: Fork) -> Next:
         self.counter += 1
         number, total = self.counter, len(fork.inputs)
         is_map = isinstance(state, map_.MapPlan)
@@ -551,7 +552,7 @@ class _Advance(Workspace):
         except StatesError as error:
             fault = error
         except PathError as error:
-            fault = _invalid_path(error)
+            fault = invalid_path(error)
         else:
             branch.entered = NOT_ENTERED
             return True
@@ -561,7 +562,7 @@ class _Advance(Workspace):
             self.ready.append(going)
         return False
 
-    def _ended(self, frame: Frame, data: Json, size: int, cursor: int) -> _Next:
+    def _ended(self, frame: Frame, data: Json, size: int, cursor: int) -> Next:
         """A flow came to its end."""
         if frame.parent is None:
             self.history.append((_SUCCEEDED, cursor))
@@ -593,7 +594,7 @@ class _Advance(Workspace):
         outputs, total_size = branches.take_outputs(self, fork, total)
         return self._join(parent, state, outputs, total_size)
 
-    def _join(self, frame: Frame, state: StatePlan, results: list[Json], size: int) -> _Next:
+    def _join(self, frame: Frame, state: StatePlan, results: list[Json], size: int) -> Next:
         # The Succeeded event is a side note: what comes next follows the same event as it does.
         self.record(f"{state.type}StateSucceeded", frame.cursor, None, None)
         visit = self.visit(frame, state)
@@ -607,11 +608,11 @@ class _Advance(Workspace):
 
     # ── failure ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _failed(self, frame: Frame, state: StatePlan, visit: Visit, error: StatesError) -> _Next:
+    def _failed(self, frame: Frame, state: StatePlan, visit: Visit, error: StatesError) -> Next:
         follows = frame.entered if isinstance(error, wait.TimestampFault) else visit.followed
         return self._failed_in(frame, state, self._explained(frame, frame, state, error, follows))
 
-    def _failed_in(self, frame: Frame, state: StatePlan | None, error: StatesError) -> _Next:
+    def _failed_in(self, frame: Frame, state: StatePlan | None, error: StatesError) -> Next:
         """Retry, catch, or fail what the Frame is a branch of, outwards until somebody can.
 
         Nothing is dropped on the way out: when nobody can, a redrive needs the Frames as they are.
@@ -659,7 +660,7 @@ class _Advance(Workspace):
 
     def _catch(
         self, frame: Frame, state: StatePlan, catcher: recovery.CatcherPlan, error: StatesError, culprit: Frame
-    ) -> _Next:
+    ) -> Next:
         """Goes on where the Catcher says; what fails in its own Assign or Output fails the execution (asl.md 8.5)."""
         visit = self.visit(frame, state)
         try:
@@ -667,7 +668,7 @@ class _Advance(Workspace):
         except StatesError as fault:
             explained = self._explained(frame, frame, state, fault, frame.followed)
         except PathError as fault:
-            explained = self._explained(frame, frame, state, _invalid_path(fault), frame.followed)
+            explained = self._explained(frame, frame, state, invalid_path(fault), frame.followed)
         else:
             branches.drop_branches(self, frame)
             frame.waiting = None
@@ -724,7 +725,7 @@ class _Advance(Workspace):
             self.changed = dict.fromkeys(self.snapshot.frames)
 
 
-def _invalid_path(error: PathError) -> StatesError:
+def invalid_path(error: PathError) -> StatesError:
     """InputPath, OutputPath and the other lone paths share one wording (asl.md 5.3)."""
     # A null input has a text that names no path [C].
     cause = error.reason if error.searched is None else f"Invalid path '{error.path}' : {error.reason}"

@@ -106,6 +106,16 @@ class Visit:
 
     def context(self) -> dict[str, Json]:
         """The Context Object; members in the order that AWS writes them (recorded)."""
+        given = self.state.context
+        out = self._own_context() if given is None else dict(given)
+        if self.task_token is not None:
+            out.setdefault("Task", {"Token": self.task_token})
+        item = self.core.item_of(self.frame)
+        if item is not None:
+            out["Map"] = {"Item": {"Index": item[0], "Value": item[1]}}
+        return out
+
+    def _own_context(self) -> dict[str, Json]:
         execution = self.core.execution
         about: dict[str, Json] = {
             "Id": execution.arn,
@@ -123,10 +133,4 @@ class Visit:
         if self.state.has_retry_count:
             state["RetryCount"] = sum(self.retries)
         machine: dict[str, Json] = {"Id": execution.state_machine_arn, "Name": execution.state_machine_name}
-        out: dict[str, Json] = {"Execution": about, "StateMachine": machine, "State": state}
-        if self.task_token is not None:
-            out["Task"] = {"Token": self.task_token}
-        item = self.core.item_of(self.frame)
-        if item is not None:
-            out["Map"] = {"Item": {"Index": item[0], "Value": item[1]}}
-        return out
+        return {"Execution": about, "StateMachine": machine, "State": state}

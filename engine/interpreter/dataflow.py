@@ -3,7 +3,8 @@
     raw input -> InputPath -> Parameters | Arguments -> [work] -> ResultSelector -> ResultPath -> OutputPath -> output
                                                             |-> Assign                          (JSONata: Output)
 
-Each state's stages are put together once into closures; a stage that changes nothing costs nothing.
+Each state's stages are put together once into closures; a stage that changes nothing costs nothing. Whoever wants to
+see what the stages make compiles a state with a `Tap`; a state without one pays nothing for that.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ WorkInput: TypeAlias = Callable[[Visit], tuple[Json, int]]
 
 WorkState: TypeAlias = TaskState | ParallelState | MapState
 
+Tap: TypeAlias = Callable[[str, Json], None]
+"""Told what a stage has made: (the member of TestState's inspection data that shows it, the value)."""
+
 
 class Stage(NamedTuple):
     """`evaluate` None: the identity."""
@@ -58,14 +62,14 @@ class Stage(NamedTuple):
 _IDENTITY = Stage(None, SAME)
 
 
-def compile_exit(state: PassState | WaitState | ChoiceState | SucceedState) -> Exit:
+def compile_exit(state: PassState | WaitState | ChoiceState | SucceedState, tap: Tap | None = None) -> Exit:
     """How a state without work ends."""
     assign = None if isinstance(state, SucceedState) else state.assign
     if state.query_language == "JSONata":
         return _jsonata_exit(state.output, assign)
     if isinstance(state, PassState):
-        return _pass_exit(state)
-    return _narrowing_exit(state, assign)
+        return _pass_exit(state, tap)
+    return _narrowing_exit(state, assign, tap)
 
 
 def compile_rule_exit(state: ChoiceState, rule: ChoiceRule) -> Exit:
@@ -75,13 +79,15 @@ def compile_rule_exit(state: ChoiceState, rule: ChoiceRule) -> Exit:
     return _narrowing_exit(state, rule.assign)
 
 
-def compile_effective_input(state: ChoiceState | WaitState) -> Evaluate | None:
+def compile_effective_input(state: ChoiceState | WaitState, tap: Tap | None = None) -> Evaluate | None:
     """What InputPath makes of the raw input; None: nothing."""
-    return None if state.query_language == "JSONata" else _narrow(state.input_path).evaluate
+    if state.query_language == "JSONata":
+        return None
+    return _tapped(_narrow(state.input_path), tap, "afterInputPath").evaluate
 
 
-def _narrowing_exit(state: WaitState | ChoiceState | SucceedState, assign: Fill | None) -> Exit:
-    effective, narrow = _narrow(state.input_path), _narrow(state.output_path)
+def _narrowing_exit(state: WaitState | ChoiceState | SucceedState, assign: Fill | None, tap: Tap | None = None) -> Exit:
+    effective, narrow = _tapped(_narrow(state.input_path), tap, "afterInputPath"), _narrow(state.output_path)
     find = narrow.evaluate
     return _jsonpath_exit(
         _chain(effective, narrow),
@@ -91,16 +97,21 @@ def _narrowing_exit(state: WaitState | ChoiceState | SucceedState, assign: Fill 
     )
 
 
-def _pass_exit(state: PassState) -> Exit:
-    result = _narrow(state.input_path)
+def _pass_exit(state: PassState, tap: Tap | None) -> Exit:
+    result = _tapped(_narrow(state.input_path), tap, "afterInputPath")
     if state.parameters is not None:
         result = _chain(result, _template(state.parameters))
+    result = _tapped(result, tap, "afterParameters")
     if state.result is not None:
         value = state.result.value
         # InputPath and Parameters are evaluated, and may fail, though Result is what counts.
         result = _chain(result, Stage(lambda data, scope: value, constant_growth(value)))
+        result = _tapped(result, tap, "result")
+    result = _tapped(result, tap, "afterResultSelector")
     narrow = _narrow(state.output_path)
-    output = _chain(_merge(state.result_path, result), narrow)
+    after = _tapped(_IDENTITY, tap, "afterResultPath")
+    output = _chain(_chain(_merge(state.result_path, result), after), narrow)
+    narrow = _chain(after, narrow)
     return _jsonpath_exit(output, result, _after_result(state.result_path, narrow.evaluate), state.assign)
 
 
@@ -185,14 +196,14 @@ def _jsonata_fill(output: JsonataTemplate | None, assign: Fill | None) -> _Fill:
     return fill
 
 
-def compile_work_input(state: WorkState) -> WorkInput:
+def compile_work_input(state: WorkState, tap: Tap | None = None) -> WorkInput:
     """InputPath and Parameters, or Arguments."""
     if state.query_language == "JSONata":
-        return _arguments(state.arguments)
-    stage = _narrow(state.input_path)
+        return _arguments(state.arguments) if tap is None else _tapped_input(_arguments(state.arguments), tap)
+    stage = _tapped(_narrow(state.input_path), tap, "afterInputPath")
     if state.parameters is not None:
         stage = _chain(stage, _template(state.parameters))
-    evaluate, (fixed, of_input) = stage
+    evaluate, (fixed, of_input) = _tapped(stage, tap, "afterParameters")
     if evaluate is None:
         return lambda visit: (visit.input, visit.size)
     run = evaluate
@@ -211,6 +222,15 @@ def _arguments(arguments: JsonataTemplate | None) -> WorkInput:
     return find
 
 
+def _tapped_input(find: WorkInput, tap: Tap) -> WorkInput:
+    def tapped(visit: Visit) -> tuple[Json, int]:
+        value, size = find(visit)
+        tap("afterArguments", value)
+        return value, size
+
+    return tapped
+
+
 def compile_fill(fill: Fill) -> tuple[Callable[[Json, Visit], Json], Growth]:
     """A template of either language as a function of its `$` (JSONPath) and the state's raw input (JSONata)."""
     if isinstance(fill, Template):
@@ -219,14 +239,16 @@ def compile_fill(fill: Fill) -> tuple[Callable[[Json, Visit], Json], Growth]:
     return (lambda data, visit: bundle.evaluate(visit, {"input": visit.input})[0]), bundle.growth
 
 
-def compile_result_exit(state: WorkState) -> ResultExit:
+def compile_result_exit(state: WorkState, tap: Tap | None = None) -> ResultExit:
     """ResultSelector, ResultPath, OutputPath and Assign; or Output and Assign."""
     if state.query_language == "JSONata":
-        return _jsonata_result_exit(state.output, state.assign)
-    select, of_result = (None, SAME) if state.result_selector is None else _template(state.result_selector)
+        finish = _jsonata_result_exit(state.output, state.assign)
+        return finish if tap is None else _tapped_exit(finish, tap)
+    selector = _IDENTITY if state.result_selector is None else _template(state.result_selector)
+    select, of_result = _tapped(_chain(_tapped(_IDENTITY, tap, "result"), selector), tap, "afterResultSelector")
     write = None if state.result_path is None or state.result_path.source == "$" else state.result_path.write
     discard = state.result_path is None
-    narrow, of_output = _narrow(state.output_path)
+    narrow, of_output = _chain(_tapped(_IDENTITY, tap, "afterResultPath"), _narrow(state.output_path))
     path_bytes = 0 if write is None or state.result_path is None else state.result_path.added_bytes
     with_input = 1 if discard or write is not None else 0
     assert state.assign is None or isinstance(state.assign, Template)
@@ -247,6 +269,14 @@ def compile_result_exit(state: WorkState) -> ResultExit:
         return Leave(out, bound, target, assigned, assign.growth.fixed + assign.growth.of_input * size)
 
     return leave
+
+
+def _tapped_exit(leave: ResultExit, tap: Tap) -> ResultExit:
+    def tapped(visit: Visit, result: Json, size: int, target: StatePlan | None) -> Leave:
+        tap("result", result)
+        return leave(visit, result, size, target)
+
+    return tapped
 
 
 def _jsonata_result_exit(output: JsonataTemplate | None, assign: Fill | None) -> ResultExit:
@@ -327,6 +357,20 @@ def _discarding(result: Stage) -> Stage:
         return data
 
     return Stage(keep, SAME)
+
+
+def _tapped(stage: Stage, tap: Tap | None, name: str) -> Stage:
+    """The same stage; `tap`, if there is one, is told what it makes."""
+    if tap is None:
+        return stage
+    make, told = stage.evaluate, tap
+
+    def tapped(data: Json, scope: Scope) -> Json:
+        value = data if make is None else make(data, scope)
+        told(name, value)
+        return value
+
+    return Stage(tapped, stage.growth)
 
 
 def _chain(first: Stage, second: Stage) -> Stage:

@@ -24,10 +24,12 @@ from engine.asl.program import (
 )
 from engine.interpreter.dataflow import compile_catcher
 from engine.interpreter.states import choice, fail, map_, parallel, pass_, succeed, task, wait
+from engine.interpreter.step import Leave
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.interpreter.dataflow import Tap
     from engine.interpreter.state_plan import StatePlan
 
 
@@ -54,6 +56,25 @@ def compile_plan(program: StateMachine) -> Plan:
     return Plan(states[program.start_at], states, program.timeout_seconds)
 
 
+def compile_alone(state: State, tap: Tap) -> Plan:
+    """One state, whatever flow it is of: it tells `tap` what it makes, and wherever it goes the execution ends.
+
+    What it goes to is a Succeed state of that name. The flows inside a Map or Parallel are not compiled.
+    """
+    plan = _compile_state(state, tap)
+    _link_state(state, plan, _Landings())
+    return Plan(plan, {state.name: plan}, None)
+
+
+class _Landings(dict[str, "StatePlan"]):
+    """Every name is that of a state that ends the flow with its input."""
+
+    def __missing__(self, name: str) -> StatePlan:
+        return succeed.SucceedPlan(
+            name=name, type="Succeed", leave=lambda visit, target: Leave(visit.input, visit.size, None)
+        )
+
+
 def _compile_flow(flow: Flow, states: dict[str, StatePlan]) -> None:
     for name, state in flow.states.items():
         states[name] = _compile_state(state)
@@ -61,24 +82,24 @@ def _compile_flow(flow: Flow, states: dict[str, StatePlan]) -> None:
             _compile_flow(inner, states)
 
 
-def _compile_state(state: State) -> StatePlan:
+def _compile_state(state: State, tap: Tap | None = None) -> StatePlan:
     match state:
         case PassState():
-            return pass_.plan(state)
+            return pass_.plan(state, tap)
         case ChoiceState():
-            return choice.plan(state)
+            return choice.plan(state, tap)
         case TaskState():
-            return task.plan(state)
+            return task.plan(state, tap)
         case WaitState():
-            return wait.plan(state)
+            return wait.plan(state, tap)
         case SucceedState():
-            return succeed.plan(state)
+            return succeed.plan(state, tap)
         case FailState():
             return fail.plan(state)
         case ParallelState():
-            return parallel.plan(state)
+            return parallel.plan(state, tap)
         case MapState():
-            return map_.plan(state)
+            return map_.plan(state, tap)
 
 
 def _link_flow(flow: Flow, states: dict[str, StatePlan]) -> None:

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
     from engine.asl.program import Retrier, StateType
     from engine.interpreter.recovery import CatcherPlan
+    from engine.jsonvalue import Json
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class StatePlan:
     """What every state has. `next` is the plan itself, set once all of them exist; None: the flow ends here.
 
-    `exited_code` of a Fail state is never used: it has no exit event.
+    `exited_code` of a Fail state is never used: it has no exit event. `context`: what TestState puts in place of the
+    real Context Object.
     """
 
     name: str
@@ -26,6 +28,7 @@ class StatePlan:
     next: StatePlan | None = None
     retriers: Sequence[Retrier] = ()
     catchers: Sequence[CatcherPlan] = ()
+    context: dict[str, Json] | None = None
     entered_code: int = field(init=False)
     exited_code: int = field(init=False)
     has_retry_count: bool = field(init=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.asl.program import And, ChoiceRule, ChoiceState, Comparison, Condition, Not, Or
 from engine.errors import StatesError
-from engine.interpreter.dataflow import Exit, compile_effective_input, compile_exit, compile_rule_exit
+from engine.interpreter.dataflow import Exit, Tap, compile_effective_input, compile_exit, compile_rule_exit
 from engine.interpreter.state_plan import StatePlan
 from engine.interpreter.step import Raise, Step
 from engine.query.comparisons import Predicate, all_of, any_of, compile_comparison, negation
@@ -38,12 +38,12 @@ class ChoicePlan(StatePlan):
     default: StatePlan | None = None
 
 
-def plan(state: ChoiceState) -> ChoicePlan:
+def plan(state: ChoiceState, tap: Tap | None = None) -> ChoicePlan:
     """Compiles the state."""
     return ChoicePlan(
         name=state.name,
         type="Choice",
-        effective=compile_effective_input(state),
+        effective=compile_effective_input(state, tap),
         rules=tuple(RulePlan(_predicate(rule), compile_rule_exit(state, rule)) for rule in state.choices),
         leave=compile_exit(state),
     )

@@ -13,6 +13,7 @@ from engine.errors import StatesError
 from engine.interpreter.context import Visit
 from engine.interpreter.dataflow import (
     ResultExit,
+    Tap,
     WorkInput,
     compile_fill,
     compile_result_exit,
@@ -52,9 +53,9 @@ class MapPlan(StatePlan):
     start: StatePlan | None = None
 
 
-def plan(state: MapState) -> MapPlan:
+def plan(state: MapState, tap: Tap | None = None) -> MapPlan:
     """Compiles the state."""
-    work_input = compile_work_input(state)
+    work_input = compile_work_input(state, tap)
     return MapPlan(
         name=state.name,
         type="Map",
@@ -64,7 +65,7 @@ def plan(state: MapState) -> MapPlan:
         items_of_input=state.items is None and (state.items_path is None or state.items_path.root == "$"),
         selector=_selector(state.item_selector, work_input),
         concurrency=_concurrency(state),
-        finish=compile_result_exit(state),
+        finish=compile_result_exit(state, tap),
     )
 
 

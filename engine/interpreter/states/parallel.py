@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.interpreter.dataflow import ResultExit, WorkInput, compile_result_exit, compile_work_input
+from engine.interpreter.dataflow import ResultExit, Tap, WorkInput, compile_result_exit, compile_work_input
 from engine.interpreter.state_plan import StatePlan
 from engine.interpreter.step import Fork, Leave, Step
 
@@ -26,10 +26,13 @@ class ParallelPlan(StatePlan):
     starts: Sequence[StatePlan] = ()
 
 
-def plan(state: ParallelState) -> ParallelPlan:
+def plan(state: ParallelState, tap: Tap | None = None) -> ParallelPlan:
     """Compiles the state."""
     return ParallelPlan(
-        name=state.name, type="Parallel", work_input=compile_work_input(state), finish=compile_result_exit(state)
+        name=state.name,
+        type="Parallel",
+        work_input=compile_work_input(state, tap),
+        finish=compile_result_exit(state, tap),
     )
 
 

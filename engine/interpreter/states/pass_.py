@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.interpreter.dataflow import Exit, compile_exit
+from engine.interpreter.dataflow import Exit, Tap, compile_exit
 from engine.interpreter.state_plan import StatePlan
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ class PassPlan(StatePlan):
     leave: Exit
 
 
-def plan(state: PassState) -> PassPlan:
+def plan(state: PassState, tap: Tap | None = None) -> PassPlan:
     """Compiles the state."""
-    return PassPlan(name=state.name, type="Pass", leave=compile_exit(state))
+    return PassPlan(name=state.name, type="Pass", leave=compile_exit(state, tap))
 
 
 def enter(state: PassPlan, visit: Visit) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.interpreter.dataflow import Exit, compile_exit
+from engine.interpreter.dataflow import Exit, Tap, compile_exit
 from engine.interpreter.state_plan import StatePlan
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ class SucceedPlan(StatePlan):
     leave: Exit
 
 
-def plan(state: SucceedState) -> SucceedPlan:
+def plan(state: SucceedState, tap: Tap | None = None) -> SucceedPlan:
     """Compiles the state."""
-    return SucceedPlan(name=state.name, type="Succeed", leave=compile_exit(state))
+    return SucceedPlan(name=state.name, type="Succeed", leave=compile_exit(state, tap))
 
 
 def enter(state: SucceedPlan, visit: Visit) -> Step:

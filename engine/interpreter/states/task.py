@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.errors import StatesError
 from engine.interpreter.context import Visit
-from engine.interpreter.dataflow import ResultExit, WorkInput, compile_fill, compile_result_exit, compile_work_input
+from engine.interpreter.dataflow import (
+    ResultExit,
+    Tap,
+    WorkInput,
+    compile_fill,
+    compile_result_exit,
+    compile_work_input,
+)
 from engine.interpreter.history import CODE
 from engine.interpreter.messages import Command, ScheduleTask, StartTimer, TaskDone, TaskError, Ticket
 from engine.interpreter.recovery import error_details
@@ -47,15 +54,15 @@ class TaskPlan(StatePlan):
     role: RoleArn
 
 
-def plan(state: TaskState) -> TaskPlan:
+def plan(state: TaskState, tap: Tap | None = None) -> TaskPlan:
     """Compiles the state."""
     return TaskPlan(
         name=state.name,
         type="Task",
         resource=state.resource,
         family=_FAMILY[state.resource.kind],
-        work_input=compile_work_input(state),
-        finish=compile_result_exit(state),
+        work_input=compile_work_input(state, tap),
+        finish=compile_result_exit(state, tap),
         timeout=_seconds("TimeoutSeconds", state.timeout_seconds, state.timeout_seconds_path, state),
         heartbeat=_seconds("HeartbeatSeconds", state.heartbeat_seconds, state.heartbeat_seconds_path, state),
         role=_role(state),

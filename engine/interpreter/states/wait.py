@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from engine.errors import StatesError
 from engine.interpreter.context import Visit
-from engine.interpreter.dataflow import Exit, compile_effective_input, compile_exit
+from engine.interpreter.dataflow import Exit, Tap, compile_effective_input, compile_exit
 from engine.interpreter.messages import StartTimer
 from engine.interpreter.snapshot import OnTimer
 from engine.interpreter.state_plan import StatePlan
@@ -43,9 +43,9 @@ class WaitPlan(StatePlan):
     leave: Exit
 
 
-def plan(state: WaitState) -> WaitPlan:
+def plan(state: WaitState, tap: Tap | None = None) -> WaitPlan:
     """Compiles the state."""
-    return WaitPlan(name=state.name, type="Wait", due=_due(state), leave=compile_exit(state))
+    return WaitPlan(name=state.name, type="Wait", due=_due(state), leave=compile_exit(state, tap))
 
 
 def enter(state: WaitPlan, visit: Visit) -> Step:
