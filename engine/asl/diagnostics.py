@@ -199,11 +199,17 @@ def invalid_definition_message(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 class InvalidDefinition(Exception):
-    """A definition cannot be used. `diagnostics` holds everything that was found, warnings too."""
+    """A definition cannot be used.
 
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        super().__init__(diagnostics)
+    Attributes:
+        diagnostics: Everything that was found, warnings too.
+        message: AWS's.
+    """
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...], message: str | None = None) -> None:
+        super().__init__(diagnostics, message)
         self.diagnostics = diagnostics
+        self.message = invalid_definition_message(diagnostics) if message is None else message
 
     def __str__(self) -> str:
         errors = [diagnostic for diagnostic in self.diagnostics if diagnostic.severity == "ERROR"]

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.asl.program import StateMachine
+    from engine.integrations.request import Answer
     from engine.interpreter.history import Segment
+    from engine.interpreter.messages import ScheduleTask
     from engine.interpreter.plan import Plan
-    from engine.interpreter.snapshot import Ending
+    from engine.interpreter.snapshot import Ending, Execution
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
     from engine.runtime.metrics import Metrics
@@ -176,6 +178,18 @@ class Backend(Protocol[X]):
 
         Args:
             plan: Of its revision, if that is at hand.
+        """
+        ...
+
+    async def do_task(self, execution: Execution, command: ScheduleTask) -> Answer:
+        """Does a Task once with a handler of this process; no execution waits for it, and nothing is written.
+
+        Args:
+            execution: What its handler sees as the one it belongs to.
+
+        Raises:
+            StatesError: It failed.
+            UnsupportedTask, MissingHandler: It cannot be done here.
         """
         ...
 

@@ -12,6 +12,7 @@ import anyio
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
 from engine.integrations.invocation import check_error, check_text, json_value
+from engine.integrations.registry import MissingHandler
 from engine.interpreter.messages import NO_TICKET, StopRequested, TaskDone, TaskError
 from engine.runtime.activities import HEARD_PAUSE_SECONDS_MAX, PAUSE_SECONDS_MAX, ActivityPolls
 from engine.runtime.backend import not_redrivable_now
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
 
     from engine.asl.program import StateMachine
     from engine.integrations.registry import Handlers
+    from engine.integrations.request import Answer
     from engine.interpreter.history import Segment
+    from engine.interpreter.messages import ScheduleTask
     from engine.interpreter.plan import Plan
-    from engine.interpreter.snapshot import Ending
+    from engine.interpreter.snapshot import Ending, Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.runtime.executions import LiveExecution, Observer
@@ -460,6 +463,12 @@ class DurableBackend:
     def _hint(self, execution_id: ExecutionId) -> None:
         if self.worker is not None:
             self.worker.hint(execution_id)
+
+    async def do_task(self, execution: Execution, command: ScheduleTask) -> Answer:
+        """See `Backend`. A client has no handlers."""
+        if self.worker is None:
+            raise MissingHandler([(command.state, command.resource)])
+        return await self.worker.worker.tasks.do_alone(execution, command)
 
     # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
 

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 
     from engine.asl.program import StateMachine
     from engine.integrations.registry import Handlers
+    from engine.integrations.request import Answer
     from engine.interpreter.history import Segment
+    from engine.interpreter.messages import ScheduleTask
     from engine.interpreter.plan import Plan
-    from engine.interpreter.snapshot import Ending
+    from engine.interpreter.snapshot import Ending, Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.runtime.clock import Clock
@@ -322,6 +324,10 @@ class MemoryBackend:
         self._waiters -= count
         if count and self._waiters == 0:
             self.clock.hold()
+
+    async def do_task(self, execution: Execution, command: ScheduleTask) -> Answer:
+        """See `Backend`."""
+        return await self._at_work.tasks.do_alone(execution, command)
 
     # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
 

@@ -23,6 +23,7 @@ from engine.integrations.registry import MissingHandler, account_of
 from engine.integrations.request import TaskRequest, UnsupportedTask
 from engine.interpreter.messages import NO_TICKET, TaskDone, TaskError, TaskStarted, TaskSubmitted
 from engine.runtime.activities import ActivityPolls
+from engine.runtime.channels import LoneChannel, TaskChannel
 from engine.store.protocol import Offer, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from engine.integrations.registry import Handlers
     from engine.integrations.request import Answer, Handler, Workplace
     from engine.interpreter.messages import Event, ScheduleTask, Ticket
+    from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
     from engine.runtime.calls import Calls, Outcome
     from engine.runtime.clock import Clock
@@ -85,6 +87,7 @@ class Tasks:
     """The Tasks of one worker.
 
     Attributes:
+        clock: Where its time comes from.
         polls: Who waits here for Tasks of activities that have no handler but workers.
         in_flight: Handlers that run or wait for their turn.
         ended: Handlers that came to an end, by outcome: `succeeded`, `failed`, `cancelled`.
@@ -122,7 +125,7 @@ class Tasks:
         self._unoffered: deque[OpenTask] = deque()
         self._is_offering = False
         self._workplace = workplace
-        self._clock = clock
+        self.clock = clock
         self._group = group
         self._hint = hint
         self._in_flight_max = in_flight_max
@@ -156,7 +159,7 @@ class Tasks:
 
     def open(self, execution: LiveExecution, command: ScheduleTask) -> OpenTask:
         """The execution waits for this Task from now on; nothing runs yet."""
-        request = _request(execution, command)
+        request = _request(execution.snapshot.execution, command)
         handler = self._find(
             request.state, request.resource, _function(request), region=request.region, account=request.account_id
         )
@@ -175,16 +178,14 @@ class Tasks:
             task.phase = "RUNNING"
             self._answer(task, task.handler.fixed_answer, is_fixed=True)
             return
-        self._clock.hold()
+        self.clock.hold()
         self.in_flight += 1
         task.phase = "QUEUED"
         self._waiting.append(task)
         self.start_waiting()
 
     def _without_handler(self, task: OpenTask) -> None:
-        arn, function = task.request.resource.arn, _function(task.request)
-        fault = MissingHandler([(task.request.state, arn if function is None else f"{arn} of {function}")])
-        self._executions.halt(task.execution, fault, "Engine.MissingHandler")
+        self._executions.halt(task.execution, _missing_handler(task.request), "Engine.MissingHandler")
 
     def offer(self, task: OpenTask) -> None:
         """Offers a Task to the workers of its activity, if there is such an activity; those that come together at once.
@@ -232,7 +233,7 @@ class Tasks:
                 return
             task = self._waiting.popleft()
             if task.is_over:
-                self._clock.release()
+                self.clock.release()
                 self.in_flight -= 1
                 continue
             self._running += 1
@@ -264,7 +265,7 @@ class Tasks:
         """The Tasks that wait for their turn are not to be started any more."""
         while self._waiting:
             self._waiting.popleft().phase = "HELD"
-            self._clock.release()
+            self.clock.release()
             self.in_flight -= 1
 
     def cancel(self, task: OpenTask) -> None:
@@ -301,7 +302,7 @@ class Tasks:
                     return  # cancelled before it began; run, it would act until it first waits
                 if task.request.resource.kind == "activity":
                     self._mail(task, TaskStarted(task.task_id, task.handler.name))
-                answer = await task.handler.run(task.request, _TaskChannel(self, task), self._workplace)
+                answer = await task.handler.run(task.request, TaskChannel(self, task), self._workplace)
         except (StatesError, UnsupportedTask) as error:
             answer = error
         except Exception as error:  # noqa: BLE001  user code is caught where it is called, so this is our own fault
@@ -311,7 +312,7 @@ class Tasks:
             task.scope = None
             self._running -= 1
             self.in_flight -= 1
-            self._clock.release()
+            self.clock.release()
             self.start_waiting()
         if answer is not None:
             self._answer(task, answer, is_fixed=False)
@@ -345,6 +346,27 @@ class Tasks:
         else:
             assert not isinstance(answer, Exception)
             self._mail(task, TaskDone(task_id, answer.output, answer.output_bytes))
+
+    async def do_alone(self, about: Execution, command: ScheduleTask) -> Answer:
+        """See `Backend.do_task`."""
+        request = _request(about, command)
+        function = _function(request)
+        handler = self._find(
+            request.state, request.resource, function, region=request.region, account=request.account_id
+        )
+        if handler is None:
+            raise _missing_handler(request)
+        if isinstance(handler.fixed_answer, Exception):
+            raise handler.fixed_answer
+        if handler.fixed_answer is not None:
+            return handler.fixed_answer
+        self.clock.hold()
+        try:
+            with anyio.CancelScope() as scope:
+                return await handler.run(request, LoneChannel(self, scope), self._workplace)
+        finally:
+            self.clock.release()
+        raise AssertionError("a handler that is cancelled by its own channel raises what the Task ends with")
 
     def _mail(self, task: OpenTask, event: Event) -> None:
         if not task.is_over:
@@ -397,35 +419,6 @@ class Tasks:
             raise TaskTimedOut from None
 
 
-class _TaskChannel:
-    """The `Channel` of one Task."""
-
-    __slots__ = ("_task", "_tasks")
-
-    def __init__(self, tasks: Tasks, task: OpenTask) -> None:
-        self._tasks = tasks
-        self._task = task
-
-    def now(self) -> int:
-        return self._tasks._clock.now()  # noqa: SLF001  of the same module
-
-    def cancel(self) -> None:
-        if self._task.scope is not None:
-            self._task.scope.cancel()
-
-    def heartbeat(self) -> None:
-        self._tasks.in_loop(self._tasks.heartbeat, self._task)
-
-    def send_task_success(self, task_token: str, output: Json) -> None:
-        self._tasks.send_task_success(task_token, output)
-
-    def send_task_failure(self, task_token: str, error: str | None, cause: str | None) -> None:
-        self._tasks.send_task_failure(task_token, error, cause)
-
-    def send_task_heartbeat(self, task_token: str) -> None:
-        self._tasks.send_task_heartbeat(task_token)
-
-
 async def _raise(error: BaseException) -> None:
     raise error
 
@@ -441,6 +434,11 @@ def _offer(task: OpenTask) -> Offer:
     )
 
 
+def _missing_handler(request: TaskRequest) -> MissingHandler:
+    arn, function = request.resource.arn, _function(request)
+    return MissingHandler([(request.state, arn if function is None else f"{arn} of {function}")])
+
+
 def _function(request: TaskRequest) -> str | None:
     """The function that a `lambda:invoke` names."""
     if is_lambda_invoke(request) and isinstance(request.arguments, dict):
@@ -449,8 +447,7 @@ def _function(request: TaskRequest) -> str | None:
     return None
 
 
-def _request(execution: LiveExecution, command: ScheduleTask) -> TaskRequest:
-    about = execution.snapshot.execution
+def _request(about: Execution, command: ScheduleTask) -> TaskRequest:
     return TaskRequest(
         execution_arn=about.arn,
         execution_name=about.name,

@@ -1,0 +1,198 @@
+"""Whether a mocked result has the shape that the mocked API answers with, by botocore's service models (api.md 9.1)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from engine.errors import ValidationException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.asl.resource import Resource
+    from engine.jsonvalue import Json
+
+FieldValidationMode: TypeAlias = Literal["STRICT", "PRESENT", "NONE"]
+
+_SERVICES: Mapping[str, str] = {
+    "applicationdiscovery": "discovery",
+    "cloudwatchlogs": "logs",
+    "cognitoidentityprovider": "cognito-idp",
+    "costandusagereport": "cur",
+    "costexplorer": "ce",
+    "databasemigration": "dms",
+    "directory": "ds",
+    "elasticloadbalancing": "elb",
+    "elasticloadbalancingv2": "elbv2",
+    "elasticmapreduce": "emr",
+    "elasticsearch": "es",
+    "eventbridge": "events",
+    "iotjobsdataplane": "iot-jobs-data",
+    "lexmodelbuilding": "lex-models",
+    "lexmodelsv2": "lexv2-models",
+    "lexruntime": "lex-runtime",
+    "lexruntimev2": "lexv2-runtime",
+    "marketplacemetering": "meteringmarketplace",
+    "migrationhub": "mgh",
+    "serverlessapplicationrepository": "serverlessrepo",
+    "sfn": "stepfunctions",
+    "states": "stepfunctions",
+}
+"""botocore's name of a service, where it is not that of the Resource with or without hyphens (integrations.md 2)."""
+
+_UNCHECKED = frozenset({("http", "invoke"), ("apigateway", "invoke"), ("eks", "call"), ("eks", "runJob")})
+"""They answer with whatever was called (api.md 9.1)."""
+
+
+class _Answer(NamedTuple):
+    """Where a shape is: the operation, and the members to go through from its output; of a list its items."""
+
+    operation: str
+    path: tuple[str, ...] = ()
+
+
+_POLLED: Mapping[tuple[str, str], _Answer] = {
+    ("athena", "startQueryExecution"): _Answer("GetQueryExecution"),
+    ("batch", "submitJob"): _Answer("DescribeJobs", ("jobs",)),
+    ("ecs", "runTask"): _Answer("DescribeTasks", ("tasks",)),
+    ("glue", "startJobRun"): _Answer("GetJobRun", ("JobRun",)),
+    ("sagemaker", "createHyperParameterTuningJob"): _Answer("DescribeHyperParameterTuningJob"),
+    ("sagemaker", "createLabelingJob"): _Answer("DescribeLabelingJob"),
+    ("sagemaker", "createProcessingJob"): _Answer("DescribeProcessingJob"),
+    ("sagemaker", "createTrainingJob"): _Answer("DescribeTrainingJob"),
+    ("sagemaker", "createTransformJob"): _Answer("DescribeTransformJob"),
+    ("states", "startExecution"): _Answer("DescribeExecution"),
+}
+"""What a `.sync` Task ends with. The jobs that are not here are not checked."""
+
+_ANY_JSON: Mapping[tuple[str, str], frozenset[str]] = {
+    ("bedrock", "invokeModel"): frozenset({"Body"}),
+    ("lambda", "invoke"): frozenset({"Payload"}),
+    ("states", "startExecution.sync:2"): frozenset({"Input", "Output"}),
+}
+"""Members that the integration reads as JSON, though they are text or bytes in the API."""
+
+_TYPES: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
+    "string": ("a string", str),
+    "char": ("a string", str),
+    "blob": ("a string", str),
+    "timestamp": ("a string", str),
+    "integer": ("a number", (int, float)),
+    "long": ("a number", (int, float)),
+    "float": ("a number", (int, float)),
+    "double": ("a number", (int, float)),
+    "boolean": ("a boolean", bool),
+    "list": ("an array", list),
+    "structure": ("an object", dict),
+    "map": ("an object", dict),
+}
+
+
+def check_mocked_result(resource: Resource, result: Json, mode: FieldValidationMode) -> None:
+    """Checks a mocked result against the API that the Task calls; reads files the first time.
+
+    Not checked: what is no API of AWS, what answers with anything (functions, HTTP, the end of a callback), and jobs
+    whose polled answer is not known here. Members that the API does not know are ignored.
+
+    Args:
+        resource: Of the Task.
+        result: Its mocked result, with members as Step Functions spells them: `ExecutionArn`.
+        mode: STRICT: required members must be there, and what is there must fit. PRESENT: what is there must fit.
+
+    Raises:
+        ValidationException: With AWS's text, for the first member that does not fit.
+    """
+    shape = None if mode == "NONE" else _answer_shape(resource)
+    if shape is None:
+        return
+    if not isinstance(result, dict):
+        raise ValidationException("Mocked result must be a JSON object.")
+    free = _ANY_JSON.get((resource.service, resource.action), frozenset())
+    _check_structure(shape, {name: value for name, value in result.items() if name not in free}, mode, free)
+
+
+def _answer_shape(resource: Resource) -> Any:
+    """The output shape of what the Task calls; None: there is none to check against."""
+    action = resource.action.partition(".")[0]
+    if resource.kind != "service" or resource.pattern == "WAIT_FOR_TASK_TOKEN":
+        return None
+    if (resource.service, action) in _UNCHECKED:
+        return None
+    answer = _Answer(action[:1].upper() + action[1:])
+    if resource.pattern != "REQUEST_RESPONSE":
+        polled = _POLLED.get((resource.service, action))
+        if polled is None:
+            return None
+        answer = polled
+    model = _model(resource.service.removeprefix("aws-sdk:"))
+    names = {} if model is None else {name.lower(): name for name in model.operation_names}
+    name = names.get(answer.operation.lower())
+    shape: Any = None if name is None else model.operation_model(name).output_shape
+    for member in answer.path:
+        assert shape is not None, f"{answer.operation} answers with nothing"
+        shape = shape.members[member]
+        shape = shape.member if shape.type_name == "list" else shape
+    return shape
+
+
+@lru_cache(maxsize=16)
+def _model(service: str) -> Any:
+    """The model of a service that a Resource names; None: it has none."""
+    from botocore.loaders import Loader
+    from botocore.model import ServiceModel
+
+    loader = Loader()
+    wanted = "bedrock-runtime" if service == "bedrock" else _SERVICES.get(service, service)
+    for name in loader.list_available_services("service-2"):
+        if wanted in (name, name.replace("-", "")):
+            return ServiceModel(loader.load_service_model(name, "service-2"), name)
+    return None
+
+
+def _check_structure(
+    shape: Any, value: Mapping[str, Json], mode: FieldValidationMode, free: frozenset[str] = frozenset()
+) -> None:
+    for name, member in shape.members.items():
+        field = name[:1].upper() + name[1:]
+        if field in value:
+            _check(field, member, value[field], mode)
+        elif mode == "STRICT" and name in shape.required_members and field not in free:
+            raise _mismatch(f"Required field '{field}' is missing")
+
+
+def _check(field: str, shape: Any, value: Json, mode: FieldValidationMode) -> None:
+    if getattr(shape, "is_document_type", False):
+        return
+    what, types = _TYPES[shape.type_name]
+    is_boolean = isinstance(value, bool)
+    if not isinstance(value, types) or (is_boolean and shape.type_name != "boolean"):
+        raise _mismatch(f"Field '{field}' must be {what}")
+    metadata = shape.metadata
+    if isinstance(value, str | list | dict) and shape.type_name in ("string", "list", "map"):
+        if len(value) < metadata.get("min", 0):
+            raise _mismatch(f"Field '{field}' is smaller than the minimum length")
+        if len(value) > metadata.get("max", len(value)):
+            raise _mismatch(f"Field '{field}' exceeds the maximum length")
+        if "enum" in metadata and value not in metadata["enum"]:
+            raise _mismatch(f"Field '{field}' is not an expected value")
+    elif isinstance(value, int | float) and not is_boolean:
+        if value < metadata.get("min", value):
+            raise _mismatch(f"Field '{field}' is less than the minimum value")
+        if value > metadata.get("max", value):
+            raise _mismatch(f"Field '{field}' exceeds the maximum value")
+    match shape.type_name, value:
+        case "structure", dict():
+            _check_structure(shape, value, mode)
+        case "list", list():
+            for item in value:
+                _check(field, shape.member, item, mode)
+        case "map", dict():
+            for item in value.values():
+                _check(field, shape.value, item, mode)
+        case _:
+            pass
+
+
+def _mismatch(reason: str) -> ValidationException:
+    return ValidationException(f"Mock result schema validation error: {reason}")
