@@ -17,10 +17,11 @@ from engine.integrations.request import UnsupportedTask
 from engine.interpreter.messages import ScheduleTask, StartTimer, TaskDone, TaskError, TimerDue
 from engine.interpreter.snapshot import Execution
 from engine.interpreter.trial import Trial
-from engine.jsonvalue import InvalidJson, decode, encode, text
+from engine.jsonvalue import encode, text
 from engine.operations.mock_results import FieldValidationMode, check_mocked_result
 from engine.operations.test_state_request import check_role, context_of, mock_of, state_under_test, variables_of
 from engine.runtime.clock import VirtualClock
+from engine.starts import parsed
 from engine.timestamps import iso_timestamp
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ def _execution(service: Service, input_text: str) -> Execution:
     if not input_text:
         raise InvalidExecutionInput("Invalid execution input.")
     try:
-        value = decode(input_text)
-    except InvalidJson as error:
+        value = parsed(input_text)
+    except ValueError as error:
         raise InvalidExecutionInput(str(error)) from None
     size = len(encode(value))
     most = service.limits.number("payload_bytes")
