@@ -54,7 +54,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.message = message
 
-    def __reduce__(self) -> tuple[Callable[..., ApiError], tuple[type[ApiError], str, dict[str, str | None]]]:
+    def __reduce__(self) -> tuple[Callable[..., ApiError], tuple[object, ...]]:
         return revived, (type(self), self.message, {name: getattr(self, name) for name in self.members})
 
 
@@ -82,6 +82,14 @@ class InvalidArn(ApiError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Invalid Arn: '{reason}'")
+
+    @classmethod
+    def of_role(cls, role_arn: str) -> Self:
+        """Not the ARN of a role."""
+        error = cls(role_arn)
+        error.args = (f"Invalid Role Arn: '{role_arn}'",)
+        error.message = error.args[0]
+        return error
 
 
 class ResourceNotFound(ApiError):

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from engine.errors import ApiError
+
 Place: TypeAlias = tuple[str | int, ...]
 Severity: TypeAlias = Literal["ERROR", "WARNING"]
 
@@ -198,7 +200,7 @@ def invalid_definition_message(diagnostics: Iterable[Diagnostic]) -> str:
     return f"Invalid State Machine Definition: '{', '.join(errors)}'"
 
 
-class InvalidDefinition(Exception):
+class InvalidDefinition(ApiError):
     """A definition cannot be used.
 
     Attributes:
@@ -207,9 +209,11 @@ class InvalidDefinition(Exception):
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...], message: str | None = None) -> None:
-        super().__init__(diagnostics, message)
+        super().__init__(invalid_definition_message(diagnostics) if message is None else message)
         self.diagnostics = diagnostics
-        self.message = invalid_definition_message(diagnostics) if message is None else message
+
+    def __reduce__(self) -> tuple[type[InvalidDefinition], tuple[tuple[Diagnostic, ...], str]]:
+        return type(self), (self.diagnostics, self.message)
 
     def __str__(self) -> str:
         errors = [diagnostic for diagnostic in self.diagnostics if diagnostic.severity == "ERROR"]
