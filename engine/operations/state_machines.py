@@ -209,11 +209,7 @@ async def describe_state_machine_for_execution(
     checked_arn(execution_arn, "execution")
     execution = await service.ask(service.library.execution, execution_arn)
     machine = await service.ask(service.library.revision, execution.revision_id)
-    return {
-        **_described(service, machine, included_data),
-        "role_arn": execution.execution.role_arn,
-        "update_date": aware(machine.revision_date),
-    }
+    return {**_described(service, machine, included_data), "update_date": aware(machine.revision_date)}
 
 
 def _described(service: Service, machine: StateMachineRecord, included_data: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from engine.store.memory import MemoryStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from engine.operations.service import Service
+
 ACCOUNT = "123456789012"
 
 
@@ -24,3 +26,10 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     )
     async with made as one:
         yield one
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    """For operations that never reach a backend's executions."""
+    async with Engine.in_memory(clock="virtual", region="us-east-1", account_id=ACCOUNT, seed=0) as one:
+        yield one.service
