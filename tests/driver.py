@@ -154,7 +154,7 @@ class Drive:
         self.snapshot.apply(transition)
         self.snapshot = decode_snapshot(encode_snapshot(self.snapshot))
         if transition.history:
-            segment = Segment(transition.first_event_id, transition.now, transition.history)
+            segment = transition.segment()
             self.segments.append(unseal(seal(segment)))
         self._carry_out(transition)
         self._check_recoverable()

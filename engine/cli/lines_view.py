@@ -11,7 +11,7 @@ import click
 from engine.cli.durations import duration
 from engine.cli.progress import ExecutionProgress
 from engine.cli.streams import print_note
-from engine.interpreter.history import Segment, as_aws, details_key
+from engine.interpreter.history import as_aws, details_key
 from engine.timestamps import iso_timestamp
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class LinesView:
     # ── everything ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tell_all(self, transition: Transition, happenings: list[Happening]) -> None:
-        segment = Segment(transition.first_event_id, transition.now, transition.history)
+        segment = transition.segment()
         events = list(as_aws([segment]))
         for happening in happenings:
             state = self._progress.states[happening.state]

@@ -83,18 +83,20 @@ LAST_EVENT_ID: Final = (1 << 31) - 1
 """No event has a higher id."""
 
 
-class Segment(msgspec.Struct, frozen=True, array_like=True):
-    """The events of one transition.
+class Segment(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """The events of one transition, or of several that were written together.
 
     Attributes:
         first_event_id: Id of the first of them.
-        now: Their timestamp, ms since the epoch.
+        now: The timestamp of the last, ms since the epoch.
         events: One tuple each.
+        times: Of several transitions: `(place, timestamp)` of the first event of each, ascending. Empty: all at `now`.
     """
 
     first_event_id: int
     now: int
     events: list[HistoryTuple]
+    times: list[tuple[int, int]] = []
 
 
 _decoder = msgspec.json.Decoder(Segment)
@@ -128,9 +130,12 @@ def as_aws(segments: Iterable[Segment], *, first: int = 1, last: int = LAST_EVEN
         if segment.first_event_id > last or segment.first_event_id + len(segment.events) <= first:
             continue
         timestamp = _EPOCH + timedelta(milliseconds=segment.now)
+        times = dict(segment.times)
         payloads: list[Json] = []
         input_text: str | None = None
         for place, (code, previous, *rest) in enumerate(segment.events):
+            if place in times:
+                timestamp = _EPOCH + timedelta(milliseconds=times[place])
             kind = TYPES[code]
             name, payload, assigned = (*rest, None, None, None)[:3]
             if isinstance(payload, msgspec.Raw):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from engine.interpreter.history import HistoryTuple
+from engine.interpreter.history import HistoryTuple, Segment
 from engine.interpreter.messages import Command, Ticket, Value
 from engine.jsonvalue import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 FORMAT = 1
 """Of the serialised snapshot. A reader refuses a number that it does not know."""
@@ -213,6 +213,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
         now: Time of every event in it, ms since the epoch.
         redrives: The snapshot's new redrives.
         ending: Set when the execution is over.
+        times: Of joined transitions, as `Segment.times`.
     """
 
     changed: dict[FrameKey, Frame | None]
@@ -223,6 +224,37 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     commands: list[Command]
     redrives: Redrives
     ending: Ending | None
+    times: list[tuple[int, int]] = []
+
+    def segment(self) -> Segment:
+        """Its events, to be kept."""
+        return Segment(self.first_event_id, self.now, self.history, self.times)
+
+
+def joined(transitions: Sequence[Transition]) -> Transition:
+    """Transitions that followed one another, as one. Its commands are those of the last."""
+    first, last = transitions[0], transitions[-1]
+    if first is last:
+        return last
+    changed: dict[FrameKey, Frame | None] = {}
+    history: list[HistoryTuple] = []
+    times: list[tuple[int, int]] = []
+    for transition in transitions:
+        changed |= transition.changed
+        if transition.history:
+            times.append((len(history), transition.now))
+            history += transition.history
+    return Transition(
+        changed=changed,
+        counter=last.counter,
+        first_event_id=first.first_event_id,
+        now=last.now,
+        history=history,
+        commands=last.commands,
+        redrives=last.redrives,
+        ending=last.ending,
+        times=times,
+    )
 
 
 class Snapshot(msgspec.Struct, kw_only=True):

@@ -16,12 +16,14 @@ from engine.interpreter.messages import (
     MailContinue,
     ScheduleTask,
     StartTimer,
+    StopRequested,
     TaskDone,
     TaskError,
     TaskStarted,
     TimerDue,
 )
 from engine.runtime.executions import LiveExecution
+from engine.runtime.tasks import WORKER_LOST
 from engine.store.protocol import HANDLER_RETRY_MS, NEVER_DUE, Mail, OwnershipLost, Release, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -45,8 +47,13 @@ PARK_MS = 2_000
 DEATHS_MAX = 3
 """An execution that was alone with this many workers when they died is not given to a fourth."""
 
+RESTING_MAX = 10_000
+"""Express executions that wait in memory for a time, for five minutes at most. More are given up, as others are."""
+
 _ASK_AGAIN_MS = 1_000
 _MS_PER_SECOND = 1_000
+
+_SYNC_LOST_CAUSE = "The worker that ran the execution was lost; a synchronous execution runs at most once."
 
 
 class HeldTasks(Protocol):
@@ -142,6 +149,11 @@ class Custody:
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
             self._executions.quarantine(execution, error)
             return None
+        if claim.is_orphan and claim.snapshot.execution.sync:
+            # At most once: it ends, and whoever waits for it is told why.
+            self.deliver(claim.mail)
+            self._executions.mail(execution, StopRequested(WORKER_LOST, _SYNC_LOST_CAUSE))
+            return execution
         self._wait_again(execution, commands, claim.lost_tasks)
         for mail in claim.mail:
             self._executions.deliver(execution, mail)
@@ -197,12 +209,21 @@ class Custody:
             return lost_tasks
         return None
 
-    def deliver(self, mail: Sequence[Mail]) -> None:
-        """Puts mail into the mailboxes of those executions that are in hand."""
+    def deliver(self, mail: Sequence[Mail]) -> bool:
+        """Puts mail into the mailboxes of those executions that are in hand.
+
+        Returns:
+            Whether there is any but what was folded and waits for a later checkpoint: the start of an Express
+            execution stays in the store until its end, which is no reason to look for mail more often.
+        """
+        is_news = False
         for one in mail:
             execution = self._executions.live.get(one.execution_id)
+            unwritten = None if execution is None else execution.unwritten
+            is_news |= unwritten is None or one.id not in unwritten.mail
             if execution is not None:
                 self._executions.deliver(execution, one)
+        return is_news
 
     def fetch(self, execution_ids: Collection[ExecutionId]) -> None:
         """Asks for the mail of executions that are in hand, now and without telling whether it came."""
@@ -269,6 +290,8 @@ class Custody:
         """See `Keeper`."""
         if not self._parks or transition.ending is not None or execution.mailbox or execution.quarantine is not None:
             return None
+        if self._may_rest(execution):
+            return None
         wake_at = NEVER_DUE
         over = set(over)
         for command in transition.commands:
@@ -315,7 +338,13 @@ class Custody:
                 case "OUTSIDE":
                     pass
         wake_at = min([wake_at, *(timer.due for timer in execution.timers.values())])
-        if self._is_soon(wake_at) and not missing:
+        if not missing and self._is_soon(wake_at):
+            return
+        if not missing and self._may_rest(execution):
+            self._executions.resting.add(execution.execution_id)
+            return
+        if execution.unwritten is not None:
+            self._executions.write(execution)  # else whoever takes it begins anew; it is idle again after that
             return
         for resource in missing:
             self.missing[resource] = self.missing.get(resource, 0) + 1
@@ -324,6 +353,14 @@ class Custody:
             execution_id=execution.execution_id, seq=execution.seq, wake_at=wake_at, missing=sorted(set(missing))
         )
         self._committer.submit(release, partial(self._release_answered, execution))
+
+    def _may_rest(self, execution: LiveExecution) -> bool:
+        """Whether it may wait in memory: giving it up and taking it back costs more than all else that is written."""
+        return (
+            execution.snapshot.execution.type == "EXPRESS"
+            and not self.is_draining
+            and len(self._executions.resting) < RESTING_MAX
+        )
 
     def _is_soon(self, wake_at: int) -> bool:
         return not self.is_draining and wake_at - self._clock.now() < PARK_MS

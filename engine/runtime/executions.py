@@ -15,6 +15,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from engine.integrations.invocation import message_of
 from engine.interpreter.advance import advance_together
 from engine.interpreter.messages import (
@@ -29,6 +31,7 @@ from engine.interpreter.messages import (
     TimerDue,
 )
 from engine.interpreter.snapshot import Snapshot
+from engine.runtime.unwritten import Unwritten, may_wait
 from engine.store.protocol import Checkpoint, Mail
 
 if TYPE_CHECKING:
@@ -90,12 +93,13 @@ class LiveExecution:
         timers: Timers that are set.
         ended: Set when `ending` or `fault` is; made when somebody waits for it.
         on_birth: Called once with what became of its first checkpoint.
+        unwritten: Of an Express execution: what it did since its last checkpoint.
     """
 
     __slots__ = (
         "__weakref__", "birth", "conflicts", "consumed", "ended", "ending", "execution_id", "failed_input", "fault",
         "in_hand", "is_busy", "is_gone", "is_releasing", "is_writing", "lost_tasks", "mailbox", "on_birth", "plan",
-        "quarantine", "reclaimed", "seq", "snapshot", "tasks", "timers", "waiters",
+        "quarantine", "reclaimed", "seq", "snapshot", "tasks", "timers", "unwritten", "waiters",
     )  # fmt: skip
 
     def __init__(
@@ -129,6 +133,7 @@ class LiveExecution:
         self.is_gone = False
         self.ended: anyio.Event | None = None
         self.on_birth: Callable[[Fate, str], None] | None = None
+        self.unwritten: Unwritten | None = None
         self.waiters = 0
 
     @property
@@ -152,16 +157,18 @@ class Folded:
 
     Attributes:
         posts: In this order.
+        transition: What they did.
         mail: What of it came from the store.
         over: Tasks that it answers.
         answered: Those of them that this worker knows.
         tokens: Of those that were not answered by their token.
     """
 
-    __slots__ = ("answered", "mail", "over", "posts", "tokens")
+    __slots__ = ("answered", "mail", "over", "posts", "tokens", "transition")
 
-    def __init__(self, execution: LiveExecution, posts: list[Post]) -> None:
+    def __init__(self, execution: LiveExecution, posts: list[Post], transition: Transition) -> None:
         self.posts = posts
+        self.transition = transition
         self.mail: list[MailId] = []
         self.over: list[Ticket] = []
         self.answered: list[OpenTask] = []
@@ -258,6 +265,7 @@ class Executions:
         live: Those that are not over, by id.
         known: Those and the ended ones that somebody holds, by ARN.
         arrivals: While somebody wants to know: those that have come to life since.
+        resting: Those that only wait for a time, and stay in memory meanwhile (Express).
         transitions: How many were written.
         started: Executions whose first transition was.
         ended: Executions that ended, by status.
@@ -274,13 +282,21 @@ class Executions:
         on_leaving: Callable[[LiveExecution], None],
         observer: Observer | None,
         tracer: Tracer | None = None,
+        defers: bool = False,
     ) -> None:
-        """`wake` is called when there is something to fold, `on_leaving` when an execution is over or not here."""
+        """Nothing is live yet.
+
+        Args:
+            wake: Called when there is something to fold.
+            on_leaving: Called when an execution is over or not here.
+            defers: Whether Express executions run in memory, without a checkpoint for each step.
+        """
         self.live: dict[ExecutionId, LiveExecution] = {}
         self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
         self.transitions = self.started = 0
         self.ended: dict[ExecutionStatus, int] = {}
         self.arrivals: set[ExecutionId] | None = None
+        self.resting: set[ExecutionId] = set()
         self.tasks: TaskStarter
         self.keeper: Keeper
         self._clock = clock
@@ -291,6 +307,7 @@ class Executions:
         self._on_leaving = on_leaving
         self._observer = observer
         self._tracer = tracer
+        self._defers = defers
         self._ready: deque[LiveExecution] = deque()
 
     @property
@@ -402,6 +419,7 @@ class Executions:
     def _fold_next(self, execution: LiveExecution) -> None:
         if execution.is_gone or not execution.mailbox:
             return  # it was quarantined or dropped since
+        self.resting.discard(execution.execution_id)
         try:
             self._fold_posts(execution, _take_together(execution))
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
@@ -425,12 +443,28 @@ class Executions:
         if count < len(posts):
             execution.mailbox.extendleft(reversed(posts[count:]))
             del posts[count:]
-        folded = Folded(execution, posts)
+        folded = Folded(execution, posts, transition)
         if not (transition.history or transition.changed or transition.commands or folded.mail):
             self._settle(execution, folded.answered)  # late answers, dropped by `advance`
             self.next(execution)
             return
-        checkpoint = self._checkpoint(execution, transition, folded)
+        if self._defers and _may_defer(execution, folded):
+            if execution.unwritten is None:
+                execution.unwritten = Unwritten(execution.snapshot)
+            execution.unwritten.add(transition, folded.mail)
+            self._take_over(execution, folded, None)
+            return
+        self._submit(execution, self._checkpoint(execution, transition, folded), folded)
+
+    def _submit(self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded | None) -> None:
+        unwritten = execution.unwritten
+        if unwritten is not None:
+            checkpoint = msgspec.structs.replace(
+                checkpoint,
+                snapshot=unwritten.before,
+                transition=unwritten.joined(None if folded is None else folded.transition),
+                mail=[*unwritten.mail, *checkpoint.mail],
+            )
         execution.is_writing = True
         execution.is_releasing = checkpoint.release is not None
         try:
@@ -438,6 +472,18 @@ class Executions:
         except Exception:
             execution.is_writing = False  # no answer will come
             raise
+
+    def write(self, execution: LiveExecution) -> None:
+        """Writes what an execution that has nothing to fold did since its last checkpoint; it goes on after that."""
+        assert execution.unwritten is not None
+        execution.is_busy = True
+        checkpoint = Checkpoint(
+            execution_id=execution.execution_id,
+            seq=execution.seq + 1,
+            snapshot=execution.unwritten.before,
+            transition=execution.unwritten.joined(None),
+        )
+        self._submit(execution, checkpoint, None)
 
     def _checkpoint(self, execution: LiveExecution, transition: Transition, folded: Folded) -> Checkpoint:
         opened: dict[Ticket, str] = {}
@@ -466,7 +512,9 @@ class Executions:
             else self.keeper.still_lost(execution, transition, folded.over),
         )
 
-    def _told(self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded, fate: Fate, reason: str) -> None:
+    def _told(
+        self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded | None, fate: Fate, reason: str
+    ) -> None:
         """What became of a checkpoint."""
         if execution.is_gone or fate == "LOST":
             return  # whoever lost it drops all that is live
@@ -477,7 +525,7 @@ class Executions:
             self.quarantine(execution, error)
 
     def _answered(
-        self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded, fate: Fate, reason: str
+        self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded | None, fate: Fate, reason: str
     ) -> None:
         if fate == "WRITTEN":
             self._committed(execution, checkpoint, folded)
@@ -490,7 +538,7 @@ class Executions:
             execution.conflicts += 1
             if execution.birth is not None:  # it was born already: somebody made this very start again
                 self._born(execution)
-            execution.mailbox.extendleft(reversed(folded.posts))
+            execution.mailbox.extendleft(reversed([] if folded is None else folded.posts))
             self.keeper.reconcile(execution)
         elif fate == "CONFLICT":
             self.suspend(execution, "its checkpoint is refused again and again, though nothing has changed")
@@ -506,25 +554,35 @@ class Executions:
             execution.on_birth("WRITTEN", "")
             execution.on_birth = None
 
-    def _committed(self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded) -> None:
-        transition = checkpoint.transition
-        self.transitions += 1
-        self.started += transition.first_event_id == 1
+    def _committed(self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded | None) -> None:
         execution.seq = checkpoint.seq
         execution.conflicts = 0
         execution.lost_tasks = checkpoint.lost_tasks
-        if self._tracer is not None and execution.plan is not None:
-            self._tracer(execution.plan, execution.snapshot, transition)
-        execution.snapshot.apply(transition)
+        execution.unwritten = None
         for mail_id in checkpoint.mail:
             execution.in_hand.discard(mail_id)
             execution.consumed.add(mail_id)
         if execution.birth is not None:
             self._born(execution)
+        if folded is not None:
+            self._take_over(execution, folded, checkpoint.release)
+        elif execution.quarantine is not None:
+            self.keeper.quarantine(execution)
+        else:
+            self.next(execution)
+
+    def _take_over(self, execution: LiveExecution, folded: Folded, release: int | None) -> None:
+        """What was folded has happened: the snapshot moves on, and the commands are carried out."""
+        transition = folded.transition
+        self.transitions += 1
+        self.started += transition.first_event_id == 1
+        if self._tracer is not None and execution.plan is not None:
+            self._tracer(execution.plan, execution.snapshot, transition)
+        execution.snapshot.apply(transition)
         if self._observer is not None:
             self._tell(self._observer, execution, transition)
         self._settle(execution, folded.answered)
-        if checkpoint.release is not None:
+        if release is not None:
             self.keeper.released(execution)
             return
         if transition.ending is None and execution.quarantine is not None:
@@ -607,8 +665,24 @@ class Executions:
         execution.is_gone = True
         # Another one: the checkpoint that is being written, perhaps for the second time, still reads the old one.
         execution.snapshot = Snapshot(execution=execution.snapshot.execution)
+        execution.unwritten = None
         self.live.pop(execution.execution_id, None)
+        self.resting.discard(execution.execution_id)
         self._on_leaving(execution)
+
+
+def _may_defer(execution: LiveExecution, folded: Folded) -> bool:
+    """Whether what was folded may stay in memory alone. Of what dies with its workers each step is to be known."""
+    return (
+        execution.snapshot.execution.type == "EXPRESS"
+        and execution.birth is None
+        and execution.lost_tasks is None
+        and execution.quarantine is None
+        and folded.transition.ending is None
+        and not folded.tokens
+        and not (execution.unwritten is not None and execution.unwritten.is_full)
+        and may_wait(folded.posts)
+    )
 
 
 def _take_together(execution: LiveExecution) -> list[Post]:

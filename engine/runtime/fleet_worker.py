@@ -254,6 +254,7 @@ class FleetWorker:
             may_start=self._may_start,
             tick=self._tick,
             is_alone=self._options.claims == "own",
+            defers=True,
         )
         self.housekeeping = Housekeeping(
             store=self._handle,
@@ -343,7 +344,8 @@ class FleetWorker:
         """How many more executions this worker can take."""
         if self._is_draining or not self.housekeeping.is_enlisted or not self._lease.is_safe:
             return 0
-        in_hand = max(self.worker.tasks.in_flight, len(self.worker.executions.live))
+        executions = self.worker.executions
+        in_hand = max(self.worker.tasks.in_flight, len(executions.live) - len(executions.resting))
         return max(0, self._options.concurrency - in_hand)
 
     async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> tuple[Fate, str]:

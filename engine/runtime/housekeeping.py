@@ -470,9 +470,7 @@ class Housekeeping:
 
     def _fetched(self, incarnation: int, outcome: Outcome[Sequence[Mail]]) -> None:
         mail = self._value("mail", incarnation, outcome)
-        self._mail.found(bool(mail))
-        if mail:
-            self._custody.deliver(mail)
+        self._mail.found(self._custody.deliver(mail or ()))
 
     def _recovered(self, outcome: Outcome[None]) -> None:
         self._open.discard("recover")

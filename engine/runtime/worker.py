@@ -74,6 +74,7 @@ class Worker:
         tick: Callable[[], float] | None,
         is_alone: bool,
         tracer: Tracer | None = None,
+        defers: bool = False,
     ) -> None:
         """Nothing runs before `run`.
 
@@ -86,6 +87,7 @@ class Worker:
             may_start: Whether Tasks may be started now.
             tick: Does what else is due, and tells when it wants to be called again, in `real_seconds`.
             is_alone: No other worker has this store.
+            defers: See `Executions`.
         """
         self.timers: Timers[LiveExecution] = Timers()
         self._clock = clock
@@ -103,6 +105,7 @@ class Worker:
             on_leaving=on_leaving,
             observer=observer,
             tracer=tracer,
+            defers=defers,
         )
         self.custody = self.executions.keeper = Custody(
             store=store,

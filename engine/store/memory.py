@@ -24,7 +24,7 @@ from engine.errors import (
     InvalidToken,
     TaskTimedOut,
 )
-from engine.interpreter.history import LAST_EVENT_ID, Segment
+from engine.interpreter.history import LAST_EVENT_ID
 from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
@@ -36,6 +36,7 @@ from engine.store.protocol import ALL_TASKS, NEVER_DUE, Backlog, Mail, MailId, u
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Execution
     from engine.store.library import ActivityRecord
@@ -364,7 +365,7 @@ class MemoryStore(MemoryDefinitions):
         row.seq = checkpoint.seq
         row.redrives = transition.redrives
         if transition.history:
-            row.segments.append(Segment(transition.first_event_id, transition.now, transition.history))
+            row.segments.append(transition.segment())
             row.last_event_id = transition.first_event_id + len(transition.history) - 1
         for mail_id in checkpoint.mail:
             row.mail.pop(mail_id, None)

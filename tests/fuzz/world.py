@@ -67,7 +67,7 @@ class World(Drive):
 
     def _carry_out(self, transition: Transition) -> None:
         if transition.history:
-            self.unsealed.append(Segment(transition.first_event_id, transition.now, transition.history))
+            self.unsealed.append(transition.segment())
         super()._carry_out(transition)
 
     def live(self) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from engine.asl.parser import load
 from engine.interpreter.advance import advance, pending_commands
-from engine.interpreter.history import Segment
 from engine.interpreter.messages import (
     CancelTask,
     Continue,
@@ -35,6 +34,8 @@ from tests.driver import START_TIME, execution_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from engine.interpreter.history import Segment
 
 GIVEN = {"n": 1, "items": [3, 1, 2]}
 
@@ -200,7 +201,7 @@ class Run:
         transition = advance(self.plan, self.snapshot, event, now=self.world.now, chance=self.chance)
         self.check(self.snapshot, transition)
         self.snapshot.apply(transition)
-        self.segments.append(Segment(transition.first_event_id, transition.now, transition.history))
+        self.segments.append(transition.segment())
         self.world.take(transition.commands)
         self.snapshot = self.between(self.snapshot)
         return transition

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.interpreter.advance import advance_together
-from engine.interpreter.history import Segment, as_aws
+from engine.interpreter.history import as_aws
 from engine.interpreter.messages import (
     CancelTask,
     RedriveRequested,
@@ -280,7 +280,7 @@ def test_answers_folded_together_do_what_they_do_one_by_one(seed: int) -> None:
             )
             del events[:count]
             together.snapshot.apply(transition)
-            together.segments.append(Segment(transition.first_event_id, transition.now, transition.history))
+            together.segments.append(transition.segment())
             together.world.take(transition.commands)
         assert encode_snapshot(together.snapshot) == encode_snapshot(one_by_one.snapshot)
         assert history_of(together) == history_of(one_by_one)

@@ -292,6 +292,7 @@ class SimulatedWorker:
             wake=lambda: None,
             on_leaving=lambda execution: None,
             observer=None,
+            defers=True,
         )
         self.custody = self.executions.keeper = Custody(
             store=line,
@@ -345,7 +346,8 @@ class SimulatedWorker:
     def free(self) -> int:
         if not self.housekeeping.is_enlisted or not self.lease.is_safe:
             return 0
-        return max(0, CONCURRENCY - max(self.tasks.in_flight, len(self.executions.live)))
+        in_hand = len(self.executions.live) - len(self.executions.resting)
+        return max(0, CONCURRENCY - max(self.tasks.in_flight, in_hand))
 
     def _dispatch(self) -> None:
         for execution in list(self.executions.live.values()):

@@ -37,13 +37,15 @@ class DurableProgram(Program):
 class Known:
     """A program, compiled, with what it gives."""
 
-    def __init__(self, seed: int) -> None:
-        program = DurableProgram(seed, size=4)
+    def __init__(self, seed: int, *, is_express: bool) -> None:
+        program = Program(seed, size=4) if is_express else DurableProgram(seed, size=4)
         draw = random.Random(seed)
         self.seed = seed
         self.text = encode(program.definition).decode()
-        self.plan: Plan = compile_plan(load(program.definition))
-        self.careful = {name for name in program.tasks if zlib.crc32(name.encode()) % 8 < 4}
+        self.is_express = is_express
+        self.plan: Plan = compile_plan(load(program.definition, type="EXPRESS" if is_express else "STANDARD"))
+        careful = () if is_express else program.tasks
+        self.careful = {name for name in careful if zlib.crc32(name.encode()) % 8 < 4}
         self.soft = {name: draw.randint(1, 2) for name in program.tasks if draw.random() < 0.3}
         world = KnownWorld(random.Random(seed), self.soft)
         ending = Run(self.plan, world).to_the_end().snapshot.ending
@@ -69,6 +71,6 @@ class KnownWorld(World):
         return TaskDone(task.task_id, output, len(encode(output)))
 
 
-@lru_cache(PROGRAMS)
-def known(seed: int) -> Known:
-    return Known(seed % PROGRAMS)
+@lru_cache(2 * PROGRAMS)
+def known(seed: int, *, is_express: bool = False) -> Known:
+    return Known(seed % PROGRAMS, is_express=is_express)

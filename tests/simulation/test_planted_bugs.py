@@ -16,6 +16,7 @@ from engine.runtime.custody import Custody
 from engine.runtime.executions import Executions
 from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import Watch
+from engine.runtime.unwritten import Unwritten
 from engine.runtime.writer import Writer
 from engine.store.memory import MemoryStore
 from engine.store.memory_handle import MemoryHandle
@@ -214,6 +215,33 @@ def asks_twice(patch: Plant) -> None:
     patch.setattr(Custody, "reconcile", reconcile)
 
 
+def given_up_unwritten(patch: Plant) -> None:
+    """An Express execution is given up without what it did since its last checkpoint."""
+
+    def write(self: Executions, execution: Any) -> None:
+        execution.unwritten = None
+        self.next(execution)
+
+    patch.setattr(Executions, "write", write)
+
+
+def last_step_alone(patch: Plant) -> None:
+    """The checkpoint of an Express execution holds only the last thing that it did."""
+    patch.setattr(Unwritten, "joined", lambda self, transition: transition or self._transitions[-1])
+
+
+def written_twice(patch: Plant) -> None:
+    """What an Express execution did is kept after it was written, and written again with the next checkpoint."""
+    real = Executions._committed
+
+    def committed(self: Executions, execution: Any, *args: Any) -> None:
+        unwritten = execution.unwritten
+        real(self, execution, *args)
+        execution.unwritten = unwritten
+
+    patch.setattr(Executions, "_committed", committed)
+
+
 BUGS: list[Callable[[Plant], None]] = [
     commit_order,
     early_acknowledgement,
@@ -238,27 +266,29 @@ BUGS: list[Callable[[Plant], None]] = [
 
 HINTED_BUGS: list[Callable[[Plant], None]] = [silent_when_alone]
 
+EXPRESS_BUGS: list[Callable[[Plant], None]] = [given_up_unwritten, last_step_alone, written_twice]
+
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("plant", BUGS + HINTED_BUGS, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("plant", BUGS + HINTED_BUGS + EXPRESS_BUGS, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_found(plant: Callable[[Plant], None], monkeypatch: Plant) -> None:
     plant(monkeypatch)
     faults = OUTAGES if plant is hasty_observer else None
     # An engine that goes wrong says so in its log, at length.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        assert found(faults, has_hints=plant in HINTED_BUGS) is not None, (
-            f"{RUNS_MAX} runs did not notice: {plant.__doc__}"
-        )
+        seed = found(faults, has_hints=plant in HINTED_BUGS, is_express=plant in EXPRESS_BUGS)
+        assert seed is not None, f"{RUNS_MAX} runs did not notice: {plant.__doc__}"
     finally:
         structlog.reset_defaults()
 
 
-def found(faults: Faults | None, *, has_hints: bool = False) -> int | None:
+def found(faults: Faults | None, *, has_hints: bool = False, is_express: bool = False) -> int | None:
     """The first seed whose run fails."""
     for seed in range(RUNS_MAX):
         try:
-            Simulation(seed, faults=HINTED if has_hints else faults, has_hints=has_hints).run()
+            faults = HINTED if has_hints else faults
+            Simulation(seed, faults=faults, has_hints=has_hints, is_express=is_express).run()
         except (Broken, AssertionError, LookupError, StoreUnavailable, OwnershipLost):
             return seed
     return None

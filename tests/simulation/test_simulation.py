@@ -31,6 +31,22 @@ def test_nothing_acknowledged_is_lost_whatever_happens(batch: int) -> None:
     print(f"{runs} runs, {runs / (perf_counter() - begun) * 60:.0f} a minute")  # noqa: T201  shown by pytest -rP
 
 
+@pytest.mark.timeout(3_600)
+def test_an_express_execution_runs_at_least_once_and_ends_once_whatever_happens() -> None:
+    for seed in range(RUNS // 3):
+        try:
+            Simulation(seed, is_express=True).run()
+        except (Exception, Broken) as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
+
+
+def test_where_nothing_goes_wrong_every_task_of_an_express_execution_runs_once_and_little_is_written() -> None:
+    for seed in range(20):
+        simulation = Simulation(seed, faults=Faults.none(), is_express=True).run()
+        assert set(simulation.runs.values()) <= {1}
+        assert max(row.seq for row in simulation.store.rows.values()) <= 2
+
+
 def test_a_run_is_decided_by_its_seed() -> None:
     first, again = Simulation(11).run(), Simulation(11).run()
     assert (first.turns, first.time, dict(first.runs)) == (again.turns, again.time, dict(again.runs))

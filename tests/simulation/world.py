@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.interpreter.advance import EXPRESS_SECONDS_MAX
 from engine.interpreter.history import as_aws
 from engine.interpreter.messages import NO_TICKET, ScheduleTask, StopRequested, TaskDone, TaskError
 from engine.interpreter.snapshot import OnTask
@@ -130,14 +131,17 @@ class Simulation:
         workers: int = 3,
         executions: int = 5,
         has_hints: bool = False,
+        is_express: bool = False,
     ) -> None:
         """Nothing has happened yet.
 
         Args:
+            is_express: All executions are Express ones: they run in memory, and from their beginning after a death.
             has_hints: Workers are connected for hints.
         """
         self.seed = seed
         self.has_hints = has_hints
+        self.is_express = is_express
         self.buried_after: list[float] = []  # seconds since something happened to a worker
         self.draw = random.Random(seed)
         self.faults = Faults.random(self.draw) if faults is None else faults
@@ -347,12 +351,18 @@ class Simulation:
         return uuid7(self.store.now(), self.draw.getrandbits(UUID7_BITS))
 
     def _start(self) -> None:
-        program = known(self.draw.randrange(PROGRAMS))
+        program = known(self.draw.randrange(PROGRAMS), is_express=self.is_express)
         execution_id = ExecutionId(self._new_id())
         revision_id = RevisionId(self._new_id())
         self.plans[revision_id] = program.plan
         arn = f"arn:aws:states:us-east-1:123456789012:execution:machine:{execution_id}"
-        execution = execution_of(GIVEN, arn=arn, name=str(execution_id), start_time=self.store.now())
+        execution = execution_of(
+            GIVEN,
+            arn=arn,
+            name=str(execution_id),
+            type="EXPRESS" if self.is_express else "STANDARD",
+            start_time=self.store.now(),
+        )
         birth = Birth(execution=execution, revision_id=revision_id)
         started = self.started[execution_id] = Started(execution_id, program)
         worker = self.draw.choice(self.workers)
@@ -434,12 +444,8 @@ class Simulation:
         key = (execution.execution_id, command.entered, command.attempt, command.redrive)
         if row.owner is not worker.handle._me or row.owner is None or not row.owner.is_alive:
             raise Broken(f"{worker.name} runs a Task of an execution that is not its own")
-        assert row.snapshot is not None
-        frame = row.snapshot.frames.get(command.task_id[:2])
-        if frame is None or not isinstance(frame.waiting, OnTask) or frame.waiting.task_id != command.task_id:
-            raise Broken("a Task runs that no durable checkpoint waits for")
-        if frame.waiting.submitted:
-            raise Broken("a Task runs again that waits for its token")
+        if not self.is_express:
+            self._check_order(row, command)
         self.runs[key] += 1
         if self.runs[key] > 1 and self.fails_on_loss(execution, command.state):
             raise Broken("a Task runs again that must not")
@@ -449,6 +455,15 @@ class Simulation:
                 raise Broken(f"a Task runs {self.runs[key]} times, though nothing happened to {before.name}")
         # Longer ones only where workers die: threads that wait further out may miss all renewals of an outage.
         return self.draw.choice([0.0, 0.1, 2.0, 10.0, 30.0 if self.faults.kills else 10.0])
+
+    def _check_order(self, row: Row, command: ScheduleTask) -> None:
+        """The rule of effects."""
+        assert row.snapshot is not None
+        frame = row.snapshot.frames.get(command.task_id[:2])
+        if frame is None or not isinstance(frame.waiting, OnTask) or frame.waiting.task_id != command.task_id:
+            raise Broken("a Task runs that no durable checkpoint waits for")
+        if frame.waiting.submitted:
+            raise Broken("a Task runs again that waits for its token")
 
     def submitted(self, execution: LiveExecution, command: ScheduleTask, answer: TaskDone) -> None:
         """A handler passed its token on; somebody will answer."""
@@ -502,6 +517,9 @@ class Simulation:
             if row.ending.status == "ABORTED":
                 if not started.is_stopped:
                     raise Broken("aborted, though nobody stopped it")
+            elif row.ending.status == "TIMED_OUT":
+                if not self.is_express or row.stop_date < row.execution.start_time + EXPRESS_SECONDS_MAX * 1_000:
+                    raise Broken("timed out too early")
             elif row.ending.status != "SUCCEEDED":
                 raise Broken(f"ended as {row.ending}")
             elif row.ending.output != started.program.output:

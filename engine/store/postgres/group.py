@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.interpreter.history import Segment
 from engine.interpreter.messages import Ticket
 from engine.interpreter.snapshot import FORMAT, Execution, FrameKey, Redrives, Snapshot
 from engine.jsonvalue import encode
@@ -134,8 +133,7 @@ def _tokens(checkpoint: Checkpoint) -> tuple[list[tuple[bytes, Ticket]], list[by
 
 
 def _segment(transition: Transition) -> tuple[int, bytes]:
-    first = transition.first_event_id
-    return first, encode_row(Segment(first, transition.now, transition.history))
+    return transition.first_event_id, encode_row(transition.segment())
 
 
 def _closing(checkpoint: Checkpoint, ending: Ending) -> Closing:
