@@ -59,7 +59,7 @@ class SimulatedTasks:
 
     def open(self, execution: LiveExecution, command: ScheduleTask) -> OpenTask:
         phase = "OUTSIDE" if command.submitted else "HELD"
-        task = OpenTask(execution, command.task_id, _request(execution, command), None, phase)  # type: ignore[arg-type]
+        task = OpenTask(execution, command.task_id, _request(execution.snapshot.execution, command), None, phase)  # type: ignore[arg-type]
         if self._worker.knows(command):
             task.handler = command  # type: ignore[assignment]  what it is, instead of who does it
         elif not command.submitted:
