@@ -5,7 +5,8 @@ ASL_ACCOUNT_ID                                          account in the ARNs we m
 ASL_DATABASE_URL                                        the PostgreSQL database that durable executions are in
 ASL_POOLER                                              1: that URL is one of a pooler in transaction mode
 ASL_DASK_SCHEDULER                                      the Dask cluster that `dask:` handlers run on
-ASL_HEALTH                                              where `asl worker` answers probes: HOST:PORT
+ASL_HEALTH                                              where workers and servers answer probes: HOST:PORT
+ASL_ACCESS_KEYS                                         the file of access keys that requests of the API are signed with
 
 `DATABASE_URL` is never read: it is the user's application's.
 """
@@ -33,6 +34,7 @@ class Settings:
     health: str | None = None
     pooler: str | None = None
     dask_scheduler: str | None = None
+    access_keys: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -45,6 +47,7 @@ class Settings:
             health=read("ASL_HEALTH") or None,
             pooler=read("ASL_POOLER") or None,
             dask_scheduler=read("ASL_DASK_SCHEDULER") or None,
+            access_keys=read("ASL_ACCESS_KEYS") or None,
         )
 
     @property
