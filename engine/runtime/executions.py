@@ -35,7 +35,7 @@ from engine.runtime.unwritten import Unwritten, may_wait
 from engine.store.protocol import Checkpoint, Mail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     import anyio
 
@@ -58,6 +58,9 @@ TOGETHER_MAX = 256
 
 _CONFLICTS_MAX = 50
 """In a row, of one execution. Each has a cause that loading it again takes away; more must be an error of ours."""
+
+DELETED = "The state machine was deleted"
+"""Cause of the executions that are ABORTED because of it. What AWS says is not known."""
 
 _TRACE_CHARACTERS_MAX = 4_000
 
@@ -162,9 +165,10 @@ class Folded:
         over: Tasks that it answers.
         answered: Those of them that this worker knows.
         tokens: Of those that were not answered by their token.
+        taken: Those that were answered by mail: nobody has a token of theirs any more.
     """
 
-    __slots__ = ("answered", "mail", "over", "posts", "tokens", "transition")
+    __slots__ = ("answered", "mail", "over", "posts", "taken", "tokens", "transition")
 
     def __init__(self, execution: LiveExecution, posts: list[Post], transition: Transition) -> None:
         self.posts = posts
@@ -173,6 +177,7 @@ class Folded:
         self.over: list[Ticket] = []
         self.answered: list[OpenTask] = []
         self.tokens: list[str] = []
+        self.taken: list[Ticket] = []
         for post in posts:
             is_mail = isinstance(post, Mail)
             event = post.event if isinstance(post, Mail) else post
@@ -180,6 +185,8 @@ class Folded:
                 self.mail.append(post.id)
             if isinstance(event, TaskDone | TaskError):
                 self.over.append(event.task_id)
+                if is_mail:
+                    self.taken.append(event.task_id)
                 task = execution.tasks.get(event.task_id)
                 if task is not None:
                     self.answered.append(task)
@@ -269,6 +276,7 @@ class Executions:
         transitions: How many were written.
         started: Executions whose first transition was.
         ended: Executions that ended, by status.
+        doomed: Since when which state machines, by ARN, are being deleted: their executions end at their next event.
     """
 
     def __init__(
@@ -295,6 +303,7 @@ class Executions:
         self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
         self.transitions = self.started = 0
         self.ended: dict[ExecutionStatus, int] = {}
+        self.doomed: Mapping[str, int] = {}
         self.arrivals: set[ExecutionId] | None = None
         self.resting: set[ExecutionId] = set()
         self.tasks: TaskStarter
@@ -425,9 +434,20 @@ class Executions:
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
             self.quarantine(execution, error)
 
+    def _events(self, execution: LiveExecution, posts: list[Post]) -> list[Event]:
+        """What the posts bring; in place of it the end, when the state machine was deleted after the start.
+
+        One that has only just begun shows its beginning first.
+        """
+        about = execution.snapshot.execution
+        since = self.doomed.get(about.state_machine_arn) if self.doomed else None
+        if since is not None and about.start_time <= since and execution.snapshot.last_event_id > 0:
+            return [StopRequested(None, DELETED)]
+        return [post.event if isinstance(post, Mail) else post for post in posts]
+
     def _fold_posts(self, execution: LiveExecution, posts: list[Post]) -> None:
         """Folds what waits together, and has it written as one checkpoint: a Map's answers come many at once."""
-        events = [post.event if isinstance(post, Mail) else post for post in posts]
+        events = self._events(execution, posts)
         assert execution.plan is not None
         try:
             transition, count = advance_together(
@@ -440,7 +460,7 @@ class Executions:
             execution.mailbox.extendleft(reversed(posts))
             self._fold_posts(execution, [execution.mailbox.popleft()])
             return
-        if count < len(posts):
+        if count < len(events):
             execution.mailbox.extendleft(reversed(posts[count:]))
             del posts[count:]
         folded = Folded(execution, posts, transition)
@@ -491,7 +511,7 @@ class Executions:
         for command in transition.commands:
             if isinstance(command, ScheduleTask) and command.task_token is not None:
                 opened[command.task_id] = command.task_token
-            elif isinstance(command, CancelTask):
+            elif isinstance(command, CancelTask) and command.task_id not in folded.taken:
                 task = execution.tasks.get(command.task_id)
                 token = opened.get(command.task_id) if task is None else task.task_token
                 if token is not None:

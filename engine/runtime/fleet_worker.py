@@ -19,6 +19,7 @@ from engine.interpreter.plan import compile_plan
 from engine.interpreter.snapshot import Snapshot
 from engine.runtime.calls import ThreadCalls
 from engine.runtime.committer import GroupCommitter
+from engine.runtime.deletions import Deletions
 from engine.runtime.executions import LiveExecution
 from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import LEASE_SECONDS, Lease
@@ -276,6 +277,8 @@ class FleetWorker:
             hints=self._store.hints,
         )
 
+        self._deletions = Deletions(self._store.deleting, self._calls, self.worker.executions, self._lease.monotonic)
+
     def _sample(self) -> None:
         self._meter.backlog = self._store.backlog(self._options.pools)
 
@@ -397,7 +400,7 @@ class FleetWorker:
             raise self._broken  # the worker ends, for all to see; what it owns others take over
         if self._is_draining and not self.worker.executions.live and self._committer.pending == 0:
             self._drained.set()
-        return self.housekeeping.tick()
+        return min(self.housekeeping.tick(), self._deletions.tick())
 
     def _may_start(self) -> bool:
         return self.housekeeping.may_start()

@@ -126,6 +126,7 @@ class MemoryBackend:
             tick=None,
             is_alone=True,
         )
+        self.worker.executions.doomed = self.library.doomed
         self.is_open = True
         self.clock.hold()  # nobody waits for anything yet
         self._group.start_soon(self.worker.run)

@@ -265,12 +265,12 @@ class Library(Protocol):
     def delete_state_machine(self, arn: str) -> None:
         """Has a state machine go, if it is there, and its versions, aliases and tags at once.
 
-        It is DELETING, and its executions are stopped at their next step, until none is open.
+        It is DELETING until none of its executions is open; workers stop them at the next event of each.
         """
         ...
 
-    def deleting(self) -> Collection[str]:
-        """The ARNs of the state machines that are DELETING. Cheap enough to be asked every second."""
+    def deleting(self) -> Mapping[str, int]:
+        """Since when which state machines, by ARN, are DELETING. Cheap enough to be asked every second."""
         ...
 
     def state_machine(self, arn: str) -> StateMachineRecord:

@@ -148,8 +148,8 @@ class MemoryStore(MemoryDefinitions):
             now: The store's clock, ms since the epoch; the system's when not given.
             through_bytes: Encode and decode each snapshot that is claimed, as a database would.
         """
-        super().__init__(threading.RLock(), self._has_open_execution)  # handles may be used from several threads
-        self.now = now or (lambda: time.time_ns() // _NS_PER_MS)
+        lock = threading.RLock()  # handles may be used from several threads
+        super().__init__(lock, now or (lambda: time.time_ns() // _NS_PER_MS), self._has_open_execution)
         self.through_bytes = through_bytes
         self.rows: dict[ExecutionId, Row] = {}
         self.open: dict[ExecutionId, Row] = {}

@@ -59,12 +59,22 @@ class MemoryDefinitions:
 
     Attributes:
         lock: Of the whole store.
+        now: The store's clock, ms since the epoch.
+        doomed: What `deleting` gives.
         activity_records: By ARN.
     """
 
-    def __init__(self, lock: threading.RLock, has_open: Callable[[str], bool]) -> None:
-        """Nothing is in it. `has_open` tells whether an execution of a state machine, given by ARN, is open."""
+    def __init__(self, lock: threading.RLock, now: Callable[[], int], has_open: Callable[[str], bool]) -> None:
+        """Nothing is in it.
+
+        Args:
+            lock: Of the whole store.
+            now: Its clock.
+            has_open: Whether an execution of a state machine, given by ARN, is open.
+        """
         self.lock = lock
+        self.now = now
+        self.doomed: dict[str, int] = {}
         self._has_open = has_open
         self.activity_records: dict[str, ActivityRecord] = {}
         self._machines: dict[str, _Machine] = {}
@@ -136,20 +146,20 @@ class MemoryDefinitions:
             known = self._machines.get(arn)
             if known is not None:
                 known.record = replace(known.record, status="DELETING")
+                self.doomed.setdefault(arn, self.now())
                 known.versions, known.aliases = {}, {}
                 self._tags.pop(arn, None)
                 self.finish_deletion(arn)
 
     def finish_deletion(self, arn: str) -> None:
         """Removes a state machine that is DELETING and has no open execution; the lock is held."""
-        known = self._machines.get(arn)
-        if known is not None and known.record.status == "DELETING" and not self._has_open(arn):
-            del self._machines[arn]
+        if arn in self.doomed and not self._has_open(arn):
+            del self._machines[arn], self.doomed[arn]
 
-    def deleting(self) -> Collection[str]:
+    def deleting(self) -> Mapping[str, int]:
         """See `Library`."""
         with self.lock:
-            return [arn for arn, known in self._machines.items() if known.record.status == "DELETING"]
+            return dict(self.doomed)
 
     def state_machine(self, arn: str) -> StateMachineRecord:
         """See `Library`."""

@@ -209,7 +209,9 @@ class DefinitionsSuite:
         store.delete_state_machine(MACHINE)
         store.delete_state_machine(MACHINE)
         assert store.state_machine(MACHINE).status == store.state_machines()[0].status == "DELETING"
-        assert list(store.deleting()) == [MACHINE]
+        since = dict(store.deleting())
+        assert list(since) == [MACHINE]
+        assert 0 < since[MACHINE] <= worker.renew()
         assert list(store.versions(MACHINE)) == []
         for refused in (
             lambda: store.create_state_machine(machine()),
@@ -221,7 +223,7 @@ class DefinitionsSuite:
             with pytest.raises(StateMachineDeleting, match=MACHINE):
                 refused()
         store.gc()
-        assert list(store.deleting()) == [MACHINE]
+        assert store.deleting() == since
         run.write(worker, ending=SUCCEEDED)
         store.gc()
         with pytest.raises(StateMachineDoesNotExist):

@@ -23,7 +23,7 @@ from engine.store.postgres.tags import TAG, UNTAG_WHOLE
 from engine.store.protocol import RevisionId, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from engine.store.library import Changes, Publication
     from engine.store.postgres.connection import Connection, Pool, Row
@@ -59,9 +59,11 @@ _LOCK = "select status, is_published, version_description from asl.state_machine
 
 _LIST = f"{_NEWEST} where m.arn > $1 and m.arn < $2 and m.status <> 'DELETED' order by m.arn limit $3"
 
-_DELETING = "select arn from asl.state_machine where status = 'DELETING'"
+_DELETING = "select arn, deleted_at from asl.state_machine where status = 'DELETING'"
 
-_DELETE = "update asl.state_machine set status = 'DELETING' where id = $1 and status = 'ACTIVE'"
+_DELETE = f"""
+update asl.state_machine set status = 'DELETING', deleted_at = {NOW_MS} where id = $1 and status = 'ACTIVE'
+"""
 _DELETE_PARTS = (
     "delete from asl.alias where state_machine_id = $1",
     "delete from asl.version where state_machine_id = $1",
@@ -231,9 +233,9 @@ def delete_state_machine(pool: Pool, arn: str) -> None:
         connection.execute(GONE, (key,))
 
 
-def deleting(pool: Pool) -> Collection[str]:
+def deleting(pool: Pool) -> Mapping[str, int]:
     """See `Library.deleting`."""
-    return [row[0] for row in pool.execute(_DELETING)]
+    return dict(pool.execute(_DELETING))
 
 
 def state_machine(pool: Pool, arn: str) -> StateMachineRecord:

@@ -132,7 +132,7 @@ class PostgresStore:
         """See `Library`."""
         definitions.delete_state_machine(self._pool, arn)
 
-    def deleting(self) -> Collection[str]:
+    def deleting(self) -> Mapping[str, int]:
         """See `Library`."""
         return definitions.deleting(self._pool)
 

@@ -55,7 +55,8 @@ metadata = MetaData(
 
 # Written by `deploy` and the operations on state machines. Its id is the UUIDv5 of its ARN, so that a start need not
 # look it up. `published`: how many versions it ever had. `is_published`, `version_description`: what its creation said.
-# DELETING until none of its executions is open; as DELETED it stays for the executions that name its revisions.
+# DELETING since `deleted_at`, until none of its executions is open; as DELETED (since then) it stays for the executions
+# that name its revisions.
 state_machine = Table(
     "state_machine",
     metadata,

@@ -1,0 +1,107 @@
+"""Executions of a state machine that is being deleted."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+import engine
+from engine.errors import StateMachineDeleting, StateMachineDoesNotExist
+from engine.operations.resources import target
+from engine.operations.state_machines import delete_state_machine, describe_state_machine
+from engine.runtime import deletions
+from engine.runtime.calls import DirectCalls
+from engine.runtime.deletions import Deletions
+from engine.runtime.executions import DELETED
+from engine.store.memory import MemoryStore
+from engine.store.protocol import StoreUnavailable
+from tests.definitions import invoke, machine, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+
+WAITING = machine(invoke(suffix=".waitForTaskToken"), {"Type": "Pass"})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not condition():  # noqa: ASYNC110  a thread answers
+            await anyio.sleep(0.005)
+
+
+async def test_in_memory_an_execution_ends_at_its_next_event_and_the_state_machine_with_it():
+    async with engine.Engine.in_memory(clock="virtual") as one:
+        made = await one.create_state_machine(machine(wait(5), wait(5)), "m")
+        execution = await one.start_execution(made)
+        await execution.describe()
+        await delete_state_machine(one.service, state_machine_arn=made.arn)
+        described = await describe_state_machine(one.service, state_machine_arn=made.arn)
+        assert (execution.status, described["status"]) == ("RUNNING", "DELETING")
+        with pytest.raises(StateMachineDeleting, match=made.arn):
+            await target(one.service, made.arn)
+        with pytest.raises(engine.ExecutionFailed) as caught:
+            await execution.result()
+        assert (caught.value.status, caught.value.cause) == ("ABORTED", DELETED)
+        kinds = [event["type"] for event in await execution.history()]
+        assert kinds == ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"]
+        with pytest.raises(StateMachineDoesNotExist):
+            await target(one.service, made.arn)
+        again = await one.create_state_machine(machine({"Type": "Pass"}), "m")
+        assert await one.run(again, 1) == 1
+
+
+async def test_a_worker_elsewhere_learns_of_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(deletions, "ASK_SECONDS", 0.01)
+    tokens: list[str] = []
+
+    def handler(message: Any) -> None:
+        tokens.append(message["token"])
+
+    store = MemoryStore(through_bytes=True)
+    async with (
+        engine.Engine(url=lambda: store, handlers={"work": handler}) as worker,
+        engine.Engine(url=lambda: store) as client,
+    ):
+        made = await client.deploy(WAITING, "m")
+        execution = await client.start_execution(made)
+        await until(lambda: bool(tokens))
+        await delete_state_machine(client.service, state_machine_arn=made.arn)
+        with pytest.raises(StateMachineDeleting):
+            await client.deploy(WAITING, "m")
+        executions = worker.service.backend.worker.worker.executions
+        await until(lambda: made.arn in executions.doomed)
+        await client.send_task_success(tokens[0], 1)
+        with pytest.raises(engine.ExecutionFailed) as caught:
+            await execution.result()
+        assert caught.value.status == "ABORTED"
+        with pytest.raises(StateMachineDoesNotExist):
+            await describe_state_machine(client.service, state_machine_arn=made.arn)
+
+
+def test_a_store_that_is_away_is_asked_again_and_what_was_known_stays():
+    answers: list[Any] = [{"a": 1}, StoreUnavailable("away"), {"b": 2}]
+    asked: list[float] = []
+    now = [0.0]
+
+    def deleting() -> Any:
+        asked.append(now[0])
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    known: Any = SimpleNamespace(doomed={})
+    watching = Deletions(deleting, DirectCalls(), known, lambda: now[0])
+    seen = []
+    for _ in range(3):
+        due = watching.tick()
+        assert watching.tick() == due
+        seen.append(known.doomed)
+        now[0] = due
+    assert seen == [{"a": 1}, {"a": 1}, {"b": 2}]
+    assert asked == [0.0, deletions.ASK_SECONDS, 2 * deletions.ASK_SECONDS]
