@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
     from engine.asl.source import Syntax
+    from engine.events.chronicle import Chronicle, EventsLike
     from engine.store.library import Store
 
 CallersConnection: TypeAlias = (
@@ -182,3 +183,12 @@ def retention_ms_of(given: timedelta | None) -> int | None:
     milliseconds = None if given is None else given // timedelta(milliseconds=1)
     check_retention(milliseconds)
     return milliseconds
+
+
+def chronicler_of(events: EventsLike, logs: str | None, notice: Callable[..., None] | None) -> Chronicle | None:
+    """See `engine.events.chronicle.chronicle_of`, which is imported when there is something to tell."""
+    if events is None and logs is None:
+        return None
+    from engine.events.chronicle import chronicle_of
+
+    return chronicle_of(events, logs, notice)

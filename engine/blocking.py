@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from engine.arguments import CallersConnection, ClockLike, Definition, Limits, StoreLike
+    from engine.events.chronicle import EventsLike
     from engine.integrations.registry import HandlersLike
     from engine.jsonvalue import Json
     from engine.library import ActivityDescription, ActivityTask, StateMachineHandle
@@ -120,6 +121,8 @@ class Engine:
         processes_max: int | None = None,
         observer: Observer | None = None,
         tracer: Tracer | None = None,
+        events: EventsLike = None,
+        logs: str | None = None,
         seed: int | None = None,
         retention: timedelta | None = None,
         waits_for_store: bool = False,
@@ -145,6 +148,8 @@ class Engine:
                 processes_max=processes_max,
                 observer=observer,
                 tracer=tracer,
+                events=events,
+                logs=logs,
                 seed=seed,
                 retention=retention,
                 waits_for_store=waits_for_store,
@@ -169,6 +174,9 @@ class Engine:
         processes_max: int | None = None,
         observer: Observer | None = None,
         tracer: Tracer | None = None,
+        events: EventsLike = None,
+        logs: str | None = None,
+        notice: Callable[..., None] | None = None,
         seed: int | None = None,
     ) -> Self:
         """See `engine.Engine.in_memory`."""
@@ -186,6 +194,9 @@ class Engine:
                 processes_max=processes_max,
                 observer=observer,
                 tracer=tracer,
+                events=events,
+                logs=logs,
+                notice=notice,
                 seed=seed,
             )
         )

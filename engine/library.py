@@ -14,6 +14,7 @@ from engine import arns
 from engine.arguments import (
     Definition,
     check_at_once,
+    chronicler_of,
     clock_of,
     is_name,
     machine_name,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.arguments import CallersConnection, ClockLike, StoreLike
+    from engine.events.chronicle import EventsLike
     from engine.integrations.registry import HandlersLike
     from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
@@ -119,6 +121,8 @@ class Engine:
         processes_max: int | None = None,
         observer: Observer | None = None,
         tracer: Tracer | None = None,
+        events: EventsLike = None,
+        logs: str | None = None,
         seed: int | None = None,
         retention: timedelta | None = None,
         waits_for_store: bool = False,
@@ -149,6 +153,11 @@ class Engine:
                 raises, the execution is stopped, and whoever waits for it here gets the observer's error.
             tracer: Called with (plan, snapshot before, transition) of what was written here, to make spans of it: see
                 `engine.observability.tracing.Spans`. Must neither wait nor raise.
+            events: Told of each change of status of a Standard execution, in the shape of EventBridge and at least
+                once: `http://...`, `https://...`, `eventbridge:BUS`, `notify:CHANNEL`, a function of the event (a
+                dict; called in a thread), or several of them. The same for all workers of a database.
+            logs: Where the records go that logging configurations of state machines ask for: `file:PATH`,
+                `cloudwatch`, `log` (structlog).
             seed: Only of `in_memory`, where it makes what is drawn (jitter, tokens, random functions) the same in every
                 run: ids and tokens in a database must not come twice.
             retention: Of a worker: executions that finished so long ago, a day at least, go; one worker of a fleet does
@@ -193,6 +202,7 @@ class Engine:
                 watchdog=watchdog,
                 notice=notice,
                 tracer=tracer,
+                chronicler=chronicler_of(events, logs, notice),
             ),
         )
         self._begin(backend, chance, limits, region, account_id, is_on_store=True)
@@ -213,6 +223,9 @@ class Engine:
         processes_max: int | None = None,
         observer: Observer | None = None,
         tracer: Tracer | None = None,
+        events: EventsLike = None,
+        logs: str | None = None,
+        notice: Callable[..., None] | None = None,
         seed: int | None = None,
     ) -> Self:
         """An engine whose executions live in this process alone: for tests, and for work that may be lost.
@@ -221,8 +234,9 @@ class Engine:
             handlers: Who does which Task; see `Handlers`.
             clock: `real`, or `virtual`: waiting is skipped.
             max_concurrency: Handlers that run at once; no limit when not given.
-            limits, region, account_id, threads_max, commands_max, processes_max, observer, tracer, seed: See
+            limits, region, account_id, threads_max, commands_max, processes_max, observer, tracer, events, logs: See
                 `Engine`.
+            notice, seed: Likewise.
 
         Raises:
             InvalidHandler, ValueError: An argument means nothing.
@@ -235,6 +249,7 @@ class Engine:
             chance=chance,
             observer=observer,
             tracer=tracer,
+            chronicler=chronicler_of(events, logs, notice),
             in_flight_max=max_concurrency,
             threads_max=threads_max,
             commands_max=commands_max,

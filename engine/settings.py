@@ -5,8 +5,9 @@ ASL_ACCOUNT_ID                                          account in the ARNs we m
 ASL_DATABASE_URL                                        the PostgreSQL database that durable executions are in
 ASL_POOLER                                              1: that URL is one of a pooler in transaction mode
 ASL_DASK_SCHEDULER                                      the Dask cluster that `dask:` handlers run on
-ASL_HEALTH                                              where workers and servers answer probes: HOST:PORT
-ASL_ACCESS_KEYS                                         the file of access keys that requests of the API are signed with
+ASL_HEALTH                                              where `asl worker` answers probes: HOST:PORT
+ASL_EVENTS                                              whom it tells of changes of status, separated by blanks
+ASL_LOGS                                                where it writes the records of logging configurations
 
 `DATABASE_URL` is never read: it is the user's application's.
 """
@@ -32,9 +33,10 @@ class Settings:
     account_id: str = ACCOUNT_ID
     database_url: str | None = None
     health: str | None = None
+    events: tuple[str, ...] = ()
+    logs: str | None = None
     pooler: str | None = None
     dask_scheduler: str | None = None
-    access_keys: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -45,9 +47,10 @@ class Settings:
             account_id=read("ASL_ACCOUNT_ID") or ACCOUNT_ID,
             database_url=read("ASL_DATABASE_URL") or None,
             health=read("ASL_HEALTH") or None,
+            events=tuple((read("ASL_EVENTS") or "").split()),
+            logs=read("ASL_LOGS") or None,
             pooler=read("ASL_POOLER") or None,
             dask_scheduler=read("ASL_DASK_SCHEDULER") or None,
-            access_keys=read("ASL_ACCESS_KEYS") or None,
         )
 
     @property

@@ -58,6 +58,12 @@ class EngineCollector(Collector):
         yield _counters("tasks_ended", "Tasks whose handler came to an end", "outcome", metrics.tasks_ended)
         yield _counter("threads_abandoned", "Handlers in threads that were given up while they ran", metrics.abandoned)
         yield _gauge("threads_hanging", "Handlers in threads that were given up and still run", metrics.hanging)
+        told = CounterMetricFamily(
+            "asl_told", "Log records and status changes, and what became of them.", labels=["kind", "outcome"]
+        )
+        for kind_and_outcome, number in metrics.told.items():
+            told.add_metric(kind_and_outcome, number)
+        yield told
         if self._ready is not None:
             yield _gauge("ready", "1 when this worker can take work", int(self._ready()))
         if metrics.store is not None:
@@ -81,11 +87,10 @@ def _of_store(store: StoreMetrics) -> Iterator[Metric]:
     yield _gauge("database_available", "1 when the database answered when it was asked last", int(store.is_available))
 
 
-def exposition(*collectors: Collector) -> bytes:
-    """Prometheus text of collectors, and of this process (CPU, memory, files)."""
+def exposition(collector: Collector) -> bytes:
+    """Prometheus text of a collector, and of this process (CPU, memory, files)."""
     registry = CollectorRegistry()
-    for collector in collectors:
-        registry.register(collector)
+    registry.register(collector)
     ProcessCollector(registry=registry)
     return generate_latest(registry)
 

@@ -137,6 +137,7 @@ class Custody:
         if execution is None:
             known = None if isinstance(plan, Exception) else plan
             execution = LiveExecution(claim.execution_id, known, claim.snapshot, claim.seq)
+        execution.revision_id = claim.revision_id
         self._executions.add(execution)
         if claim.deaths >= DEATHS_MAX:
             self._executions.suspend(execution, f"{claim.deaths} workers died while they ran this execution alone")

@@ -44,12 +44,13 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Transition
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
+    from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
     from engine.runtime.committer import Committer
     from engine.runtime.tasks import OpenTask
     from engine.runtime.timers import Key, Timer, Timers
     from engine.runtime.writer import Fate
-    from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionStatus, MailId
+    from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionStatus, MailId, RevisionId
 
 _MS_PER_SECOND = 1_000
 
@@ -86,6 +87,7 @@ class LiveExecution:
         lost_tasks: As `Claim.lost_tasks`, of an orphan; 0 when none of its Tasks may have run.
         in_hand: Mail of the store that is in the mailbox or being folded.
         consumed: Mail of the store that was consumed since mail was last asked for: the answer may bring it again.
+        revision_id: What it runs; None when nothing of that is at hand, and then it does not run here.
         reclaimed: A claim of this very execution that came before its release was answered.
         ending: Set once it is over.
         failed_input: The input of the state whose error ended it.
@@ -102,7 +104,7 @@ class LiveExecution:
     __slots__ = (
         "__weakref__", "birth", "conflicts", "consumed", "ended", "ending", "execution_id", "failed_input", "fault",
         "in_hand", "is_busy", "is_gone", "is_releasing", "is_writing", "lost_tasks", "mailbox", "on_birth", "plan",
-        "quarantine", "reclaimed", "seq", "snapshot", "tasks", "timers", "unwritten", "waiters",
+        "quarantine", "reclaimed", "revision_id", "seq", "snapshot", "tasks", "timers", "unwritten", "waiters",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +129,7 @@ class LiveExecution:
         self.in_hand: set[MailId] = set()
         self.consumed: set[MailId] = set()
         self.reclaimed: Claim | None = None
+        self.revision_id: RevisionId | None = None if birth is None else birth.revision_id
         self.tasks: dict[Ticket, OpenTask] = {}
         self.timers: dict[Key, Timer[LiveExecution]] = {}
         self.ending: Ending | None = snapshot.ending
@@ -291,6 +294,7 @@ class Executions:
         observer: Observer | None,
         tracer: Tracer | None = None,
         defers: bool = False,
+        chronicler: Chronicler | None = None,
     ) -> None:
         """Nothing is live yet.
 
@@ -317,6 +321,7 @@ class Executions:
         self._observer = observer
         self._tracer = tracer
         self._defers = defers
+        self._chronicler = chronicler
         self._ready: deque[LiveExecution] = deque()
 
     @property
@@ -530,6 +535,9 @@ class Executions:
             lost_tasks=None
             if execution.lost_tasks is None
             else self.keeper.still_lost(execution, transition, folded.over),
+            status_changes=()
+            if self._chronicler is None
+            else self._chronicler.status_changes(execution.snapshot, transition),
         )
 
     def _told(
@@ -598,6 +606,8 @@ class Executions:
         self.started += transition.first_event_id == 1
         if self._tracer is not None and execution.plan is not None:
             self._tracer(execution.plan, execution.snapshot, transition)
+        if self._chronicler is not None and execution.revision_id is not None:
+            self._chronicler.happened(execution.revision_id, execution.snapshot.execution, transition)
         execution.snapshot.apply(transition)
         if self._observer is not None:
             self._tell(self._observer, execution, transition)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from engine.interpreter.plan import Plan
     from engine.query.evaluation import Chance
     from engine.runtime.calls import Outcome
+    from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import StoreClock
     from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
@@ -86,6 +87,7 @@ class FleetOptions:
     watchdog: bool = False
     notice: Callable[..., None] | None = None
     tracer: Tracer | None = None
+    chronicler: Chronicler | None = None
 
     def tell(self, event: str, **about: object) -> None:
         """Passes a notice on, if somebody wants it."""
@@ -201,6 +203,8 @@ class FleetWorker:
             processes_max=self._options.processes_max,
             commands_max=self._options.commands_max,
         )
+        if self._options.chronicler is not None:
+            await anyio.to_thread.run_sync(self._options.chronicler.open, self._store)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         try:
@@ -248,6 +252,7 @@ class FleetWorker:
             chance=self._chance,
             observer=self._observer,
             tracer=self._options.tracer,
+            chronicler=self._options.chronicler,
             in_flight_max=self._options.concurrency,
             on_leaving=self._on_leaving,
             hint=self.hint,
@@ -306,6 +311,8 @@ class FleetWorker:
                 await self._workplace.close()
                 self._exits.close()
                 await anyio.to_thread.run_sync(self._resign)
+                if self._options.chronicler is not None:
+                    await anyio.to_thread.run_sync(self._options.chronicler.close)
 
     def _resign(self) -> None:
         """After the last write; what is still owned others may have from now on."""

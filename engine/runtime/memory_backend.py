@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
+    from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
     from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord
@@ -62,6 +63,7 @@ class MemoryBackend:
         chance: Chance,
         observer: Observer | None,
         tracer: Tracer | None = None,
+        chronicler: Chronicler | None = None,
         in_flight_max: int | None,
         threads_max: int,
         commands_max: int,
@@ -76,6 +78,7 @@ class MemoryBackend:
         self._chance = chance
         self._observer = observer
         self._tracer = tracer
+        self._chronicler = chronicler
         self._in_flight_max = in_flight_max
         self._threads_max = threads_max
         self._commands_max = commands_max
@@ -104,6 +107,8 @@ class MemoryBackend:
         self._workplace = OwnWorkplace(
             threads_max=self._threads_max, processes_max=self._processes_max, commands_max=self._commands_max
         )
+        if self._chronicler is not None:
+            await anyio.to_thread.run_sync(self._chronicler.open, self.library)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._store.enlist(pools=[DEFAULT_POOL], host="", pid=0)
@@ -118,6 +123,7 @@ class MemoryBackend:
             chance=self._chance,
             observer=self._observer,
             tracer=self._tracer,
+            chronicler=self._chronicler,
             in_flight_max=self._in_flight_max,
             on_leaving=self._on_leaving,
             hint=self._hint,
@@ -151,6 +157,8 @@ class MemoryBackend:
             with anyio.CancelScope(shield=True):
                 await self.worker.tasks.close()
                 await self._workplace.close()
+                if self._chronicler is not None:
+                    await anyio.to_thread.run_sync(self._chronicler.close)
             self.clock.detach()
             self.clock.release()
 

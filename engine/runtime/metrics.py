@@ -102,6 +102,7 @@ class Metrics:
         hanging: Those of them that still run.
         quarantined: Executions that were put into quarantine here.
         missing: How often an execution was given up because this worker has no handler, by Resource.
+        told: Log records and status changes, by kind and what became of them: `delivered`, `dropped`.
         store: None of an engine in memory, and of a client.
     """
 
@@ -115,6 +116,7 @@ class Metrics:
     hanging: int = 0
     quarantined: int = 0
     missing: Mapping[str, int] = field(default_factory=dict)
+    told: Mapping[tuple[str, str], int] = field(default_factory=dict)
     store: StoreMetrics | None = None
 
 

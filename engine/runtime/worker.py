@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from engine.integrations.workplace import OwnWorkplace
     from engine.query.evaluation import Chance
     from engine.runtime.calls import Calls
+    from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
     from engine.runtime.committer import Committer
     from engine.runtime.executions import Observer, Tracer
@@ -75,6 +76,7 @@ class Worker:
         is_alone: bool,
         tracer: Tracer | None = None,
         defers: bool = False,
+        chronicler: Chronicler | None = None,
     ) -> None:
         """Nothing runs before `run`.
 
@@ -91,6 +93,7 @@ class Worker:
         """
         self.timers: Timers[LiveExecution] = Timers()
         self._clock = clock
+        self._chronicler = chronicler
         self._committer = committer
         self._workplace = workplace
         self._tick = tick
@@ -106,6 +109,7 @@ class Worker:
             observer=observer,
             tracer=tracer,
             defers=defers,
+            chronicler=chronicler,
         )
         self.custody = self.executions.keeper = Custody(
             store=store,
@@ -145,6 +149,7 @@ class Worker:
             hanging=threads.hanging,
             quarantined=self.custody.quarantined,
             missing=dict(self.custody.missing),
+            told={} if self._chronicler is None else self._chronicler.counts(),
             store=store,
         )
 

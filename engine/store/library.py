@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
 import msgspec
 
 from engine.interpreter.history import LAST_EVENT_ID
-from engine.store.protocol import DEFAULT_POOL
+from engine.store.protocol import DEFAULT_POOL, ExecutionId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Execution, Redrives, Snapshot
     from engine.jsonvalue import Json
     from engine.store.hints import Hints
-    from engine.store.protocol import Backlog, DurableStore, ExecutionId, ExecutionStatus, MachineType, RevisionId
+    from engine.store.protocol import Backlog, DurableStore, ExecutionStatus, MachineType, RevisionId
 
 LIST_MAX = 1_000
 """AWS's largest page."""
@@ -31,6 +31,9 @@ NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 RETENTION_MS_MIN = 24 * 3_600 * 1_000
 """Finished executions are kept for so long at least: they go by days."""
+
+HIDDEN_MS_MAX = 3_600 * 1_000
+"""How long a change of status that could not be told waits at most until it is tried again."""
 
 NAME_KEPT_MS = 90 * 24 * 3_600 * 1_000
 """How long after the end nobody may use the name of an execution again (api.md 5.3), even if the execution is gone."""
@@ -207,6 +210,19 @@ class Garbage(msgspec.Struct, frozen=True, kw_only=True):
     mail: int = 0
     workers: int = 0
     left: Sequence[str] = ()
+
+
+class TakenChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of status, taken to be told.
+
+    Attributes:
+        attempts: How often it was taken, this time included.
+    """
+
+    execution_id: ExecutionId
+    number: int
+    attempts: int
+    event: bytes
 
 
 def check_retention(milliseconds: int | None) -> None:
@@ -518,6 +534,27 @@ class Store(Library, Protocol):
 
     def backlog(self, pools: Collection[str]) -> Backlog:
         """What waits in these pools. Cheap enough to be asked twice a minute by every worker."""
+        ...
+
+    def take_status_changes(self, *, most: int, hidden_ms: int) -> Sequence[TakenChange]:
+        """Takes changes of status that nobody has told yet, those that wait longest; by execution and number.
+
+        They are hidden from everybody for `hidden_ms`, twice as long with each time that they were taken, an hour at
+        most; then they can be taken again, unless they were settled.
+        """
+        ...
+
+    def settle_status_changes(self, changes: Sequence[TakenChange]) -> None:
+        """They were told, or never will be: removes them."""
+        ...
+
+    def notify(self, channel: str, payloads: Sequence[str]) -> None:
+        """Tells whoever listens to a channel of PostgreSQL.
+
+        Raises:
+            StoreUnavailable: Perhaps they were told.
+            ValueError: This store has no channels.
+        """
         ...
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
 from engine.store.hints import LocalHints
-from engine.store.library import ExecutionRecord, Garbage, check_retention
+from engine.store.library import HIDDEN_MS_MAX, ExecutionRecord, Garbage, TakenChange, check_retention
 from engine.store.memory_definitions import MemoryDefinitions
 from engine.store.protocol import ALL_TASKS, NEVER_DUE, Backlog, Mail, MailId, uuid7
 
@@ -155,6 +155,7 @@ class MemoryStore(MemoryDefinitions):
         self.open: dict[ExecutionId, Row] = {}
         self.workers: dict[WorkerId, Incarnation] = {}
         self.tokens: dict[str, tuple[Row, Ticket] | None] = {}
+        self.status_changes: dict[tuple[ExecutionId, int], tuple[int, int, bytes]] = {}
         self.hints = LocalHints()
         self._closed_executions_max = closed_executions_max
         self.offers: dict[str, dict[str, Offer]] = {}
@@ -191,6 +192,29 @@ class MemoryStore(MemoryDefinitions):
     def sweep(self, *, retention: int | None, proceed: Callable[[], bool]) -> Garbage:
         """See `Store`."""
         return self.gc(older_than=retention) if proceed() else Garbage()
+
+    def take_status_changes(self, *, most: int, hidden_ms: int) -> list[TakenChange]:
+        """See `Store`."""
+        with self.lock:
+            now = self.now()
+            due = sorted((due_at, *key) for key, (due_at, _, _) in self.status_changes.items() if due_at <= now)
+            taken = []
+            for _, execution_id, number in due[:most]:
+                _, attempts, event = self.status_changes[execution_id, number]
+                hidden = min(hidden_ms << min(attempts, 20), HIDDEN_MS_MAX)
+                self.status_changes[execution_id, number] = (now + hidden, attempts + 1, event)
+                taken.append(TakenChange(execution_id=execution_id, number=number, attempts=attempts + 1, event=event))
+            return sorted(taken, key=lambda change: (change.execution_id, change.number))
+
+    def settle_status_changes(self, changes: Sequence[TakenChange]) -> None:
+        """See `Store`."""
+        with self.lock:
+            for change in changes:
+                self.status_changes.pop((change.execution_id, change.number), None)
+
+    def notify(self, channel: str, payloads: Sequence[str]) -> None:
+        """See `Store`."""
+        raise ValueError(f"notify:{channel}: executions in memory have no database that could notify anybody")
 
     def backlog(self, pools: Collection[str]) -> Backlog:
         """See `Store`."""
@@ -376,6 +400,8 @@ class MemoryStore(MemoryDefinitions):
             row.tokens.add(token)
         for token in checkpoint.tokens_closed:
             self.close_token(row, token)
+        for change in checkpoint.status_changes:
+            self.status_changes[row.execution_id, change.number] = (self.now(), 0, change.event)
         row.missing, row.lost_tasks = (), checkpoint.lost_tasks
         if row.lost_tasks is None and row.suspects is not None:
             row.suspects, row.deaths = None, 0

@@ -136,6 +136,18 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     is_named: bool = False
 
 
+class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
+    """That an execution is RUNNING, again, or over: to be told outside.
+
+    Attributes:
+        number: Unique in the execution: twice the redrives so far, and one more for an end.
+        event: JSON text of what is told, an EventBridge event.
+    """
+
+    number: int
+    event: bytes
+
+
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What one execution has to write at a quiescent point; at most one for each execution and group.
 
@@ -153,6 +165,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
             next, or NEVER_DUE. Its memory is free afterwards.
         lost_tasks: As `Claim.lost_tasks`, of an execution of which something is not over yet that may have been under
             way when its worker was lost: it stays an orphan and a suspect. None: it is neither any more.
+        status_changes: Kept with it until somebody has told them: see `Store.take_status_changes`.
     """
 
     execution_id: ExecutionId
@@ -165,6 +178,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     tokens_closed: Sequence[str] = ()
     release: int | None = None
     lost_tasks: int | None = None
+    status_changes: Sequence[StatusChange] = ()
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from tests.store.activity_suite import ActivitySuite
 from tests.store.definitions_suite import DefinitionsSuite
 from tests.store.durable_suite import SUCCEEDED, TASK, DurableSuite, born
 from tests.store.shown_suite import ShownSuite
+from tests.store.status_change_suite import StatusChangeSuite
 
 
 @pytest.fixture
@@ -30,6 +31,10 @@ class TestDefinitions(DefinitionsSuite):
 
 
 class TestShown(ShownSuite):
+    pass
+
+
+class TestStatusChanges(StatusChangeSuite):
     pass
 
 

@@ -23,8 +23,9 @@ from engine.jsonvalue import encode
 from engine.store.postgres.arrays import Parameter, byteas, int4, int4s, int8s, texts, uuid, uuids
 from engine.store.postgres.connection import NOW_MS, OWNED_BY_ID
 from engine.store.postgres.identity import input_digest, machine_key, owns_its_name, token_digest
+from engine.store.postgres.packing import squeeze
 from engine.store.postgres.snapshots import IS_READABLE, encode_row, pack_transition, pack_whole
-from engine.store.protocol import ALL_TASKS, Birth, ExecutionId, MailId
+from engine.store.protocol import ALL_TASKS, Birth, ExecutionId, MailId, StatusChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,7 @@ class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     tokens_opened: Sequence[tuple[bytes, Ticket]] = ()
     tokens_closed: Sequence[bytes] = ()
     lost_tasks: int | None = None
+    status_changes: Sequence[StatusChange] = ()
 
     @property
     def size(self) -> int:
@@ -83,7 +85,10 @@ class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         closing, segment = self.closing, self.segment
         ending = 0 if closing is None else len(closing.data) + len(closing.kept or b"")
         frames = sum([len(data) for _, data in self.frames_put]) if self.frames_put else 0
-        return len(self.head) + len(self.snapshot) + (0 if segment is None else len(segment[1])) + ending + frames
+        told = sum([len(change.event) for change in self.status_changes]) if self.status_changes else 0
+        return (
+            len(self.head) + len(self.snapshot) + (0 if segment is None else len(segment[1])) + ending + frames + told
+        )
 
 
 def write(checkpoint: Checkpoint) -> Written:
@@ -122,6 +127,7 @@ def write(checkpoint: Checkpoint) -> Written:
         tokens_opened=opened,
         tokens_closed=closed,
         lost_tasks=checkpoint.lost_tasks,
+        status_changes=checkpoint.status_changes,
     )
 
 
@@ -210,6 +216,9 @@ _PARTS: dict[str, str] = {
  select * from unnest(?::bytea[], ?::uuid[], ?::int[], ?::int[], ?::int[]) returning 1""",
     "killed": f"""update asl.task_token t set closed_at = {NOW_MS}, offer = null from unnest(?::bytea[]) u(digest)
  where t.digest = any(array[u.digest]) and t.closed_at is null returning 1""",
+    "announced": f"""insert into asl.status_change (execution_id, number, due_at, format, event)
+ select execution_id, number, {NOW_MS}, {FORMAT}, event from unnest(?::uuid[], ?::int[], ?::bytea[])
+ u(execution_id, number, event) returning 1""",
     "kept": f"""select o.id from unnest(?::uuid[], ?::int[], ?::bytea[]) u(id, seq, quarantine)
  join asl.open_execution o on o.id = any(array[u.id]) and o.seq = u.seq and {OWNED_BY_ID}
  where u.quarantine is null and {_HAS_MAIL}""",
@@ -431,6 +440,14 @@ def _killed(checkpoints: Sequence[Written]) -> list[Any] | None:
     return [byteas(digests)] if digests else None
 
 
+def _announced(checkpoints: Sequence[Written]) -> list[Any] | None:
+    rows = [(c.id, change) for c in checkpoints for change in c.status_changes]
+    if not rows:
+        return None
+    events = byteas([squeeze(change.event) for _, change in rows])
+    return [uuids([execution_id for execution_id, _ in rows]), int4s([change.number for _, change in rows]), events]
+
+
 _SPARSE: dict[str, Callable[[Sequence[Written]], list[Any] | None]] = {
     "told": _told,
     "frames_put": _frames_put,
@@ -439,4 +456,5 @@ _SPARSE: dict[str, Callable[[Sequence[Written]], list[Any] | None]] = {
     "folded": _folded,
     "minted": _minted,
     "killed": _killed,
+    "announced": _announced,
 }

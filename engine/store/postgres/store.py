@@ -14,6 +14,7 @@ from engine.store.postgres import (
     mail,
     ownership,
     starts,
+    status_changes,
     tags,
     versions,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         Publication,
         Routing,
         StateMachineRecord,
+        TakenChange,
         VersionRecord,
     )
     from engine.store.postgres.ownership import WorkerRecord
@@ -281,6 +283,20 @@ class PostgresStore:
     def sweep(self, *, retention: int | None, proceed: Callable[[], bool]) -> Garbage:
         """See `Store.sweep`."""
         return sweep(self._pool, retention=retention, proceed=proceed)
+
+    # ── changes of status ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def take_status_changes(self, *, most: int, hidden_ms: int) -> list[TakenChange]:
+        """See `Store`."""
+        return status_changes.take_status_changes(self._pool, most=most, hidden_ms=hidden_ms)
+
+    def settle_status_changes(self, changes: Sequence[TakenChange]) -> None:
+        """See `Store`."""
+        status_changes.settle_status_changes(self._pool, changes)
+
+    def notify(self, channel: str, payloads: Sequence[str]) -> None:
+        """See `Store`."""
+        status_changes.notify(self._pool, channel, payloads)
 
 
 class Handle:

@@ -279,6 +279,21 @@ task_token = Table(
     ),
 )
 
+# Inserted by the checkpoint that changes the status, of workers that are to tell of that; taken by one of them, which
+# puts its next time, and deleted when it was told.
+status_change = Table(
+    "status_change",
+    metadata,
+    Column("execution_id", Uuid, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("format", SmallInteger, nullable=False),
+    Column("event", LargeBinary, nullable=False),
+    Index("status_change_due", "due_at", "execution_id", "number"),
+    postgresql_with={"autovacuum_vacuum_scale_factor": 0.05, "autovacuum_vacuum_cost_delay": 0},
+)
+
 # Written by CreateActivity, removed by DeleteActivity. Its id is the UUIDv5 of its ARN.
 activity = Table(
     "activity",

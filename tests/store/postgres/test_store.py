@@ -11,6 +11,7 @@ from tests.store.activity_suite import ActivitySuite
 from tests.store.definitions_suite import DefinitionsSuite
 from tests.store.durable_suite import DurableSuite
 from tests.store.shown_suite import ShownSuite
+from tests.store.status_change_suite import StatusChangeSuite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,4 +34,8 @@ class TestDefinitions(DefinitionsSuite):
 
 
 class TestShown(ShownSuite):
+    pass
+
+
+class TestStatusChanges(StatusChangeSuite):
     pass

@@ -1,1 +1,0 @@
-"""The wire: Step Functions' HTTP API. It knows HTTP and AWS JSON and nothing about states."""
