@@ -689,6 +689,25 @@ class DurableSuite:
         run.wrote(checkpoint)
         return checkpoint
 
+    def test_what_one_has_no_handler_for_is_offered_to_the_others_at_once(
+        self, store: Store, worker: DurableStore, other: DurableStore
+    ):
+        run = born(worker)
+        later = Release(execution_id=run.id, seq=1, wake_at=worker.renew() + 5_000, missing=["r"])
+        worker.commit(Group(releases=[later]))
+        assert ids(other.claim(most=9)) == []
+        assert ids(worker.claim(most=9, offered=True)) == []
+        assert ids(other.claim(most=9, offered=True)) == [run.id]
+        other.commit(Group(releases=[later]))
+        assert ids(other.claim(most=9, offered=True)) == []
+        assert ids(self.enlisted(store, "elsewhere").claim(most=9, offered=True)) == []
+        assert ids(self.enlisted(store).claim(most=9, offered=True)) == [run.id]
+
+    def test_the_presence_of_others_is_shown_beside_their_heartbeats(self, worker: DurableStore, other: DurableStore):
+        worker.renew()
+        ((worker_id, (epoch, heartbeat, _)),) = other.presence().items()
+        assert other.others() == {worker_id: (epoch, heartbeat)}
+
     # ── starts by name that are owned from birth ────────────────────────────────────────────────────────────────────
 
     @staticmethod
@@ -965,48 +984,6 @@ class DurableSuite:
         assert store.snapshot(run.arn) == run.snapshot
         assert store.execution(run.arn).last_event_id == 2
 
-
-def without_birth(checkpoint: Checkpoint) -> Checkpoint:
-    """For an execution that has its rows already."""
-    fields = {name: getattr(checkpoint, name) for name in checkpoint.__struct_fields__}
-    return Checkpoint(**fields | {"birth": None})
-
-
-def at_once(work: Any, times: int) -> None:
-    """Calls `work` in so many threads, all at the same moment."""
-    barrier = threading.Barrier(times)
-
-    def wait_and_work() -> None:
-        barrier.wait()
-        work()
-
-    threads = [threading.Thread(target=wait_and_work) for _ in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    def test_what_one_has_no_handler_for_is_offered_to_the_others_at_once(
-        self, store: Store, worker: DurableStore, other: DurableStore
-    ):
-        run = born(worker)
-        later = Release(execution_id=run.id, seq=1, wake_at=worker.renew() + 5_000, missing=["r"])
-        worker.commit(Group(releases=[later]))
-        assert ids(other.claim(most=9)) == []
-        assert ids(worker.claim(most=9, offered=True)) == []
-        assert ids(other.claim(most=9, offered=True)) == [run.id]
-        other.commit(Group(releases=[later]))
-        assert ids(other.claim(most=9, offered=True)) == []
-        assert ids(self.enlisted(store, "elsewhere").claim(most=9, offered=True)) == []
-        assert ids(self.enlisted(store).claim(most=9, offered=True)) == [run.id]
-
-    def test_the_presence_of_others_is_shown_beside_their_heartbeats(self, worker: DurableStore, other: DurableStore):
-        worker.renew()
-        ((worker_id, (epoch, heartbeat, _)),) = other.presence().items()
-        assert other.others() == {worker_id: (epoch, heartbeat)}
-
-    # ── hints ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
     def test_endings_of_many_are_asked_at_once(self, store: Store):
         worker = self.enlisted(store)
         good, bad, running, stuck, nowhere = (*(born(worker) for _ in range(4)), new_id())
@@ -1016,6 +993,8 @@ def at_once(work: Any, times: int) -> None:
         told = store.endings([good.id, bad.id, running.id, stuck.id, nowhere])
         assert told == {good.id: SUCCEEDED, bad.id: FAILED, stuck.id: "broken", nowhere: None}
         assert store.endings([]) == {}
+
+    # ── hints ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @pytest.fixture
     def listening(self, store: Store) -> Store:
@@ -1035,10 +1014,10 @@ def at_once(work: Any, times: int) -> None:
                 pass
             assert hint == Hint(kind, frozenset(about))
 
-        named = new_id()
-        client.start_named(named, Birth(execution=execution("told"), revision_id=REVISION, pool="gpu"))
+        named = Birth(execution=execution("told"), revision_id=REVISION, pool="gpu")
+        client.start_named(new_id(), named)
         told("START", "gpu")
-        client.start_named(named, Birth(execution=execution("told"), revision_id=REVISION, pool="gpu"))  # not again
+        client.start_named(new_id(), named)  # which is there already
         client.deliver([stop(run.id), stop(new_id())])
         told("MAIL", run.id.hex)
         worker.commit(Group(releases=[Release(execution_id=due.id, seq=1, wake_at=0)]))
@@ -1063,3 +1042,24 @@ def at_once(work: Any, times: int) -> None:
         while (hint := heard.get(timeout=10)).kind != "END":
             pass
         assert hint.about == {late.id.hex}
+
+
+def without_birth(checkpoint: Checkpoint) -> Checkpoint:
+    """For an execution that has its rows already."""
+    fields = {name: getattr(checkpoint, name) for name in checkpoint.__struct_fields__}
+    return Checkpoint(**fields | {"birth": None})
+
+
+def at_once(work: Any, times: int) -> None:
+    """Calls `work` in so many threads, all at the same moment."""
+    barrier = threading.Barrier(times)
+
+    def wait_and_work() -> None:
+        barrier.wait()
+        work()
+
+    threads = [threading.Thread(target=wait_and_work) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
