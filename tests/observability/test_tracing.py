@@ -19,7 +19,7 @@ import engine
 from engine.observability.tracing import Spans
 from engine.store.memory import MemoryStore
 from tests.definitions import catch, machine, parallel, retry, task, wait
-from tests.runtime.test_fleet_worker import Gate, Now, on, until
+from tests.runtime.fleets import Gate, Now, on, until
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

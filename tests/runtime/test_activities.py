@@ -10,9 +10,7 @@ import pytest
 import engine
 from engine.store.protocol import StoreUnavailable
 from tests.definitions import machine, parallel
-from tests.runtime.test_fleet_worker import Now, fleet, in_memory, on, until
-from tests.runtime.test_fleet_worker import now as now
-from tests.runtime.test_fleet_worker import store as store
+from tests.runtime.fleets import Now, fleet, in_memory, on, until
 
 if TYPE_CHECKING:
     from engine.store.memory import MemoryStore

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
 import engine
+from engine.runtime import housekeeping
 from engine.runtime.metrics import Histogram, StoreMeter
-from engine.store.memory import MemoryStore
 from engine.store.protocol import NEVER_DUE, StoreUnavailable
 from tests.definitions import machine, task, wait
-from tests.runtime.test_fleet_worker import Gate, Now, on, until
+from tests.runtime.fleets import Gate, Now, on, until
+
+if TYPE_CHECKING:
+    from engine.store.memory import MemoryStore
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-
-
-@pytest.fixture
-def now() -> Now:
-    return Now()
-
-
-@pytest.fixture
-def store(now: Now) -> MemoryStore:
-    return MemoryStore(now=now, through_bytes=True)
 
 
 def test_a_histogram_counts_a_number_below_the_bound_that_it_equals():
@@ -103,7 +96,8 @@ async def test_a_worker_tells_how_it_gets_on_with_its_store(store: MemoryStore, 
         assert early.status == "RUNNING"
 
 
-async def test_the_backlog_is_looked_at_by_itself(store: MemoryStore):
+async def test_the_backlog_is_looked_at_by_itself(store: MemoryStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(housekeeping, "SAMPLE_SECONDS", 0.01)  # the first look may come before anything is parked
     async with on(store) as client:
         await client.deploy(machine(task()), "m", pool="elsewhere")
         await client.start_execution("m", pool="default")
