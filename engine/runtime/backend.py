@@ -152,11 +152,16 @@ class Backend(Protocol[X]):
         """Stops an execution; one that is over stays as it is (execution.md 8)."""
         ...
 
-    async def redrive(self, execution: X, plan: Plan | None) -> None:
+    async def redrive(self, execution: X, plan: Plan | None, client_token: str | None = None) -> int:
         """Goes on with an execution that did not succeed, where it failed (execution.md 9).
 
         Args:
+            execution: Which.
             plan: Of its state machine, if that is at hand.
+            client_token: A call with one that is known from lately changes nothing.
+
+        Returns:
+            When the redrive was made, now or by the earlier call; ms since the epoch.
 
         Raises:
             ExecutionDoesNotExist: It is no longer kept.

@@ -378,14 +378,28 @@ class DurableBackend:
         await self._persistently(partial(self._client.deliver, [mail]))
         self._hint(execution.execution_id)
 
-    async def redrive(self, execution: RemoteExecution, plan: Plan | None) -> None:
+    async def redrive(self, execution: RemoteExecution, plan: Plan | None, client_token: str | None = None) -> int:
         """See `Backend`."""
-        reason = not_redrivable_now(await self.describe(execution.arn), self.clock.now())
-        if reason is not None:
-            raise ExecutionNotRedrivable(reason)
-        execution_id = await self._in_thread(partial(self._store.reopen, execution.arn))
+        if client_token is not None:
+            known = await self.ask(self._store.redriven, execution.arn, client_token)
+            if known is not None:
+                return known
+        try:
+            reason = not_redrivable_now(await self.describe(execution.arn), self.clock.now())
+            if reason is not None:
+                raise ExecutionNotRedrivable(reason)
+            execution_id, made = await self._in_thread(partial(self._store.reopen, execution.arn, client_token))
+        except ExecutionNotRedrivable:
+            # The same call made twice at once: the other one was faster.
+            if client_token is None:
+                raise
+            known = await self.ask(self._store.redriven, execution.arn, client_token)
+            if known is None:
+                raise
+            return known
         execution.ending = None
         self._hint(execution_id)
+        return made
 
     async def resume(self, execution: RemoteExecution, plan: Plan | None) -> None:
         """See `Backend`."""

@@ -267,17 +267,21 @@ class MemoryBackend:
         if not execution.is_over:
             self._at_work.executions.mail(execution, StopRequested(error, cause))
 
-    async def redrive(self, execution: LiveExecution, plan: Plan | None) -> None:
+    async def redrive(self, execution: LiveExecution, plan: Plan | None, client_token: str | None = None) -> int:
         """See `Backend`."""
+        made = None if client_token is None else self.library.redriven(execution.arn, client_token)
+        if made is not None:
+            return made
         plan = execution.plan or plan
         if plan is None:
             raise ExecutionNotRedrivable("The definition of the execution is no longer kept")
         reason = not_redrivable_now(self.library.execution(execution.arn), self.clock.now())
         if reason is not None:
             raise ExecutionNotRedrivable(reason)
-        execution_id = self.library.reopen(execution.arn)
+        execution_id, made = self.library.reopen(execution.arn, client_token)
         execution.plan = plan
         self._revive(execution, execution_id)
+        return made
 
     async def result(self, execution: LiveExecution) -> tuple[Ending, Json]:
         """See `Backend`."""

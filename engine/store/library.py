@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 LIST_MAX = 1_000
 """AWS's largest page."""
 
+REDRIVE_TOKENS_MAX = 10
+REDRIVE_TOKEN_MS = 15 * 60 * 1_000
+"""Client tokens of RedriveExecution that are known again, of one execution (api.md 5.4)."""
+
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 RETENTION_MS_MIN = 24 * 3_600 * 1_000
@@ -190,6 +194,13 @@ class ExecutionRecord:
     def status(self) -> ExecutionStatus:
         """AWS's word."""
         return "RUNNING" if self.ending is None else self.ending.status
+
+    @property
+    def last_change(self) -> int:
+        """Where ListExecutions puts it (api.md 3): at its end; while it runs, at its start or last redrive."""
+        if self.stop_date is not None:
+            return self.stop_date
+        return self.execution.start_time if self.redrives.time is None else self.redrives.time
 
 
 class Garbage(msgspec.Struct, frozen=True, kw_only=True):
@@ -480,8 +491,37 @@ class Library(Protocol):
         """
         ...
 
-    def reopen(self, execution_arn: str) -> ExecutionId:
+    def latest_executions(
+        self,
+        state_machine_arn: str,
+        *,
+        status: ExecutionStatus | None = None,
+        after: tuple[int, ExecutionId] | None = None,
+        most: int = LIST_MAX,
+    ) -> Sequence[ExecutionRecord]:
+        """The executions of a state machine, those first to which something happened last: `last_change`, then id.
+
+        Args:
+            state_machine_arn: Of the state machine.
+            status: Those of this status alone.
+            after: `last_change` and id of the last one of the page before.
+            most: The size of a page.
+        """
+        ...
+
+    def redriven(self, execution_arn: str, client_token: str) -> int | None:
+        """When a redrive with this token was made, if that is one of the last REDRIVE_TOKENS_MAX in REDRIVE_TOKEN_MS.
+
+        Raises:
+            ExecutionDoesNotExist: No such one.
+        """
+        ...
+
+    def reopen(self, execution_arn: str, client_token: str | None = None) -> tuple[ExecutionId, int]:
         """Opens an execution that did not succeed, unowned and with RedriveRequested as mail; it counts as RUNNING.
+
+        Returns:
+            Its id, and when that was.
 
         Raises:
             ExecutionDoesNotExist: No such one.

@@ -13,7 +13,7 @@ import time
 import zlib
 from bisect import bisect_right
 from collections import OrderedDict
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from engine.errors import (
@@ -29,7 +29,16 @@ from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
 from engine.store.hints import LocalHints
-from engine.store.library import HIDDEN_MS_MAX, ExecutionRecord, Garbage, TakenChange, check_retention
+from engine.store.library import (
+    HIDDEN_MS_MAX,
+    LIST_MAX,
+    REDRIVE_TOKEN_MS,
+    REDRIVE_TOKENS_MAX,
+    ExecutionRecord,
+    Garbage,
+    TakenChange,
+    check_retention,
+)
 from engine.store.memory_definitions import MemoryDefinitions
 from engine.store.protocol import ALL_TASKS, NEVER_DUE, Backlog, Mail, MailId, uuid7
 
@@ -63,14 +72,37 @@ class Row:
         tokens: All that were ever minted for it.
         offered: Tokens of Tasks that were ever offered to the workers of an activity, and of which.
         heartbeats: When SendTaskHeartbeat last came for a Task.
+        redrive_tokens: Client tokens of its last redrives, with their times.
         suspects: Set while it is suspected of killing workers: with how many other suspects a worker may have it.
         deaths: Workers that died while it was their only suspect.
     """
 
     __slots__ = (
-        "deaths", "ending", "execution", "execution_id", "heartbeats", "input_text", "last_event_id", "last_snapshot",
-        "lost_tasks", "mail", "missing", "offered", "owner", "pool", "quarantine", "redrives", "revision_id",
-        "segments", "seq", "snapshot", "stop_date", "suspects", "tokens", "wake_at",
+        "deaths",
+        "ending",
+        "execution",
+        "execution_id",
+        "heartbeats",
+        "input_text",
+        "last_event_id",
+        "last_snapshot",
+        "lost_tasks",
+        "mail",
+        "missing",
+        "offered",
+        "owner",
+        "pool",
+        "quarantine",
+        "redrive_tokens",
+        "redrives",
+        "revision_id",
+        "segments",
+        "seq",
+        "snapshot",
+        "stop_date",
+        "suspects",
+        "tokens",
+        "wake_at",
     )  # fmt: skip
 
     def __init__(self, execution_id: ExecutionId, birth: Birth) -> None:
@@ -86,6 +118,7 @@ class Row:
         self.ending: Ending | None = None
         self.stop_date: int | None = None
         self.redrives: Redrives = _NEVER
+        self.redrive_tokens: dict[str, int] | None = None
         self.last_event_id = 0
         self.owner: Incarnation | None = None
         self.wake_at = 0
@@ -267,6 +300,20 @@ class MemoryStore(MemoryDefinitions):
         records = (row.record() for row in rows if row.execution.state_machine_arn == state_machine_arn)
         return [record for record in records if status is None or record.status == status]
 
+    def latest_executions(
+        self,
+        state_machine_arn: str,
+        *,
+        status: ExecutionStatus | None = None,
+        after: tuple[int, ExecutionId] | None = None,
+        most: int = LIST_MAX,
+    ) -> list[ExecutionRecord]:
+        """See `Library`."""
+        records = self.executions(state_machine_arn, status=status)
+        records.sort(key=lambda record: (record.last_change, record.execution_id), reverse=True)
+        found = (record for record in records if after is None or (record.last_change, record.execution_id) < after)
+        return list(islice(found, most))
+
     def endings(self, execution_ids: Collection[ExecutionId]) -> dict[ExecutionId, Ending | str | None]:
         """See `Library`."""
         with self.lock:
@@ -309,8 +356,15 @@ class MemoryStore(MemoryDefinitions):
                 return row.copy_of_snapshot(through_bytes=self.through_bytes)
             return None if row.last_snapshot is None else decode_snapshot(zlib.decompress(row.last_snapshot))
 
-    def reopen(self, execution_arn: str) -> ExecutionId:
+    def redriven(self, execution_arn: str, client_token: str) -> int | None:
         """See `Library`."""
+        with self.lock:
+            made = (self._row(execution_arn).redrive_tokens or {}).get(client_token)
+            return None if made is None or self.now() - made > REDRIVE_TOKEN_MS else made
+
+    def reopen(self, execution_arn: str, client_token: str | None = None) -> tuple[ExecutionId, int]:
+        """See `Library`."""
+        now = self.now()
         with self.lock:
             row = self._row(execution_arn)
             if row.last_snapshot is None:
@@ -320,9 +374,13 @@ class MemoryStore(MemoryDefinitions):
             row.owner, row.wake_at = None, 0
             del self._closed[row.execution_id]
             self.open[row.execution_id] = row
-            self.put(row, RedriveRequested())
+            row.redrives = Redrives(row.redrives.count + 1, now)
+            if client_token is not None:
+                tokens = {**(row.redrive_tokens or {}), client_token: now}
+                row.redrive_tokens = dict(list(tokens.items())[-REDRIVE_TOKENS_MAX:])
+            self.put(row, RedriveRequested(now))
         self.hints.tell("START", [row.pool])
-        return row.execution_id
+        return row.execution_id, now
 
     def resume(self, execution_arn: str) -> ExecutionId:
         """See `Library`."""

@@ -282,7 +282,7 @@ class DurableSuite:
         assert {record.execution_id for record in store.executions(MACHINE)} == {late.id, run.id}
         assert (len(store.history(late.arn)), len(store.history(run.arn))) == (2, 1)
         run.write(worker)
-        assert store.reopen(late.arn) == late.id
+        assert store.reopen(late.arn)[0] == late.id
         assert store.gc(older_than=30 * DAY_MS).executions == 0
 
     @pytest.mark.parametrize("dry_run", [True, False])
@@ -322,22 +322,24 @@ class DurableSuite:
         )
         run.write(worker, ending=FAILED)
         assert store.snapshot(run.arn) == run.snapshot
-        assert store.reopen(run.arn) == run.id
-        assert store.execution(run.arn).status == "RUNNING"
+        execution_id, time = store.reopen(run.arn)
+        assert execution_id == run.id
+        record = store.execution(run.arn)
+        assert (record.status, record.redrives) == ("RUNNING", Redrives(1, time))
         claim = worker.claim(most=5).claimed[0]
         assert (claim.seq, claim.snapshot, [letter.event for letter in claim.mail]) == (
             3,
             run.snapshot,
-            [RedriveRequested()],
+            [RedriveRequested(time)],
         )
         run.snapshot = claim.snapshot
-        checkpoint = run.next(mail=[claim.mail[0].id], redrives=Redrives(1, 9))
+        checkpoint = run.next(mail=[claim.mail[0].id], redrives=Redrives(1, time))
         worker.commit(Group(checkpoints=[checkpoint]))
         run.wrote(checkpoint)
         loaded = worker.reload([run.id]).claimed[0]
         assert (loaded.snapshot, loaded.mail) == (run.snapshot, [])
         record = store.execution(run.arn)
-        assert (record.status, record.redrives, record.last_event_id) == ("RUNNING", Redrives(1, 9), 5)
+        assert (record.status, record.redrives, record.last_event_id) == ("RUNNING", Redrives(1, time), 5)
 
     def test_only_what_did_not_succeed_is_reopened(self, store: Store, worker: DurableStore):
         run, good = born(worker), born(worker)
@@ -354,8 +356,8 @@ class DurableSuite:
         run = born(worker)
         client.deliver([stop(run.id)])
         run.write(worker, ending=FAILED)
-        store.reopen(run.arn)
-        assert [letter.event for letter in worker.claim(most=1).claimed[0].mail] == [RedriveRequested()]
+        _, time = store.reopen(run.arn)
+        assert [letter.event for letter in worker.claim(most=1).claimed[0].mail] == [RedriveRequested(time)]
 
     # ── mail ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,14 +4,18 @@ subclasses `ShownSuite`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from engine.errors import ExecutionDoesNotExist
-from tests.store.durable_suite import Run
+from engine.store.library import REDRIVE_TOKENS_MAX
+from engine.store.protocol import ExecutionId, uuid7
+from tests.store.durable_suite import FAILED, MACHINE, SUCCEEDED, Run
 
 if TYPE_CHECKING:
+    from engine.interpreter.snapshot import Ending
     from engine.store.library import Store
     from engine.store.protocol import DurableStore
 
@@ -44,3 +48,62 @@ class ShownSuite:
         assert firsts(backwards=True, from_event_id=5) == [4, 3, 1]
         with pytest.raises(ExecutionDoesNotExist):
             store.history(run.arn + "x")
+
+    def test_a_redrive_is_known_again_by_its_client_token(self, store: Store, worker: DurableStore):
+        run = Run()
+        run.write(worker)
+        run.write(worker, ending=FAILED)
+        assert store.redriven(run.arn, "a") is None
+        _, time = store.reopen(run.arn, "a")
+        assert store.redriven(run.arn, "a") == time
+        assert store.redriven(run.arn, "b") is None
+        with pytest.raises(ExecutionDoesNotExist):
+            store.redriven(run.arn + "x", "a")
+
+    def test_only_the_last_redrives_are_known_again(self, store: Store, worker: DurableStore):
+        run = Run()
+        run.write(worker)
+        for number in range(REDRIVE_TOKENS_MAX + 1):
+            run.write(worker, ending=FAILED, now=store.handle().now())
+            store.reopen(run.arn, f"token-{number}")
+            time.sleep(0.002)  # the clock counts milliseconds
+            run.snapshot = worker.claim(most=1).claimed[0].snapshot
+        assert store.redriven(run.arn, "token-0") is None
+        assert store.redriven(run.arn, "token-1") is not None
+
+    def test_the_latest_stand_at_their_end_or_while_they_run_at_their_start_or_redrive(
+        self, store: Store, worker: DurableStore
+    ):
+        now = store.handle().now()
+
+        def made(start: int, ending: Ending | None = None, stop: int = 0, machine: str = MACHINE) -> str:
+            run = Run(ExecutionId(uuid7(now + start, start)), start_time=now + start, machine=machine)
+            run.write(worker)
+            if ending is not None:
+                run.write(worker, ending=ending, now=now + stop)
+            return run.arn
+
+        running = {start: made(start) for start in (-400, -150, -50)}
+        ended_late = made(-500, SUCCEEDED, -100)
+        failed = made(-300, FAILED, -200)
+        ended_early = made(-600, SUCCEEDED, -590)
+        redriven = made(-700, FAILED, -690)
+        store.reopen(redriven)
+        made(-1, machine=MACHINE + "2")
+
+        def listed(**options: Any) -> list[str]:
+            return [record.execution.arn for record in store.latest_executions(MACHINE, **options)]
+
+        whole = [redriven, running[-50], ended_late, running[-150], failed, running[-400], ended_early]
+        assert listed() == whole
+        assert listed(status="RUNNING") == [redriven, running[-50], running[-150], running[-400]]
+        assert listed(status="SUCCEEDED") == [ended_late, ended_early]
+        assert listed(status="FAILED") == [failed]
+        assert listed(status="ABORTED") == []
+        for size in (1, 2, 3):
+            found: list[str] = []
+            after = None
+            while page := store.latest_executions(MACHINE, after=after, most=size):
+                found += [record.execution.arn for record in page]
+                after = (page[-1].last_change, page[-1].execution_id)
+            assert found == whole, size

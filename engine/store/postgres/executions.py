@@ -11,7 +11,7 @@ from engine.interpreter.history import LAST_EVENT_ID
 from engine.interpreter.messages import RedriveRequested
 from engine.interpreter.snapshot import FORMAT, Ending, Execution, Redrives
 from engine.jsonvalue import decode
-from engine.store.library import LIST_MAX, ExecutionRecord
+from engine.store.library import LIST_MAX, REDRIVE_TOKEN_MS, REDRIVE_TOKENS_MAX, ExecutionRecord
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import as_execution_id, machine_key, name_key
@@ -47,9 +47,11 @@ _BY_NAME = "select n.execution_id from asl.execution_name n where n.state_machin
 
 _HEAD = "select e.head, e.format from asl.execution e where e.id = $1"
 
+# What is known of an execution e, with its rows o in open_execution and c in closed_execution; for `record_of`.
 # The last columns stand in for what a newer engine wrote.
-_SHOWN = f"""
-e.id, e.head, e.revision_id, e.pool, c.ending, c.stop_time, c.redrive_count, c.redrive_time, c.last_event_id,
+SHOWN = f"""
+e.id, e.head, e.revision_id, e.pool, c.ending, c.stop_time, c.redrive_count, coalesce(c.redrive_time, o.redrive_time),
+c.last_event_id,
 substring(o.snapshot for {HEAD_BYTES}), o.missing, o.quarantine, e.format, coalesce(c.format, o.format), c.status,
 e.name, e.start_time, case when not e.format {IS_READABLE} then
  (select m.arn from asl.state_machine m where m.id = e.state_machine_id) end
@@ -58,7 +60,7 @@ e.name, e.start_time, case when not e.format {IS_READABLE} then
 _ENDING, _HEAD_FORMAT, _FORMAT = 4, 12, 13
 
 _DESCRIBE = f"""
-select {_SHOWN} from asl.execution e left join asl.open_execution o on o.id = e.id
+select {SHOWN} from asl.execution e left join asl.open_execution o on o.id = e.id
 left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
 """
 
@@ -89,8 +91,8 @@ and first_event_id >= coalesce((
 order by first_event_id desc
 """
 
-_SNAPSHOT = """
-select e.head, coalesce(o.snapshot, c.snapshot), coalesce(o.format, c.format), c.status, c.seq
+_SNAPSHOT = f"""
+select e.head, coalesce(o.snapshot, c.snapshot), coalesce(o.format, c.format), c.status, c.seq, {NOW_MS}
 from asl.execution e left join asl.open_execution o on o.id = e.id
 left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
 """
@@ -101,8 +103,12 @@ _FRAMES = "select data from asl.frame where execution_id = $1 order by fork, pla
 _REOPEN = f"""
 with reopened as (delete from asl.closed_execution where execution_id = $1 and seq = $7 and snapshot is not null
   returning seq),
- opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot)
-  select $1, {NOW_MS}, {FORMAT}, e.pool, r.seq, $2::bytea from reopened r, asl.execution e where e.id = $1 returning 1),
+ opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot, redrive_time)
+  select $1, {NOW_MS}, {FORMAT}, e.pool, r.seq, $2::bytea, $8::bigint from reopened r, asl.execution e where e.id = $1
+  returning 1),
+ tokened as (insert into asl.redrive (execution_id, client_token, redrive_time)
+  select $1, $9::text, $8::bigint from reopened where $9::text is not null
+  on conflict (execution_id, client_token) do update set redrive_time = excluded.redrive_time returning 1),
  framed as (insert into asl.frame (execution_id, fork, place, data)
   select $1, u.* from reopened, unnest($3::int[], $4::int[], $5::bytea[]) u returning 1),
  swept as (delete from asl.mail where execution_id = $1 and id <> $1 returning 1),
@@ -112,6 +118,11 @@ with reopened as (delete from asl.closed_execution where execution_id = $1 and s
   select $1, $1, {NOW_MS}, {FORMAT}, $6::bytea from reopened
   on conflict (execution_id, id) do update set event = excluded.event, sent_at = excluded.sent_at returning 1)
 select count(*) from opened
+"""
+
+_REDRIVES = f"""
+select client_token, redrive_time from asl.redrive where execution_id = $1
+and redrive_time >= {NOW_MS} - {REDRIVE_TOKEN_MS} order by redrive_time desc limit $2
 """
 
 # Whoever resumes it says that it is not to blame: with the deaths of its workers it would be quarantined again at once.
@@ -150,7 +161,7 @@ def execution(pool: Pool, execution_arn: str) -> ExecutionRecord:
     check_format(row[_HEAD_FORMAT], f"{execution_arn} is")
     if row[_ENDING] is not None:
         check_format(row[_FORMAT], f"the end of {execution_arn} is")
-    return _record(row)
+    return record_of(row)
 
 
 def endings(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
@@ -175,13 +186,16 @@ def _bounded(execution_ids: Collection[ExecutionId]) -> tuple[object, ...]:
     return uuids(execution_ids), min(execution_ids, default=None), max(execution_ids, default=None)
 
 
-def _record(row: Row) -> ExecutionRecord:
+def record_of(row: Row) -> ExecutionRecord:
+    """The execution that a row of SHOWN is about."""
     (execution_id, head, revision_id, pool, ending, stop_time, redrive_count, redrive_time, last_event_id,
      progress, missing, quarantine, head_format, format_, status, name, start_time, machine_arn) = row  # fmt: skip
     redrives = Redrives(redrive_count or 0, redrive_time)
     is_readable = format_ in READABLE_FORMATS
     if progress is not None and is_readable:
         last_event_id, redrives = read_progress(progress)
+        if redrive_time is not None and redrives.time != redrive_time:  # nobody has folded the RedriveRequested yet
+            redrives = Redrives(redrives.count + 1, redrive_time)
     return ExecutionRecord(
         execution_id=ExecutionId(execution_id),
         execution=decode_execution(head) if machine_arn is None else _stand_in(machine_arn, name, start_time),
@@ -232,6 +246,7 @@ def executions(
     name_prefix: str | None = None,
     started_from: int | None = None,
     started_before: int | None = None,
+    was_redriven: bool | None = None,
     after: ExecutionId | None = None,
     most: int = LIST_MAX,
 ) -> list[ExecutionRecord]:
@@ -243,15 +258,23 @@ def executions(
         name_prefix: Only those that were given a name, by their starter, that begins so.
         started_from: Milliseconds since the epoch, inclusive.
         started_before: The same, exclusive.
+        was_redriven: False: of those that run, only ones that never were.
         after: The last one of the page before.
         most: The size of a page.
     """
     machine = None if state_machine_arn is None else machine_key(state_machine_arn)
-    given = {"status": status, "prefix": name_prefix, "since": started_from, "before": started_before, "after": after}
+    given: dict[str, Any] = {
+        "status": status,
+        "redriven": was_redriven,
+        "prefix": name_prefix,
+        "since": started_from,
+        "before": started_before,
+        "after": after,
+    }
     wanted = {key: value for key, value in given.items() if value is not None}
     found: list[ExecutionRecord] = []
     for window in _windows(after):
-        found += [_record(row) for row in _listed(pool, machine, most - len(found), wanted | window)]
+        found += [record_of(row) for row in _listed(pool, machine, most - len(found), wanted | window)]
         if len(found) == most:
             break
     return found
@@ -294,14 +317,16 @@ def _listing(machine: UUID | None, most: int, **wanted: Any) -> Any:
     closed = [c.execution_id == e.id, *_within(c.execution_id, wanted)]
     source = execution.join(open_, o.id == e.id, isouter=status != "RUNNING")
     source = source.join(closed_, and_(*closed), isouter=not is_over)
-    statement = select(text(_SHOWN)).select_from(source).order_by(e.id.desc()).limit(most)
+    statement = select(text(SHOWN)).select_from(source).order_by(e.id.desc()).limit(most)
     statement = statement.where(*_within(e.id, wanted))
     if machine is not None:
         statement = statement.where(e.state_machine_id == machine)
     if is_over:
         statement = statement.where(c.status == status)
-    if is_over and status != "SUCCEEDED" and machine is not None:
+    if is_over and machine is not None:
         statement = statement.where(c.state_machine_id == machine)
+    if wanted.get("redriven") is False:
+        statement = statement.where(o.redrive_time.is_(None))
     if "prefix" in wanted:
         named = select(names.execution_id).where(names.name.startswith(wanted["prefix"], autoescape=True))
         if machine is not None:
@@ -360,14 +385,21 @@ def snapshot(pool: Pool, execution_arn: str) -> Snapshot | None:
 # ── what an operator does ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def reopen(pool: Pool, execution_arn: str) -> ExecutionId:
+def redriven(pool: Pool, execution_arn: str, client_token: str) -> int | None:
+    """See `Library.redriven`."""
+    with pool.connection() as connection:
+        given = (find(connection, execution_arn), REDRIVE_TOKENS_MAX)
+        return dict(connection.execute(_REDRIVES, given).fetchall()).get(client_token)
+
+
+def reopen(pool: Pool, execution_arn: str, client_token: str | None = None) -> tuple[ExecutionId, int]:
     """See `Library.reopen`."""
     with pool.connection() as connection:
         execution_id = find(connection, execution_arn)
         row = connection.execute(_SNAPSHOT, (execution_id,)).fetchone()
         if row is None:
             raise ExecutionDoesNotExist(execution_arn)
-        head, last, format_, status, seq = row
+        head, last, format_, status, seq, now = row
         if status is not None and last is not None:
             check_format(format_, f"the snapshot of {execution_arn} is")
             packed = pack(unpack(decode_execution(head), last))
@@ -376,9 +408,10 @@ def reopen(pool: Pool, execution_arn: str) -> ExecutionId:
                 int4s([key[1] for key, _ in packed.put]),
                 byteas([data for _, data in packed.put]),
             )
-            given = (execution_id, packed.snapshot, *arrays, encode_row(RedriveRequested()), seq)
+            event = encode_row(RedriveRequested(now))
+            given = (execution_id, packed.snapshot, *arrays, event, seq, now, client_token)
             if connection.execute(_REOPEN, given).fetchall()[0][0] == 1:
-                return execution_id
+                return execution_id, now
             status = None  # somebody else was faster
     status = status or "RUNNING"
     raise ExecutionNotRedrivable(f"Execution is {status} and cannot be redriven")

@@ -363,7 +363,7 @@ def _named(named: list[Written]) -> list[Any]:
 def _ended(ended: list[Written]) -> list[Any]:
     closings = [c.closing for c in ended if c.closing is not None]
     # What succeeded is found by its start alone; an index finds the rest by machine and status.
-    machines = [None if c.status == "SUCCEEDED" else machine_key(c.machine_arn) for c in closings]
+    machines = [machine_key(c.machine_arn) for c in closings]
     return [
         uuids([c.id for c in ended]),
         int8s([c.time for c in closings]),

@@ -23,7 +23,7 @@ from uuid import UUID
 
 import psycopg
 
-from engine.store.library import NAME_KEPT_MS, Garbage, check_retention
+from engine.store.library import NAME_KEPT_MS, REDRIVE_TOKEN_MS, Garbage, check_retention
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.definitions import FORGET, GONE
 from engine.store.postgres.partitions import DAY_MS, LOCK_TIMEOUT_MS, PARTITIONED, Day, days, make_days
@@ -63,6 +63,8 @@ with gone as (delete from asl.worker w where w.state <> 'alive'
  and not exists (select from asl.open_execution o where o.owner = w.id) returning 1)
 select count(*) from gone
 """
+
+_OLD_REDRIVES = f"delete from asl.redrive where redrive_time < {NOW_MS} - {REDRIVE_TOKEN_MS}"
 
 # An execution that was redriven since has its name for longer than was thought.
 _EXPIRED_NAMES = f"""
@@ -184,6 +186,7 @@ def _sweep(done: _Pass) -> None:
     done.workers += done.rows(_WORKERS_WITHOUT_A_TRACE)[0][0]
     done.connection.execute(GONE, (None,))
     done.names += _in_batches(done, _EXPIRED_NAMES)
+    done.connection.execute(_OLD_REDRIVES)
 
 
 def _in_batches(done: _Pass, sql: str) -> int:

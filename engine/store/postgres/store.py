@@ -11,6 +11,7 @@ from engine.store.postgres import (
     claims,
     definitions,
     executions,
+    latest,
     mail,
     ownership,
     starts,
@@ -252,11 +253,19 @@ class PostgresStore:
         """See `Library`."""
         return executions.snapshot(self._pool, execution_arn)
 
-    def reopen(self, execution_arn: str) -> ExecutionId:
+    def latest_executions(self, state_machine_arn: str, **page: Any) -> list[ExecutionRecord]:
         """See `Library`."""
-        execution_id = executions.reopen(self._pool, execution_arn)
+        return latest.latest_executions(self._pool, state_machine_arn, **page)
+
+    def redriven(self, execution_arn: str, client_token: str) -> int | None:
+        """See `Library`."""
+        return executions.redriven(self._pool, execution_arn, client_token)
+
+    def reopen(self, execution_arn: str, client_token: str | None = None) -> tuple[ExecutionId, int]:
+        """See `Library`."""
+        reopened = executions.reopen(self._pool, execution_arn, client_token)
         self.hints.tell("START")
-        return execution_id
+        return reopened
 
     def resume(self, execution_arn: str) -> ExecutionId:
         """See `Library`."""

@@ -141,8 +141,8 @@ execution = Table(
     postgresql_partition_by="RANGE (id)",
 )
 
-# Written at the end and never changed: how it ended. A redrive deletes it. Of every end other than SUCCEEDED it has the
-# state machine, for lists by status, and (Standard) the last snapshot with all its Frames, for a redrive.
+# Written at the end and never changed: how it ended. A redrive deletes it. Of every end other than SUCCEEDED it has
+# (Standard) the last snapshot with all its Frames, for a redrive.
 closed_execution = Table(
     "closed_execution",
     metadata,
@@ -157,13 +157,7 @@ closed_execution = Table(
     Column("ending", LargeBinary, nullable=False),
     Column("state_machine_id", Uuid),
     Column("snapshot", LargeBinary),
-    Index(
-        "closed_execution_unsuccessful",
-        "state_machine_id",
-        "status",
-        "execution_id",
-        postgresql_where=text("state_machine_id IS NOT NULL"),
-    ),
+    Index("closed_execution_by_machine", "state_machine_id", "status", "stop_time", "execution_id"),
     postgresql_partition_by="RANGE (execution_id)",
 )
 
@@ -201,6 +195,9 @@ open_execution = Table(
     Column("quarantine", LargeBinary),
     Column("seq", Integer, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
+    # Of one that was redriven: when last.
+    Column("redrive_time", BigInteger),
+    Index("open_execution_redriven", "redrive_time", postgresql_where=text("redrive_time IS NOT NULL")),
     Index("open_execution_due", "pool", "wake_at", postgresql_where=text("(owner IS NULL) AND (quarantine IS NULL)")),
     Index("open_execution_owned", "owner", postgresql_where=text("owner IS NOT NULL")),
     postgresql_with={
@@ -303,6 +300,15 @@ activity = Table(
     Column("name", Text, nullable=False),
     Column("creation_date", BigInteger, nullable=False),
     UniqueConstraint("arn"),
+)
+
+# By which client tokens an execution was redriven: written by the redrive, of use for a quarter of an hour.
+redrive = Table(
+    "redrive",
+    metadata,
+    Column("execution_id", Uuid, primary_key=True),
+    Column("client_token", Text, primary_key=True),
+    Column("redrive_time", BigInteger, nullable=False),
 )
 
 # Inserted by a worker that begins, its heartbeat counted up by itself, its rights taken by whoever declares it dead.

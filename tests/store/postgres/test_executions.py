@@ -49,6 +49,6 @@ def test_a_redrive_does_not_meet_mail_that_came_in_the_moment_of_the_end(
         "insert into asl.mail (execution_id, id, sent_at, format, event) values (%s, gen_random_uuid(), 1, 1, %s)",
         (run.id, encode_row(StopRequested(None, None))),
     )
-    store.reopen(run.arn)
+    _, time = store.reopen(run.arn)
     (claim,) = worker.claim(most=9).claimed
-    assert [letter.event for letter in claim.mail] == [RedriveRequested()]
+    assert [letter.event for letter in claim.mail] == [RedriveRequested(time)]

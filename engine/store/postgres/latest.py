@@ -1,0 +1,92 @@
+"""The executions of a state machine by when something happened to them last, the newest first: ListExecutions.
+
+There is no one index of that: the order of those that run is the order of their ids, but for those that were redriven;
+the others stand by their ends, of each status by itself. Each of these gives a page; the newest of all are the page.
+"""
+
+from __future__ import annotations
+
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
+
+from engine.store.library import LIST_MAX
+from engine.store.postgres.arrays import uuids
+from engine.store.postgres.executions import SHOWN, executions, record_of
+from engine.store.postgres.identity import machine_key
+from engine.store.protocol import ExecutionId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.store.library import ExecutionRecord
+    from engine.store.postgres.connection import Pool
+    from engine.store.protocol import ExecutionStatus
+
+Position: TypeAlias = "tuple[int, UUID]"
+"""`last_change` of an execution, and its id."""
+
+_ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+_NOW_OR_LATER: Position = ((1 << 47) - 1, UUID(int=(1 << 128) - 1))
+_BITS_AFTER_TIME = 80
+
+_ENDED = """
+select stop_time, execution_id from asl.closed_execution
+where state_machine_id = $1 and status = $2 and (stop_time, execution_id) < ($3::bigint, $4::uuid)
+order by stop_time desc, execution_id desc limit $5
+"""
+
+_REDRIVEN = """
+select o.redrive_time, o.id from asl.open_execution o join asl.execution e on e.id = o.id
+where o.redrive_time is not null and (o.redrive_time, o.id) < ($2::bigint, $3::uuid) and e.state_machine_id = $1
+order by o.redrive_time desc, o.id desc limit $4
+"""
+
+# The bounds are said of both tables with partitions: from a join nothing is concluded.
+_READ = f"""
+select {SHOWN} from asl.execution e left join asl.open_execution o on o.id = e.id
+left join asl.closed_execution c on c.execution_id = e.id and c.execution_id between $2 and $3
+where e.id = any($1::uuid[]) and e.id between $2 and $3
+"""
+
+
+def latest_executions(
+    pool: Pool,
+    state_machine_arn: str,
+    *,
+    status: ExecutionStatus | None = None,
+    after: tuple[int, ExecutionId] | None = None,
+    most: int = LIST_MAX,
+) -> list[ExecutionRecord]:
+    """See `Library.latest_executions`."""
+    machine = machine_key(state_machine_arn)
+    before: Position = _NOW_OR_LATER if after is None else after
+    known: dict[UUID, ExecutionRecord] = {}
+    sources: list[Sequence[Position]] = []
+    if status in (None, "RUNNING"):
+        sources += [_started(pool, state_machine_arn, before, most, known), _redriven(pool, machine, before, most)]
+    ends = _ENDS if status is None else (status,) if status != "RUNNING" else ()
+    sources += [pool.execute(_ENDED, (machine, end, *before, most)) for end in ends]
+    found = list(islice(merge(*sources, key=itemgetter(0, 1), reverse=True), most))
+    unread = [execution_id for _, execution_id in found if execution_id not in known]
+    if unread:
+        rows = pool.execute(_READ, (uuids(unread), min(unread), max(unread)))
+        known |= {row[0]: record_of(row) for row in rows}
+    return [known[execution_id] for _, execution_id in found if execution_id in known]
+
+
+def _started(
+    pool: Pool, state_machine_arn: str, before: Position, most: int, known: dict[UUID, ExecutionRecord]
+) -> list[Position]:
+    """Those that run and were never redriven. An id begins with the time of the start, so theirs is this order, too."""
+    time, execution_id = before
+    bound = ExecutionId(max(execution_id, UUID(int=time << _BITS_AFTER_TIME)))
+    records = executions(pool, state_machine_arn, status="RUNNING", was_redriven=False, after=bound, most=most)
+    known |= {record.execution_id: record for record in records}
+    return [(record.last_change, record.execution_id) for record in records]
+
+
+def _redriven(pool: Pool, machine: UUID, before: Position, most: int) -> list[Any]:
+    return pool.execute(_REDRIVEN, (machine, *before, most))
