@@ -34,13 +34,15 @@ from engine.integrations.threads import THREADS_MAX as THREADS_MAX
 from engine.integrations.workplace import COMMANDS_MAX as COMMANDS_MAX
 from engine.machines import Machines
 from engine.machines import StateMachineHandle as StateMachineHandle
+from engine.operations.executions import begin
+from engine.operations.resources import Target, target
 from engine.operations.service import Service
 from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
 from engine.starts import Deployed, Starts
 from engine.store.library import ActivityRecord, StateMachineRecord
-from engine.store.protocol import DEFAULT_POOL, Birth
+from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -428,7 +430,8 @@ class Engine:
         be entered for this, unless `machine` is a definition as it is.
 
         Args:
-            machine: A handle; the name or ARN of a state machine; or a definition, which runs as STANDARD.
+            machine: A handle; the name or ARN of a state machine; the ARN of a version or an alias; or a definition,
+                which runs as STANDARD.
             input: Any JSON value; `{}` when not given. Bytes are JSON text, which the history then shows as it is.
             name: Of the execution; an id when not given. While it runs, the same name and input give the same one.
             pool: Whose workers run it; the state machine's when not given.
@@ -444,14 +447,14 @@ class Engine:
         """
         if connection is not None:
             return await self._start_within(machine, input, name, pool, connection)
-        if not isinstance(machine, StateMachineHandle):
-            machine = await self._machine(machine)
-        return self._handle(await self._start(machine, input, name, pool))
+        if isinstance(machine, StateMachineHandle):
+            return self._handle(await self._start(machine, input, name, pool))
+        if is_name(machine):
+            return self._handle(await self._start_deployed(machine, input, name, pool))
+        return self._handle(await self._start(await self._machine(machine), input, name, pool))
 
     async def _machine(self, named: Definition) -> StateMachineHandle:
-        """What `start_execution` runs for a name, an ARN or a definition as it is. Raises as that does."""
-        if is_name(named):
-            return self._machines.found(await self._own.state_machine(self._service.machine_arn(named)))
+        """What `start_execution` runs for a definition as it is. Raises as that does."""
         text, syntax = text_of(named)
         if not self._is_on_store:
             return self._machines.compiled(text, syntax, self._service.machine_arn(DEFAULT_NAME), "STANDARD")
@@ -479,22 +482,36 @@ class Engine:
         return self._handle(await self._own.find(execution_arn))
 
     async def _start(
-        self, machine: StateMachineHandle, given: Json | bytes, name: str | None, pool: str | None
+        self,
+        machine: StateMachineHandle,
+        given: Json | bytes,
+        name: str | None,
+        pool: str | None,
+        found: Target | None = None,
     ) -> Tracked:
-        backend = self._own
+        """Starts an execution of a handle, or of the revision that a version or an alias led to, as `found` says."""
         if not machine.is_checked:
-            backend.check(machine.program, self._service.region, self._service.account_id)
+            self._own.check(machine.program, self._service.region, self._service.account_id)
             machine.is_checked = True
-        draft = self._service.starts.draft(machine.arn, machine.type, given, name, now=self.clock.now())
-        birth = Birth(
-            execution=draft.execution,
-            revision_id=machine.revision_id,
-            pool=machine.pool if pool is None else _check_pool(pool),
-            input_text=draft.input_text,
-            is_named=name is not None and machine.type == "STANDARD",
+        tracked, _ = await begin(
+            self.service,
+            machine if found is None else found.machine,
+            machine.plan,
+            given,
+            name,
+            pool=None if pool is None else _check_pool(pool),
+            version_arn=None if found is None else found.version_arn,
+            alias_arn=None if found is None else found.alias_arn,
         )
-        tracked: Tracked = await backend.start(draft.execution_id, birth, machine.plan)
         return tracked
+
+    async def _start_deployed(self, named: str, given: Json | bytes, name: str | None, pool: str | None) -> Tracked:
+        found = await target(self.service, self._service.machine_arn(named))
+        if found.version_arn is None:
+            return await self._start(self._machines.found(found.machine), given, name, pool)
+        text, syntax = text_of(found.machine.definition)
+        machine = self._machines.compiled(text, syntax, found.machine.arn, found.machine.type)
+        return await self._start(machine, given, name, pool, found)
 
     async def _start_within(
         self,

@@ -30,10 +30,11 @@ class StateMachineHandle:
     Attributes:
         revision_id: Names this very definition.
         pool: Where its executions run, unless their start says otherwise.
+        role_arn: As it was given; None: nobody gave one.
         is_checked: Whether its Tasks were looked at for handlers.
     """
 
-    __slots__ = ("arn", "is_checked", "name", "plan", "pool", "program", "revision_id", "type")
+    __slots__ = ("arn", "is_checked", "name", "plan", "pool", "program", "revision_id", "role_arn", "type")
 
     def __init__(self, arn: str, name: str, type_: MachineType, program: StateMachine, revision_id: RevisionId) -> None:
         self.arn = arn
@@ -43,6 +44,7 @@ class StateMachineHandle:
         self.plan: Plan = compile_plan(program)
         self.revision_id = revision_id
         self.pool = DEFAULT_POOL
+        self.role_arn: str | None = None
         self.is_checked = False
 
 
@@ -94,7 +96,7 @@ class Machines:
         known = self._known.get(record.arn)
         if known is not None and known.revision_id == record.revision_id:
             machine = known
-        machine.revision_id, machine.pool = record.revision_id, record.pool
+        machine.revision_id, machine.pool, machine.role_arn = record.revision_id, record.pool, record.role_arn
         self._known[record.arn] = machine
         return machine
 

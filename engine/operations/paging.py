@@ -54,9 +54,10 @@ class Page(Generic[Position]):
         if len(found) <= self.most:
             return found, {}
         shown = found[: self.most]
-        return shown, {"next_token": self._token(position(shown[-1]))}
+        return shown, {"next_token": self.token(position(shown[-1]))}
 
-    def _token(self, position: Position) -> str:
+    def token(self, position: Position) -> str:
+        """What `after` of the next call is read from."""
         content = msgspec.json.encode((_FORMAT, self.now, position))
         return base64.urlsafe_b64encode(_check(content, self.asked) + content).decode()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 import anyio
 
-from engine.errors import ExecutionAlreadyExists, ExecutionNotRedrivable
+from engine.errors import ExecutionAlreadyExists, ExecutionNotRedrivable, StateMachineDoesNotExist
 from engine.integrations.invocation import check_error, check_text
 from engine.integrations.required import check_handlers
 from engine.integrations.workplace import OwnWorkplace
@@ -225,13 +225,21 @@ class MemoryBackend:
         execution_id, is_new = self._store.start_named(execution_id, birth)
         if not is_new:
             known = self._find(birth.execution.arn)
-            if known.plan is not plan:  # definitions that were never given names all share one
+            # Definitions that were never given names all share one.
+            if known.plan is not plan and not self._is_kept(birth.execution.state_machine_arn):
                 raise ExecutionAlreadyExists(known.arn)
             return known
         claim = self._claim(execution_id)
         live = LiveExecution(execution_id, plan, claim.snapshot)
         self._at_work.custody.take(claim, plan, live)
         return live
+
+    def _is_kept(self, state_machine_arn: str) -> bool:
+        try:
+            self.library.state_machine(state_machine_arn)
+        except StateMachineDoesNotExist:
+            return False
+        return True
 
     def _claim(self, execution_id: ExecutionId) -> Claim:
         claim = self._store.claim_one(execution_id)

@@ -4,7 +4,6 @@ subclasses `ShownSuite`.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ from engine.errors import ExecutionDoesNotExist
 from engine.store.library import REDRIVE_TOKENS_MAX
 from engine.store.protocol import ExecutionId, uuid7
 from tests.store.durable_suite import FAILED, MACHINE, SUCCEEDED, Run
+from tests.store.postgres.waiting import until
 
 if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending
@@ -65,8 +65,8 @@ class ShownSuite:
         run.write(worker)
         for number in range(REDRIVE_TOKENS_MAX + 1):
             run.write(worker, ending=FAILED, now=store.handle().now())
-            store.reopen(run.arn, f"token-{number}")
-            time.sleep(0.002)  # the clock counts milliseconds
+            _, time = store.reopen(run.arn, f"token-{number}")
+            until(lambda time=time: store.handle().now() > time)  # type: ignore[misc]
             run.snapshot = worker.claim(most=1).claimed[0].snapshot
         assert store.redriven(run.arn, "token-0") is None
         assert store.redriven(run.arn, "token-1") is not None
