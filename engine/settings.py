@@ -5,9 +5,10 @@ ASL_ACCOUNT_ID                                          account in the ARNs we m
 ASL_DATABASE_URL                                        the PostgreSQL database that durable executions are in
 ASL_POOLER                                              1: that URL is one of a pooler in transaction mode
 ASL_DASK_SCHEDULER                                      the Dask cluster that `dask:` handlers run on
-ASL_HEALTH                                              where `asl worker` answers probes: HOST:PORT
-ASL_EVENTS                                              whom it tells of changes of status, separated by blanks
-ASL_LOGS                                                where it writes the records of logging configurations
+ASL_HEALTH                                              where workers and servers answer probes: HOST:PORT
+ASL_EVENTS                                              whom workers tell of changes of status, separated by blanks
+ASL_LOGS                                                where they write the records of logging configurations
+ASL_ACCESS_KEYS                                         the file of access keys that requests of the API are signed with
 
 `DATABASE_URL` is never read: it is the user's application's.
 """
@@ -37,6 +38,7 @@ class Settings:
     logs: str | None = None
     pooler: str | None = None
     dask_scheduler: str | None = None
+    access_keys: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -51,6 +53,7 @@ class Settings:
             logs=read("ASL_LOGS") or None,
             pooler=read("ASL_POOLER") or None,
             dask_scheduler=read("ASL_DASK_SCHEDULER") or None,
+            access_keys=read("ASL_ACCESS_KEYS") or None,
         )
 
     @property

@@ -27,6 +27,11 @@ _SECTIONS = {
         "graph": ("engine.cli.graph", "Draw a state machine."),
         "eval": ("engine.cli.eval_", "Try a JSONPath, intrinsic function or JSONata expression."),
     },
+    "Serve the API": {
+        "serve": ("engine.cli.serve", "Answer as AWS Step Functions does, and run executions."),
+        "server": ("engine.cli.server", "Answer as AWS Step Functions does; workers run executions."),
+        "env": ("engine.cli.env", "Print what makes AWS's tools use such a server."),
+    },
     "Operate a fleet": {
         "worker": ("engine.cli.worker", "Run executions until told to stop."),
         "workers": ("engine.cli.workers", "List the workers."),
@@ -47,6 +52,8 @@ _SECTIONS = {
 
 _COMMANDS = {name: about for section in _SECTIONS.values() for name, about in section.items()}
 
+_OTHER_NAMES = {"dev": "serve"}
+
 
 class _Commands(click.Group):
     """Imports the module of a command when the command is wanted, and ends the process with our exit codes."""
@@ -55,6 +62,7 @@ class _Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = _OTHER_NAMES.get(cmd_name, cmd_name)
         if cmd_name not in _COMMANDS:
             return None
         command = importlib.import_module(_COMMANDS[cmd_name][0]).command
@@ -69,7 +77,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+        if args and not args[0].startswith("-") and args[0] not in {*_COMMANDS, *_OTHER_NAMES}:
             import difflib
 
             near = difflib.get_close_matches(args[0], _COMMANDS, n=1)

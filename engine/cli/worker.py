@@ -11,8 +11,20 @@ import click
 
 from engine.cli.database import connected, database_options
 from engine.cli.events import event_options
-from engine.cli.moments import Retention
-from engine.settings import Settings
+from engine.cli.worker_options import (
+    ABANDONED_MAX,
+    CONCURRENCY,
+    HANDLERS,
+    HEALTH,
+    LEASE_SECONDS,
+    OTEL,
+    POOLS,
+    RETENTION,
+    TARGETS,
+    UNTIL_EOF,
+    drain_option,
+    health_address,
+)
 
 if TYPE_CHECKING:
     from engine.cli.database import Database
@@ -21,36 +33,15 @@ if TYPE_CHECKING:
     from engine.integrations.registry import Handlers
     from engine.observability.tracing import Spans
 
-_CONCURRENCY = 256
 _DRAIN_SECONDS = 910
 """A little more than the 15 minutes that a Lambda function may take."""
 
-_LEASE_SECONDS = 15
-
-_ABANDONED_MAX = 100
-"""A thread costs some 100 KB and may hold locks and connections: so many that hang are a worker that has had it."""
-
 
 @click.command("worker")
-@click.option(
-    "--handlers",
-    "modules",
-    metavar="MODULE",
-    multiple=True,
-    help="A module or .py file whose functions are named as the states or functions; repeatable.",
-)
-@click.option("-t", "--target", "targets", metavar="PATTERN=TARGET", multiple=True, help="What does a Task; see above.")
-@click.option(
-    "--pool", "pools", metavar="POOL", multiple=True, default=("default",), show_default=True, help="Repeatable."
-)
-@click.option(
-    "--concurrency",
-    type=click.IntRange(min=1),
-    default=_CONCURRENCY,
-    show_default=True,
-    metavar="N",
-    help="Tasks in flight at once.",
-)
+@HANDLERS
+@TARGETS
+@POOLS
+@CONCURRENCY
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -59,43 +50,13 @@ _ABANDONED_MAX = 100
     metavar="N",
     help="As many workers, each a process of its own; one that dies is replaced.",
 )
-@click.option(
-    "--drain-seconds",
-    type=click.FloatRange(min=0),
-    default=_DRAIN_SECONDS,
-    show_default=True,
-    metavar="S",
-    help="How long to wait for Tasks in flight when told to stop.",
-)
-@click.option(
-    "--retention",
-    type=Retention(),
-    metavar="SPAN",
-    help="Remove executions that finished so long ago: 30d, 12w. They are kept for ever when not given.",
-)
-@click.option("--until-eof", is_flag=True, help="Drain as well when stdin ends: for a parent process that may die.")
-@click.option(
-    "--lease-seconds",
-    type=click.FloatRange(min=1),
-    default=_LEASE_SECONDS,
-    show_default=True,
-    metavar="S",
-    help="How long a worker may be silent until the others take over; the same for all.",
-)
-@click.option(
-    "--health",
-    metavar="HOST:PORT",
-    help="Answer /healthz, /readyz and /metrics there; else ASL_HEALTH; else nowhere.",
-)
-@click.option(
-    "--abandoned-max",
-    type=click.IntRange(min=0),
-    default=_ABANDONED_MAX,
-    show_default=True,
-    metavar="N",
-    help="Drain and exit with 75 when more threads than this hang in handlers that were given up.",
-)
-@click.option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say (extra otel).")
+@drain_option(_DRAIN_SECONDS, "Tasks in flight")
+@RETENTION
+@UNTIL_EOF
+@LEASE_SECONDS
+@HEALTH
+@ABANDONED_MAX
+@OTEL
 @event_options
 @database_options
 def command(
@@ -141,7 +102,7 @@ def command(
     from engine.cli.worker_log import configure_log, logged
 
     configure_log()
-    health = _health(health)
+    health = health_address(health)
     if processes > 1:
         words = [f"--handlers={module}" for module in modules]
         words += [f"--target={target}" for target in targets]
@@ -170,21 +131,7 @@ def command(
     )
     handlers = logged(read_handlers(modules, targets))
     with sending_spans() if otel else nullcontext() as spans:
-        return _work(handlers, pools, concurrency, service, database, spans, telling)
-
-
-def _health(given: str | None) -> str | None:
-    """The address to answer probes at. Raises click.UsageError."""
-    option, address = ("--health", given) if given is not None else ("ASL_HEALTH", Settings.from_environment().health)
-    if address is None:
-        return None
-    from engine.observability.health import parse_address
-
-    try:
-        parse_address(address)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {error}") from error
-    return address
+        return work(handlers, pools, concurrency, service, database, spans, telling)
 
 
 def _supervise(words: list[str], processes: int, health: str | None, database: Database, telling: Telling) -> int:
@@ -208,7 +155,7 @@ def _supervise(words: list[str], processes: int, health: str | None, database: D
         return supervise([words + more for more in own], environment, missed=lambda: hints.tell("SILENT"))
 
 
-def _work(
+def work(
     handlers: Handlers,
     pools: tuple[str, ...],
     concurrency: int,
@@ -217,9 +164,9 @@ def _work(
     spans: Spans | None,
     telling: Telling,
 ) -> int:
+    """A worker process's life; its exit code. Raises click.ClickException: it cannot live."""
     with connected(database) as url:
-        import anyio
-
+        from engine.cli.event_loop import run
         from engine.cli.worker_log import ExecutionLog, log_notice
         from engine.cli.worker_service import serve
         from engine.library import Engine
@@ -239,4 +186,4 @@ def _work(
             waits_for_store=True,
             notice=log_notice,
         )
-        return anyio.run(serve, engine, service)
+        return run(serve, engine, service)

@@ -1,4 +1,7 @@
-"""One worker process from its beginning to its end: it waits for its database, works, answers probes, and drains."""
+"""One process that serves, from its beginning to its end: it waits for its database, works, answers probes, and drains.
+
+It is a worker, or answers requests of the API, or both.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import click
@@ -23,11 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
 
+    from prometheus_client.registry import Collector
+
+    from engine.cli.api_face import ApiFace
     from engine.library import Engine
     from engine.observability.health import Page
 
 _UNHEALTHY_PART = 1 / 3
 """Of the lease: a loop that stood still for so long is not healthy; at twice as much the watchdog ends the process."""
+
+_DRAINING = "draining: nothing new is begun"
+"""As the engine says it."""
 
 _LOOK_SECONDS = 1.0
 _PROGRESS_SECONDS = 10.0
@@ -44,6 +53,8 @@ class Service:
         until_eof: It drains when stdin ends as well.
         health: Where probes are answered; None: nowhere.
         about: What the lines of its beginning and end say of it.
+        kind: What those lines call it.
+        api: Answers requests of the API; None: nobody does.
     """
 
     drain_seconds: float
@@ -53,6 +64,8 @@ class Service:
     until_eof: bool = False
     health: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["worker", "server"] = "worker"
+    api: ApiFace | None = None
 
 
 async def serve(engine: Engine, service: Service) -> int:
@@ -90,13 +103,15 @@ class _Worker:
             threading.Thread(target=_at_eof, args=(loop, self._stop), name="asl stdin", daemon=True).start()
         with interruptible(loop, self._stop, lambda: None, asked_max=2), ExitStack() as exits:
             dog = exits.enter_context(Watchdog(self._service.lease_seconds * STILL_PART))
+            if self._service.api is not None:
+                exits.callback(self._service.api.close)
             if self._service.health is not None:
                 exits.enter_context(health_server(self._service.health, self._pages(dog)))
             with self._entering:
                 async with self._engine:
                     self._has_begun = True
                     await self._work()
-        self._log.info("worker stopped", has_drained=self._has_drained, **self._service.about)
+        self._log.info(f"{self._service.kind} stopped", has_drained=self._has_drained, **self._service.about)
         if not self._has_drained:
             return ExitCode.ABORTED
         return ExitCode.SUCCEEDED if self.exit_code is None else self.exit_code
@@ -111,14 +126,22 @@ class _Worker:
         service = self._service
         async with anyio.create_task_group() as group:
             group.start_soon(self._look_after)
-            self._log.info("worker started", **service.about)
+            if service.api is not None:
+                await group.start(service.api.run, self._engine.service)
+            self._log.info(f"{service.kind} started", **service.about)
             await self._told.wait()
-            self._log.info("worker drains", seconds=service.drain_seconds, **self._in_hand())
+            self._log.info(f"{service.kind} drains", seconds=service.drain_seconds, **self._in_hand())
             group.start_soon(self._give_up, group.cancel_scope)
             group.start_soon(self._tell_progress)
             self._has_drained = False
-            self._has_drained = await self._engine.drain(service.drain_seconds)
+            self._has_drained = await self._drained(service)
             group.cancel_scope.cancel()
+
+    async def _drained(self, service: Service) -> bool:
+        """Whether everything in hand came to its end in time: requests first, for some of them wait for Tasks."""
+        until = anyio.current_time() + service.drain_seconds
+        has_served_all = service.api is None or await service.api.stop(service.drain_seconds)
+        return await self._engine.drain(max(0.0, until - anyio.current_time())) and has_served_all
 
     async def _give_up(self, scope: anyio.CancelScope) -> None:
         await self._told_again.wait()
@@ -127,11 +150,12 @@ class _Worker:
     async def _tell_progress(self) -> None:
         while True:
             await anyio.sleep(_PROGRESS_SECONDS)
-            self._log.info("worker still drains", **self._in_hand())
+            self._log.info(f"{self._service.kind} still drains", **self._in_hand())
 
     def _in_hand(self) -> dict[str, int]:
         metrics = self._engine.metrics()
-        return {"tasks": metrics.in_flight, "executions": metrics.live}
+        requests = {} if self._service.api is None else {"requests": self._service.api.in_flight}
+        return {"tasks": metrics.in_flight, "executions": metrics.live, **requests}
 
     async def _look_after(self) -> None:
         """Says once which Resource has no handler, and ends a worker in which too many threads hang."""
@@ -158,13 +182,17 @@ class _Worker:
             return [f"the event loop has stood still for {seconds:.1f} seconds"] if is_still else []
 
         def not_ready() -> list[str]:
-            return [*still(), *self._engine.not_ready()]
+            # From the signal on, also while requests are still answered and the engine has not begun to drain.
+            more = [_DRAINING] if self._told.is_set() else []
+            return list(dict.fromkeys([*still(), *more, *self._engine.not_ready()]))
 
-        collector = EngineCollector(self._engine.metrics, ready=lambda: not not_ready())
+        collectors: list[Collector] = [EngineCollector(self._engine.metrics, ready=lambda: not not_ready())]
+        if self._service.api is not None:
+            collectors.append(self._service.api.collector)
         return {
             "/healthz": lambda: verdict("healthy", still(), pid=os.getpid()),
             "/readyz": lambda: verdict("ready", not_ready(), pid=os.getpid()),
-            "/metrics": lambda: Page(200, CONTENT_TYPE, exposition(collector)),
+            "/metrics": lambda: Page(200, CONTENT_TYPE, exposition(*collectors)),
         }
 
 

@@ -87,10 +87,11 @@ def _of_store(store: StoreMetrics) -> Iterator[Metric]:
     yield _gauge("database_available", "1 when the database answered when it was asked last", int(store.is_available))
 
 
-def exposition(collector: Collector) -> bytes:
-    """Prometheus text of a collector, and of this process (CPU, memory, files)."""
+def exposition(*collectors: Collector) -> bytes:
+    """Prometheus text of collectors, and of this process (CPU, memory, files)."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     ProcessCollector(registry=registry)
     return generate_latest(registry)
 
