@@ -1,4 +1,4 @@
-"""What the engine asks of a store, in the engine's verbs. Every promise is tested by `tests/store/durable_suite.py`.
+"""What the engine asks of a store, in the engine's verbs. Every promise is tested by the suites in `tests/store`.
 
 A store has two faces. `DurableStore` is the hot path: executions while they run, and all that one worker does; each
 worker has a handle of its own. `engine.store.library` has the rest: definitions, executions as they are shown, and the
@@ -151,8 +151,8 @@ class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What one execution has to write at a quiescent point; at most one for each execution and group.
 
-    An ending closes the execution: its open row, mail and task tokens go; the last snapshot of one that did not succeed
-    stays for a redrive.
+    An ending closes the execution: its open row and mail go, its task tokens are closed; the last snapshot of one that
+    did not succeed stays for a redrive.
 
     Attributes:
         seq: 1 for the first checkpoint of an execution, then one more each time, redrives included.
@@ -160,7 +160,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         birth: Set in the first checkpoint of an execution that has no row yet.
         mail: What was folded into this transition: gone when it is written. Ids that are gone already are no fault.
         tokens_opened: Task tokens that its commands mint, with the Task that each one ends.
-        tokens_closed: Task tokens of Tasks that nobody waits for any more. One that is gone already is a Conflict.
+        tokens_closed: Task tokens of Tasks that nobody waits for any more. One that is closed already is a Conflict.
         release: Set when the execution is given up with this checkpoint because all it does is wait: when it is due
             next, or NEVER_DUE. Its memory is free afterwards.
         lost_tasks: As `Claim.lost_tasks`, of an execution of which something is not over yet that may have been under
@@ -464,7 +464,7 @@ class DurableStore(Protocol):
         ...
 
     def take_token(self, task_token: str, event: Event) -> ExecutionId:
-        """Ends the Task of a token: its row goes and mail comes, in one statement. The execution, for a hint.
+        """Ends the Task of a token: it is closed and mail comes, in one statement. The execution, for a hint.
 
         Args:
             event: TaskDone or TaskError; its task_id is filled in.
