@@ -291,7 +291,6 @@ copy_frame = copy.copy
 _encode = msgspec.json.Encoder().encode
 _Serialised: TypeAlias = tuple[int, Execution, int, int, int, Redrives, Ending | None, list[Frame]]
 _decoder = msgspec.json.Decoder(_Serialised)
-_frames_decoder = msgspec.json.Decoder(list[Frame])
 
 
 class UnknownFormat(Exception):
@@ -329,8 +328,3 @@ def decode_snapshot(data: bytes) -> Snapshot:
 def encode_frames(frames: Iterable[Frame]) -> bytes:
     """Frames alone, for a store that writes only what changed."""
     return _encode(list(frames))
-
-
-def decode_frames(data: bytes) -> list[Frame]:
-    """The Frames that `encode_frames` wrote."""
-    return _frames_decoder.decode(data)

@@ -49,7 +49,6 @@ class Uses:
         path: The whole expression, when it is a plain path.
         variables: Workflow variables it reads, without `$`.
         mentions: Every name with a `$` it contains: variables, functions, its own parameters.
-        reads_states: Whether it reads any of `$states`.
         reads_context: Whether it reads `$states.context`.
         reads_item: Whether it reads the context item, which is undefined in a state.
         may_hide_nan: Whether a null it gives may be NaN.
@@ -58,7 +57,6 @@ class Uses:
     path: PlainPath | None
     variables: frozenset[str]
     mentions: frozenset[str]
-    reads_states: bool
     reads_context: bool
     reads_item: bool = False
     may_hide_nan: bool = False
@@ -199,9 +197,7 @@ def _analysed(source: str, allows: frozenset[str]) -> tuple[Uses | None, list[_F
 def _plain_uses(path: PlainPath) -> Uses:
     of_states = path.variable == "states"
     names = frozenset(() if of_states else (path.variable,))
-    return Uses(
-        path=path, variables=names, mentions=names, reads_states=of_states, reads_context=path.member == "context"
-    )
+    return Uses(path=path, variables=names, mentions=names, reads_context=path.member == "context")
 
 
 def _uses(reads: jsonata_library.Reads, syntax: jsonata_syntax.Syntax) -> Uses:
@@ -210,7 +206,6 @@ def _uses(reads: jsonata_library.Reads, syntax: jsonata_syntax.Syntax) -> Uses:
         path=None,
         variables=reads.variables,
         mentions=syntax.variables,
-        reads_states="states" in syntax.variables,
         reads_context=members is None or "context" in members,
         reads_item=reads.context_item,
         may_hide_nan=syntax.may_hide_nan,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from engine.runtime.absence import Absence
 from engine.runtime.lease import Watch
+from engine.runtime.pace import HEARD_POLL_SECONDS_MAX, POLL_SECONDS_MAX, POLL_SECONDS_MIN, Pace
 from engine.runtime.writer import Closing
 from engine.store.hints import NoHints
 from engine.store.protocol import DEFAULT_POOL, OwnershipLost, StoreUnavailable
@@ -33,15 +34,6 @@ NO_HINTS = NoHints()
 
 Planned: TypeAlias = "tuple[Sequence[Claim], Mapping[RevisionId, Plan | Exception]]"
 """Claims, and the plans of their revisions."""
-
-POLL_SECONDS_MIN = 0.02
-POLL_SECONDS_MAX = 0.25
-"""How long nobody asks for work after a question that gave none; from one to the other the pause doubles. What comes
-from this process, or with a hint, is not kept waiting."""
-
-HEARD_POLL_SECONDS_MAX = 0.5
-"""The same while hints are heard. A start in a transaction of the user's tells nobody, so this is how long it waits at
-most; and it is well below PARK_MS, so that everybody learns in time when something parked is due."""
 
 CLAIM_MAX = 128
 """Executions in one claim. More: their snapshots hold up the loop while they are decoded."""
@@ -76,33 +68,6 @@ class Plans(Protocol):
     def load(self, revision_ids: Collection[RevisionId]) -> Mapping[RevisionId, Plan | Exception]:
         """The plans of these revisions, or why one cannot be made; called where the store may be asked."""
         ...
-
-
-class Pace:
-    """How long to leave something alone: shorter when it gave something, longer when not."""
-
-    def __init__(self, monotonic: Callable[[], float], seconds_max: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._seconds_max = seconds_max
-        self._pause = POLL_SECONDS_MIN
-        self._answered_at = float("-inf")
-        self.due = monotonic()
-
-    def found(self, something: bool) -> None:
-        """It was asked for, and gave something or not."""
-        self._answered_at = self._monotonic()
-        self._pause = POLL_SECONDS_MIN if something else min(self._pause * 2, self._seconds_max())
-        self.due = self._answered_at + self._pause
-
-    def hurry(self) -> None:
-        """There is reason to ask now."""
-        self._pause = POLL_SECONDS_MIN
-        self.due = self._monotonic()
-
-    def hinted(self) -> None:
-        """There may be reason to ask now; others were told the same. Never sooner than the shortest pause."""
-        self._pause = POLL_SECONDS_MIN
-        self.due = min(self.due, max(self._monotonic(), self._answered_at + POLL_SECONDS_MIN))
 
 
 class Housekeeping:
