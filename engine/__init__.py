@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         UsedAfterFork,
         run,
     )
-    from engine.outcome import ExecutionDescription, ExecutionFailed
+    from engine.outcome import ExecutionDescription, ExecutionFailed, SyncExecution
     from engine.runtime.clock import VirtualClock
     from engine.runtime.executions import ExecutionQuarantined
     from engine.store.library import Garbage
@@ -85,7 +85,7 @@ _HOMES = {
         "UsedAfterFork",
         "run",
     ),
-    "engine.outcome": ("ExecutionDescription", "ExecutionFailed"),
+    "engine.outcome": ("ExecutionDescription", "ExecutionFailed", "SyncExecution"),
     "engine.runtime.clock": ("VirtualClock",),
     "engine.runtime.executions": ("ExecutionQuarantined",),
     "engine.store.postgres.embedded_errors": ("EmbeddedPostgresError",),
@@ -126,6 +126,7 @@ __all__ = [
     "StateMachineDoesNotExist",
     "StateMachineHandle",
     "StoreUnavailable",
+    "SyncExecution",
     "TaskFailed",
     "TaskTimedOut",
     "UnknownFormat",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from engine.integrations.registry import HandlersLike
     from engine.jsonvalue import Json
     from engine.library import ActivityDescription, ActivityTask, StateMachineHandle
-    from engine.outcome import ExecutionDescription
+    from engine.outcome import ExecutionDescription, SyncExecution
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
@@ -322,6 +322,16 @@ class Engine:
     ) -> Json:
         """See `engine.Engine.run`."""
         return self._wait(self._engine.run, machine, input, name=name)
+
+    def start_sync_execution(
+        self,
+        machine: StateMachineHandle | str,
+        input: Json | bytes = library.NO_INPUT,
+        *,
+        name: str | None = None,
+    ) -> SyncExecution:
+        """See `engine.Engine.start_sync_execution`."""
+        return self._wait(self._engine.start_sync_execution, machine, input, name=name)
 
     def execution(self, execution_arn: str) -> ExecutionHandle:
         """See `engine.Engine.execution`."""

@@ -37,6 +37,8 @@ from engine.machines import StateMachineHandle as StateMachineHandle
 from engine.operations.executions import begin
 from engine.operations.resources import Target, target
 from engine.operations.service import Service
+from engine.operations.sync_executions import run_sync
+from engine.outcome import SyncExecution
 from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
@@ -476,6 +478,50 @@ class Engine:
         Cancelled, it waits no more, but the execution goes on; `start_execution` gives a handle that can be stopped.
         """
         return await (await self.start_execution(machine, input, name=name, pool=pool)).result()
+
+    async def start_sync_execution(
+        self,
+        machine: StateMachineHandle | str,
+        input: Json | bytes = NO_INPUT,
+        *,
+        name: str | None = None,
+    ) -> SyncExecution:
+        """Runs an execution of an Express state machine to its end, at most once and for five minutes at most.
+
+        One that fails is an answer too. It runs in this process, and nothing of it is written. Where this engine is a
+        client, or has no handler for one of its Tasks, a worker runs it, and its start and end are written.
+
+        Args:
+            machine: A handle, or the name or ARN of a state machine, or the ARN of a version or an alias.
+            input: Any JSON value; `{}` when not given. Bytes are JSON text.
+            name: Of the execution; names of Express executions may come twice.
+
+        Raises:
+            StateMachineTypeNotSupported: It is a STANDARD one.
+            StateMachineDoesNotExist, StateMachineDeleting, InvalidArn, InvalidName, InvalidExecutionInput: As AWS does.
+            ExecutionQuarantined: The engine itself failed on it.
+            ValueError: `machine` is a definition.
+        """
+        assert self._own is not None, "the process that made it"
+        if isinstance(machine, StateMachineHandle):
+            machine = machine.arn
+        elif not is_name(machine):
+            raise ValueError("machine: expected the name or ARN of a state machine, or its handle; deploy it first")
+        outcome = await run_sync(self._service, self._service.machine_arn(machine), input, name=name)
+        execution, ending = outcome.execution, outcome.ending
+        return SyncExecution(
+            execution_arn=execution.arn,
+            state_machine_arn=execution.state_machine_arn,
+            name=execution.name,
+            status=outcome.status,
+            start_date=outcome.start_date,
+            stop_date=outcome.stop_date,
+            input=unshared(execution.input),
+            output=unshared(ending.output),
+            error=ending.error,
+            cause=ending.cause,
+            billed_duration_ms=outcome.billed_ms,
+        )
 
     async def execution(self, execution_arn: str) -> ExecutionHandle:
         """The handle of an execution, whoever started it. Raises ExecutionDoesNotExist."""

@@ -70,9 +70,16 @@ class Machines:
             del self._recent[next(iter(self._recent))]
         return machine
 
+    def revision(self, machine: StateMachineRecord) -> StateMachineHandle:
+        """A revision, ready to run. Raises InvalidDefinition: an older or newer engine took it.
+
+        Not to be given away: its `revision_id` and `pool` are the record's only by chance.
+        """
+        return self.compiled(*text_of(machine.definition), machine.arn, machine.type)
+
     def plan(self, machine: StateMachineRecord) -> Plan:
         """What a revision runs. Raises InvalidDefinition: an older or newer engine took it."""
-        return self.compiled(*text_of(machine.definition), machine.arn, machine.type).plan
+        return self.revision(machine).plan
 
     def prepared(
         self, definition: Definition, arn: str, type_: MachineType, pool: str, *, now: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.integrations.invocation import unshared
 from engine.interpreter.history import as_aws
@@ -117,6 +117,28 @@ def described(record: ExecutionRecord, redrive_status_reason: str | None) -> Exe
         redrive_date=None if record.redrives.time is None else aware(record.redrives.time),
         redrive_status_reason=redrive_status_reason,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncExecution:
+    """What StartSyncExecution tells (api.md 5.2); absent fields are None.
+
+    Attributes:
+        output: None as well when there is none: `status` tells.
+        billed_duration_ms: The time that it took, in whole tenths of a second.
+    """
+
+    execution_arn: str
+    state_machine_arn: str
+    name: str
+    status: Literal["SUCCEEDED", "FAILED", "TIMED_OUT"]
+    start_date: datetime
+    stop_date: datetime
+    input: Json
+    output: Json
+    error: str | None
+    cause: str | None
+    billed_duration_ms: int
 
 
 def aware(ms: int) -> datetime:

@@ -70,6 +70,7 @@ class Starts:
         version_arn: str | None = None,
         alias_arn: str | None = None,
         trace_header: str | None = None,
+        is_sync: bool = False,
     ) -> Draft:
         """An execution of a state machine.
 
@@ -83,6 +84,7 @@ class Starts:
             version_arn: What it was started through, if it was; an alias has led to a version, too.
             alias_arn: Likewise.
             trace_header: Of X-Ray.
+            is_sync: It is started by StartSyncExecution.
 
         Raises:
             InvalidName, InvalidExecutionInput: As AWS does.
@@ -115,6 +117,7 @@ class Starts:
             payload_bytes_max=self._payload_bytes_max,
             history_events_max=self._history_events_max,
             region=machine.region,
+            sync=is_sync,
             state_machine_version_arn=version_arn,
             state_machine_alias_arn=alias_arn,
             trace_header=trace_header,

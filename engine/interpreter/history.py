@@ -83,7 +83,7 @@ LAST_EVENT_ID: Final = (1 << 31) - 1
 """No event has a higher id."""
 
 
-class Segment(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Segment(msgspec.Struct, frozen=True, array_like=True):
     """The events of one transition, or of several that were written together.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ParamSpec, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
 from engine.interpreter.advance import not_redrivable
 from engine.interpreter.snapshot import Snapshot
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Execution
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
+    from engine.runtime.executions import LiveExecution
     from engine.runtime.metrics import Metrics
     from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, Library, StateMachineRecord
     from engine.store.protocol import Birth, ExecutionId, TakenTask
@@ -48,6 +49,21 @@ class Tracked(Protocol):
     def ending(self) -> Ending | None:
         """How it ended, as far as it is known here."""
         ...
+
+
+class Ended(NamedTuple):
+    """How a synchronous execution ended, and when (ms since the epoch)."""
+
+    ending: Ending
+    stop_date: int
+
+    @classmethod
+    def of(cls, live: LiveExecution, stop_date: int | None) -> Ended:
+        """Of one that is over. Raises its fault when it has no ending."""
+        if live.ending is None or stop_date is None:
+            assert live.fault is not None, "it is over"
+            raise live.fault
+        return cls(live.ending, stop_date)
 
 
 X = TypeVar("X", bound=Tracked)
@@ -132,6 +148,21 @@ class Backend(Protocol[X]):
 
         Raises:
             ExecutionAlreadyExists: The name is taken.
+            InvalidExecutionInput: The store cannot hold the input.
+        """
+        ...
+
+    async def run_sync(self, execution_id: ExecutionId, birth: Birth, plan: Plan, program: StateMachine) -> Ended:
+        """Runs a synchronous Express execution: at most once, for five minutes at most (api.md 5.2).
+
+        Where this process has a handler for all of its Tasks nothing is written. Else the execution goes to the workers
+        like an asynchronous one, and is waited for.
+
+        Args:
+            program: Of its revision, as `plan`.
+
+        Raises:
+            ExecutionQuarantined: The engine itself failed on it.
             InvalidExecutionInput: The store cannot hold the input.
         """
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 from weakref import WeakValueDictionary
@@ -13,9 +14,12 @@ import anyio
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
 from engine.integrations.invocation import check_error, check_text, json_value
 from engine.integrations.registry import MissingHandler
+from engine.interpreter.advance import EXPRESS_SECONDS_MAX
 from engine.interpreter.messages import NO_TICKET, StopRequested, TaskDone, TaskError
+from engine.interpreter.recovery import TIMEOUT
+from engine.interpreter.snapshot import Ending
 from engine.runtime.activities import HEARD_PAUSE_SECONDS_MAX, PAUSE_SECONDS_MAX, ActivityPolls
-from engine.runtime.backend import not_redrivable_now
+from engine.runtime.backend import Ended, not_redrivable_now
 from engine.runtime.calls import poster
 from engine.runtime.clock import StoreClock
 from engine.runtime.endings import Endings
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import ScheduleTask
     from engine.interpreter.plan import Plan
-    from engine.interpreter.snapshot import Ending, Execution
+    from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.runtime.executions import LiveExecution, Observer
@@ -55,6 +59,9 @@ PATIENCE_SECONDS = 30.0
 DEFINITION_SECONDS = 1.0
 """How long after somebody else's update executions may still start with the definition before it; of AWS too it is said
 that this takes a few seconds. Asked for each start, it would be a third of what a start costs."""
+
+_NOBODY_CAME_SECONDS = 1.0
+"""After the five minutes of a synchronous execution, a worker that runs it ends it; this long later there is none."""
 
 _CLIENT_KINDS = Endings.KINDS | ActivityPolls.KINDS
 _REMEMBERED_MAX = 4_096
@@ -354,6 +361,21 @@ class DurableBackend:
             if is_new:
                 self._hint(tracked.execution_id)
         return tracked
+
+    async def run_sync(self, execution_id: ExecutionId, birth: Birth, plan: Plan, program: StateMachine) -> Ended:
+        """See `Backend`."""
+        if self.worker is not None and self.worker.may_run_sync(birth, program):
+            live = await self.worker.sync.run(execution_id, birth, plan)
+            return Ended.of(live, live.stopped_at)
+        tracked = await self.start(execution_id, birth, plan)
+        due = birth.execution.start_time + EXPRESS_SECONDS_MAX * 1_000
+        with anyio.move_on_after((due - self.clock.now()) / 1_000 + _NOBODY_CAME_SECONDS), suppress(MissingHandler):
+            await self.result(tracked)
+        record = await self.describe(tracked.arn)
+        if record.ending is None or record.stop_date is None:
+            await self.stop(tracked, TIMEOUT, "No worker has run the execution in time")
+            return Ended(Ending("TIMED_OUT", error=TIMEOUT), due)
+        return Ended(record.ending, record.stop_date)
 
     async def find(self, execution_arn: str) -> RemoteExecution:
         """See `Backend`."""

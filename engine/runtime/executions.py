@@ -90,6 +90,7 @@ class LiveExecution:
         revision_id: What it runs; None when nothing of that is at hand, and then it does not run here.
         reclaimed: A claim of this very execution that came before its release was answered.
         ending: Set once it is over.
+        stopped_at: When that was, ms since the epoch.
         failed_input: The input of the state whose error ended it.
         fault: Why it cannot go on or was stopped, where the definition is not to blame.
         quarantine: Set when it is to be left as it is: why.
@@ -104,7 +105,8 @@ class LiveExecution:
     __slots__ = (
         "__weakref__", "birth", "conflicts", "consumed", "ended", "ending", "execution_id", "failed_input", "fault",
         "in_hand", "is_busy", "is_gone", "is_releasing", "is_writing", "lost_tasks", "mailbox", "on_birth", "plan",
-        "quarantine", "reclaimed", "revision_id", "seq", "snapshot", "tasks", "timers", "unwritten", "waiters",
+        "quarantine", "reclaimed", "revision_id", "seq", "snapshot", "stopped_at", "tasks", "timers", "unwritten",
+        "waiters",
     )  # fmt: skip
 
     def __init__(
@@ -133,6 +135,7 @@ class LiveExecution:
         self.tasks: dict[Ticket, OpenTask] = {}
         self.timers: dict[Key, Timer[LiveExecution]] = {}
         self.ending: Ending | None = snapshot.ending
+        self.stopped_at = snapshot.last_time
         self.failed_input: Json = None
         self.fault: BaseException | None = None
         self.quarantine: str | None = None
@@ -670,6 +673,7 @@ class Executions:
 
     def _end(self, execution: LiveExecution, ending: Ending) -> None:
         execution.ending = ending
+        execution.stopped_at = execution.snapshot.last_time
         self.ended[ending.status] = self.ended.get(ending.status, 0) + 1
         if ending.frame is not None:
             failed = execution.snapshot.frames.get(ending.frame)

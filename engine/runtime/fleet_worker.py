@@ -7,11 +7,14 @@ import os
 import socket
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 import anyio
 
 from engine.asl.parser import load
+from engine.integrations.registry import MissingHandler, account_of
+from engine.integrations.required import check_handlers
 from engine.integrations.threads import THREADS_MAX
 from engine.integrations.workplace import COMMANDS_MAX, OwnWorkplace
 from engine.interpreter.messages import StartRequested
@@ -23,8 +26,9 @@ from engine.runtime.deletions import Deletions
 from engine.runtime.executions import LiveExecution
 from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import LEASE_SECONDS, Lease
-from engine.runtime.metrics import StoreMeter
+from engine.runtime.metrics import StoreMeter, together
 from engine.runtime.starter import Starter
+from engine.runtime.sync_executions import SyncExecutions
 from engine.runtime.task_groups import cancel_and_leave
 from engine.runtime.watchdog import STILL_PART, Watchdog
 from engine.runtime.worker import Worker
@@ -37,8 +41,10 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from engine.asl.program import StateMachine
     from engine.integrations.registry import Handlers
     from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Execution
     from engine.query.evaluation import Chance
     from engine.runtime.calls import Outcome
     from engine.runtime.chronicler import Chronicler
@@ -133,6 +139,7 @@ class FleetWorker:
 
     Attributes:
         worker: The loop. Set once it is entered.
+        sync: Synchronous executions, beside it. Set once it is entered.
         housekeeping: Its services. Set once it is entered.
     """
 
@@ -149,6 +156,7 @@ class FleetWorker:
     ) -> None:
         self.revisions = Revisions(store)
         self.worker: Worker
+        self.sync: SyncExecutions
         self.housekeeping: Housekeeping
         self._store = store
         self._meter = StoreMeter(options.tell)
@@ -167,6 +175,7 @@ class FleetWorker:
         self._calls: ThreadCalls
         self._broken: BaseException | None = None
         self._slow_calls: ThreadCalls
+        self._may_run_sync: dict[RevisionId, bool] = {}
         self._is_draining = False
         self._is_leaving = False
         self._drained = anyio.Event()
@@ -180,7 +189,7 @@ class FleetWorker:
     def metrics(self) -> Metrics:
         """See `Backend.metrics`."""
         store = self._meter.read(self._lease, incarnations=self.housekeeping.incarnations)
-        return self.worker.metrics(store)
+        return together(self.worker.metrics(store), self.sync.worker.metrics(None))
 
     def not_ready(self) -> list[str]:
         """See `Backend.not_ready`."""
@@ -216,6 +225,7 @@ class FleetWorker:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
         self._group.start_soon(self.worker.run)
+        self._group.start_soon(self.sync.worker.run)
         return self
 
     def _assemble(self) -> None:
@@ -241,9 +251,9 @@ class FleetWorker:
         )
         self._calls = ThreadCalls("asl clerk", after=self._wake, on_broken=self._break)
         self._slow_calls = ThreadCalls("asl sweeper", after=self._wake, on_broken=self._break)
-        self.worker = Worker(
+        make = partial(
+            Worker,
             store=self._handle,
-            committer=self._committer,
             calls=self._calls,
             handlers=self._handlers,
             workplace=self._workplace,
@@ -254,9 +264,13 @@ class FleetWorker:
             tracer=self._options.tracer,
             chronicler=self._options.chronicler,
             in_flight_max=self._options.concurrency,
-            on_leaving=self._on_leaving,
             hint=self.hint,
             on_lost=self._lost,
+        )
+        self.sync = SyncExecutions(make, on_ended=self._wake)
+        self.worker = make(
+            committer=self._committer,
+            on_leaving=self._on_leaving,
             may_start=self._may_start,
             tick=self._tick,
             is_alone=self._options.claims == "own",
@@ -303,11 +317,20 @@ class FleetWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            self.sync.worker.abort_all()
+        finally:
+            await self._leave(kind, error, trace)
+
+    async def _leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
             await cancel_and_leave(self._group, kind, error, trace)
         finally:
             with anyio.CancelScope(shield=True):
                 assert self._workplace is not None
                 await self.worker.tasks.close()
+                await self.sync.worker.tasks.close()
                 await self._workplace.close()
                 self._exits.close()
                 await anyio.to_thread.run_sync(self._resign)
@@ -372,6 +395,25 @@ class FleetWorker:
         self.worker.executions.mail(live, StartRequested(birth.input_text))
         return await answered
 
+    def may_run_sync(self, birth: Birth, program: StateMachine) -> bool:
+        """Whether a synchronous execution may run in this process: it has a handler for every Task of it."""
+        if self._is_draining or birth.pool not in self._options.pools:
+            return False
+        may = self._may_run_sync.get(birth.revision_id)
+        if may is None:
+            may = self._may_run_sync[birth.revision_id] = self._has_handlers(birth.execution, program)
+            if len(self._may_run_sync) > _PLANS_MAX:
+                del self._may_run_sync[next(iter(self._may_run_sync))]
+        return may
+
+    def _has_handlers(self, execution: Execution, program: StateMachine) -> bool:
+        account = account_of(execution.state_machine_arn)
+        try:
+            check_handlers(self._handlers, program, region=execution.region, account=account, activities=())
+        except MissingHandler:
+            return False
+        return True
+
     def hint(self, execution_id: ExecutionId) -> None:
         """There may be something to do for this execution; in the event loop only."""
         self.housekeeping.hint(execution_id)
@@ -405,7 +447,8 @@ class FleetWorker:
     def _tick(self) -> float:
         if self._broken is not None:
             raise self._broken  # the worker ends, for all to see; what it owns others take over
-        if self._is_draining and not self.worker.executions.live and self._committer.pending == 0:
+        live = len(self.worker.executions.live) + len(self.sync.worker.executions.live)
+        if self._is_draining and not live and self._committer.pending == 0:
             self._drained.set()
         return min(self.housekeeping.tick(), self._deletions.tick())
 

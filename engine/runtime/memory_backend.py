@@ -14,13 +14,13 @@ from engine.integrations.required import check_handlers
 from engine.integrations.workplace import OwnWorkplace
 from engine.interpreter.messages import StopRequested
 from engine.interpreter.snapshot import Snapshot
-from engine.runtime.backend import not_redrivable_now
+from engine.runtime.backend import Ended, not_redrivable_now
 from engine.runtime.calls import DirectCalls
 from engine.runtime.committer import DirectCommitter
 from engine.runtime.executions import ExecutionQuarantined, LiveExecution, waiting_event
 from engine.runtime.metrics import Metrics
 from engine.runtime.task_groups import cancel_and_leave
-from engine.runtime.worker import TURN_SECONDS, Worker
+from engine.runtime.worker import Worker
 from engine.store.memory import MemoryStore
 from engine.store.protocol import DEFAULT_POOL
 
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-CLOSED = "The engine was closed before the execution ended"
-"""Cause of the executions that are ABORTED because their engine, which is all they live in, is closed."""
 
 
 class MemoryBackend:
@@ -143,7 +140,7 @@ class MemoryBackend:
     ) -> None:
         self.is_open = False
         try:
-            self._abort_all()
+            self.worker.abort_all()
         finally:
             await self._leave(kind, error, trace)
 
@@ -167,13 +164,6 @@ class MemoryBackend:
         if not self.is_open:
             raise RuntimeError("the engine is not open: it works inside `async with engine.Engine(...) as name:`")
         return self.worker
-
-    def _abort_all(self) -> None:
-        executions = self.worker.executions
-        for execution in list(executions.live.values()):
-            executions.mail(execution, StopRequested(None, CLOSED))
-        while executions.has_ready:
-            executions.fold(TURN_SECONDS)
 
     def _hint(self, execution_id: ExecutionId) -> None:
         self.worker.custody.fetch([execution_id])
@@ -245,6 +235,12 @@ class MemoryBackend:
         claim = self._store.claim_one(execution_id)
         assert claim is not None, "nobody else claims here"
         return claim
+
+    async def run_sync(self, execution_id: ExecutionId, birth: Birth, plan: Plan, program: StateMachine) -> Ended:
+        """See `Backend`."""
+        live = await self.start(execution_id, birth, plan)
+        await self._wait(live)
+        return Ended.of(live, self.library.execution(live.arn).stop_date)
 
     async def find(self, execution_arn: str) -> LiveExecution:
         """See `Backend`."""

@@ -6,7 +6,7 @@ Each number has one thread that changes it. A reader in another thread may see o
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.runtime.lease import Lease
     from engine.store.protocol import Backlog, Claims, Committed, DurableStore, ExecutionStatus, Group
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 GROUP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -118,6 +119,25 @@ class Metrics:
     missing: Mapping[str, int] = field(default_factory=dict)
     told: Mapping[tuple[str, str], int] = field(default_factory=dict)
     store: StoreMetrics | None = None
+
+
+def together(first: Metrics, second: Metrics) -> Metrics:
+    """Of two loops of one process, which share its threads and the store of the first."""
+    return replace(
+        first,
+        started=first.started + second.started,
+        ended=_sum(first.ended, second.ended),
+        live=first.live + second.live,
+        transitions=first.transitions + second.transitions,
+        in_flight=first.in_flight + second.in_flight,
+        tasks_ended=_sum(first.tasks_ended, second.tasks_ended),
+        quarantined=first.quarantined + second.quarantined,
+        missing=_sum(first.missing, second.missing),
+    )
+
+
+def _sum(first: Mapping[K, int], second: Mapping[K, int]) -> dict[K, int]:
+    return {key: first.get(key, 0) + second.get(key, 0) for key in {**first, **second}}
 
 
 class StoreMeter:

@@ -14,6 +14,7 @@ import anyio
 from anyio import from_thread
 from anyio.lowlevel import checkpoint, current_token
 
+from engine.interpreter.messages import StopRequested
 from engine.runtime.clock import real_seconds
 from engine.runtime.custody import Custody
 from engine.runtime.executions import Executions, LiveExecution
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 TURN_SECONDS = 0.005
 """How long executions are folded before handlers and callers have a turn. More: their answers wait; fewer: overhead."""
+
+CLOSED = "The engine was closed before the execution ended"
+"""Cause of the executions that are ABORTED because their engine, which is all they live in, is closed."""
 
 # Everybody who was woken has run once after one round of the event loop; these are for whom they wake in turn.
 _ROUNDS_BEFORE_A_JUMP = 3
@@ -187,6 +191,13 @@ class Worker:
             await alarm
         finally:
             timer.cancel()
+
+    def abort_all(self) -> None:
+        """Ends all executions as ABORTED, because this process, which is all they live in, lets go of them."""
+        for execution in list(self.executions.live.values()):
+            self.executions.mail(execution, StopRequested(None, CLOSED))
+        while self.executions.has_ready:
+            self.executions.fold(TURN_SECONDS)
 
     def wake(self) -> None:
         """There is something to do; in the event loop only."""

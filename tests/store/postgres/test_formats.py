@@ -102,6 +102,7 @@ def samples() -> dict[str, Any]:
         "ending": Ending("FAILED", {"out": 1}, "E", "c", "S1", (0, 0)),
         "success": SUCCEEDED,
         "segment": Segment(7, 1_700_000_000_000, [(44, 6, None, {"output": {"a": 1}}), (12, 7, 5, None)]),
+        "segment of several times": Segment(7, 1_700_000_000_500, [(44, 6), (12, 7)], [(0, 1_700_000_000_000), (1, 5)]),
         "start": StartRequested('{"a": 1}'),
         "stop": StopRequested("E", "c"),
         "redrive": RedriveRequested(),
@@ -138,7 +139,7 @@ def read(name: str, columns: list[bytes]) -> Any:
         return unpack(samples()["execution"], columns[0], columns[1:])
     if name in ("ending", "success"):
         return decode_ending(columns[0])
-    return decode_segment(columns[0]) if name == "segment" else decode_event(columns[0])
+    return decode_segment(columns[0]) if name.startswith("segment") else decode_event(columns[0])
 
 
 def golden(number: int) -> dict[str, list[bytes]]:
