@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.api import bearer, faults, sigv4
+from engine.api import faults, sigv4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from engine.api.bearer import Bearers
     from engine.api.sigv4 import AccessKey
+
+
+_BEARER = "Bearer"
+"""The scheme of bearer tokens (RFC 6750)."""
 
 
 class Received(NamedTuple):
@@ -64,7 +68,7 @@ class Access:
         if self.keys and authorization.startswith(sigv4.SCHEME):
             return self._signer(received, authorization).account_id
         scheme, _, token = authorization.partition(" ")
-        if self.bearers is not None and scheme.lower() == bearer.SCHEME.lower():
+        if self.bearers is not None and scheme.lower() == _BEARER.lower():
             holder = await self.bearers.holder(token.strip())
             if not holder.may(action):
                 raise faults.not_allowed(holder.subject, action)
@@ -73,7 +77,7 @@ class Access:
 
     @property
     def _schemes(self) -> list[str]:
-        return [*([sigv4.SCHEME] if self.keys else []), *([bearer.SCHEME] if self.bearers is not None else [])]
+        return [*([sigv4.SCHEME] if self.keys else []), *([_BEARER] if self.bearers is not None else [])]
 
     def _signer(self, received: Received, authorization: str) -> AccessKey:
         return sigv4.verified(

@@ -25,8 +25,6 @@ from engine.api import faults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SCHEME = "Bearer"
-
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 """Signatures with a private key alone: a public key must never pass for a shared secret."""
 
