@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import threading
@@ -14,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.cli.command_line import asl
-from tests.cli.fleet import LEASE_SECONDS, Fleet, task
+from tests.cli.fleet import LAMBDA, LEASE_SECONDS, TOKEN_RESOURCE, Fleet, task
 from tests.cli.test_worker_service import probe, sample, until
 
 if TYPE_CHECKING:
@@ -86,6 +87,45 @@ def test_boto3_sees_what_the_worker_beside_it_did(fleet: Fleet) -> None:
         process.signal(signal.SIGTERM)
         assert process.ended() == 0
         assert process.events()[-1]["event"] == "server stopped"
+
+
+def test_a_client_of_aws_needs_nothing_else(fleet: Fleet) -> None:
+    waits = {"Type": "Task", "Resource": TOKEN_RESOURCE, "End": True,
+             "Parameters": {"FunctionName": LAMBDA + "ask", "Payload": {"token.$": "$$.Task.Token"}}}  # fmt: skip
+    definition = json.dumps({"StartAt": "A", "States": {"A": waits}})
+    role = "arn:aws:iam::123456789012:role/any"
+    with serving(fleet) as (_, url), client(url) as sfn:
+        machine = sfn.create_state_machine(
+            name="m", definition=definition, roleArn=role, tags=[{"key": "a", "value": ""}]
+        )
+        arn = machine["stateMachineArn"]
+        assert arn == "arn:aws:states:us-east-1:123456789012:stateMachine:m"  # the account of the access key
+        assert sfn.describe_state_machine(stateMachineArn=arn)["definition"] == definition
+        assert sfn.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "a", "value": ""}]
+        started = sfn.start_execution(stateMachineArn=arn, name="one", input='{"a": 1}', traceHeader="Root=1")
+        execution = started["executionArn"]
+        assert (
+            sfn.start_execution(stateMachineArn=arn, name="one", input='{"a": 1}')["startDate"] == started["startDate"]
+        )
+        pages = sfn.get_paginator("get_execution_history")
+
+        def scheduled() -> str | None:
+            events = [event for page in pages.paginate(executionArn=execution, PaginationConfig={"PageSize": 1})
+                      for event in page["events"]]  # fmt: skip
+            found = [event["taskScheduledEventDetails"] for event in events if "taskScheduledEventDetails" in event]
+            return json.loads(found[0]["parameters"])["Payload"]["token"] if found else None
+
+        sfn.send_task_success(taskToken=until(scheduled), output='{"ok":true}')
+        until(lambda: sfn.describe_execution(executionArn=execution)["status"] != "RUNNING")
+        told = sfn.describe_execution(executionArn=execution)
+        assert (told["status"], told["output"], told["traceHeader"]) == ("SUCCEEDED", '{"ok":true}', "Root=1")
+        assert [one["name"] for one in sfn.list_executions(stateMachineArn=arn)["executions"]] == ["one"]
+        again = lambda: sfn.start_execution(stateMachineArn=arn, name="one")  # noqa: E731
+        assert refusal(again) == ("ExecutionAlreadyExists", 400)
+        assert sfn.test_state(definition='{"Type": "Pass", "End": true}', roleArn=role)["status"] == "SUCCEEDED"
+        with client(url, "210987654321") as other:
+            assert other.list_state_machines()["stateMachines"] == []
+        sfn.delete_state_machine(stateMachineArn=arn)
 
 
 def test_a_server_alone_starts_nothing_and_leaves_the_tasks_to_workers(fleet: Fleet) -> None:
