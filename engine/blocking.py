@@ -26,7 +26,7 @@ from engine.runtime.lease import LEASE_SECONDS
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
     from types import TracebackType
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.library import ActivityDescription, ActivityTask, StateMachineHandle
     from engine.outcome import ExecutionDescription, SyncExecution
+    from engine.releases import StateMachineAlias, StateMachineVersion
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
@@ -348,6 +349,46 @@ class Engine:
     def send_task_heartbeat(self, task_token: str) -> None:
         """See `engine.Engine.send_task_heartbeat`."""
         self._wait(self._engine.send_task_heartbeat, task_token)
+
+    def publish_version(
+        self, machine: StateMachineHandle | str, *, description: str | None = None
+    ) -> StateMachineVersion:
+        """See `engine.Engine.publish_version`."""
+        return self._wait(self._engine.publish_version, machine, description=description)
+
+    def list_versions(self, machine: StateMachineHandle | str) -> list[StateMachineVersion]:
+        """See `engine.Engine.list_versions`."""
+        return self._wait(self._engine.list_versions, machine)
+
+    def delete_version(self, version_arn: str) -> None:
+        """See `engine.Engine.delete_version`."""
+        self._wait(self._engine.delete_version, version_arn)
+
+    def create_alias(self, name: str, routing: Mapping[str, int], *, description: str | None = None) -> str:
+        """See `engine.Engine.create_alias`."""
+        return self._wait(self._engine.create_alias, name, routing, description=description)
+
+    def update_alias(
+        self, alias_arn: str, routing: Mapping[str, int] | None = None, *, description: str | None = None
+    ) -> None:
+        """See `engine.Engine.update_alias`."""
+        self._wait(self._engine.update_alias, alias_arn, routing, description=description)
+
+    def describe_alias(self, alias_arn: str) -> StateMachineAlias:
+        """See `engine.Engine.describe_alias`."""
+        return self._wait(self._engine.describe_alias, alias_arn)
+
+    def list_aliases(self, machine: StateMachineHandle | str) -> list[StateMachineAlias]:
+        """See `engine.Engine.list_aliases`."""
+        return self._wait(self._engine.list_aliases, machine)
+
+    def delete_alias(self, alias_arn: str) -> None:
+        """See `engine.Engine.delete_alias`."""
+        self._wait(self._engine.delete_alias, alias_arn)
+
+    def delete_state_machine(self, machine: StateMachineHandle | str) -> None:
+        """See `engine.Engine.delete_state_machine`."""
+        self._wait(self._engine.delete_state_machine, machine)
 
     def create_activity(self, name: str) -> str:
         """See `engine.Engine.create_activity`."""

@@ -39,6 +39,7 @@ from engine.operations.resources import Target, target
 from engine.operations.service import Service
 from engine.operations.sync_executions import run_sync
 from engine.outcome import SyncExecution
+from engine.releases import Releases
 from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
@@ -85,7 +86,7 @@ class UsedAfterFork(RuntimeError):
         )
 
 
-class Engine:
+class Engine(Releases):
     """Runs executions, as many at once as there are; an asynchronous context manager.
 
         Engine(url, handlers=handlers)       a client of the executions in a database, and a worker that runs them

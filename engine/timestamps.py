@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86_400
@@ -48,6 +52,11 @@ def parse_timestamp(text: str) -> int | None:
 def iso_timestamp(ms: int) -> str:
     """Milliseconds since the epoch as AWS prints them: `2024-01-02T03:04:05.678Z`, always three digits of fraction."""
     return f"{_iso_second(ms // 1000)}.{ms % 1000:03}Z"
+
+
+def iso_of(moment: datetime) -> str:
+    """A moment as `iso_timestamp` writes it."""
+    return iso_timestamp(round(moment.timestamp() * 1_000))
 
 
 # What is printed is mostly `now` or not long ago, many times a second; a hit costs a third of the arithmetic.

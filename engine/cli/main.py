@@ -36,6 +36,8 @@ _SECTIONS = {
         "worker": ("engine.cli.worker", "Run executions until told to stop."),
         "workers": ("engine.cli.workers", "List the workers."),
         "deploy": ("engine.cli.deploy", "Create a state machine, or give it a new revision."),
+        "versions": ("engine.cli.versions", "List, publish and delete versions of a state machine."),
+        "aliases": ("engine.cli.aliases", "List, set and delete aliases of a state machine."),
         "start": ("engine.cli.start", "Start an execution."),
         "ls": ("engine.cli.ls", "List executions."),
         "get": ("engine.cli.get", "Show how an execution stands, and why it does not move."),

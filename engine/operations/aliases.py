@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidArn, ResourceNotFound, StateMachineDoesNotExist, ValidationException
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 
 WHOLE = 100
 """What the weights of an alias make together."""
+
+
+_NAME = re.compile(r"(?=.*[a-zA-Z_\-.])[a-zA-Z0-9_\-.]{1,80}")
+ROUTES_MAX = 2
+
+
+def check_alias_name(name: str) -> None:
+    """Raises ValidationException: AWS would not take it. What comes over the wire is checked there."""
+    if _NAME.fullmatch(name) is None:
+        raise ValidationException(
+            f"name: expected 1 to 80 letters, digits, '_', '-' or '.', and not digits alone; got {name!r}"
+        )
 
 
 async def create_state_machine_alias(
@@ -51,6 +64,11 @@ def _routing(given: Sequence[Mapping[str, Any]]) -> tuple[str, Routing]:
     Raises:
         InvalidArn, ValidationException: See `create_state_machine_alias`.
     """
+    if not 1 <= len(given) <= ROUTES_MAX or any(not 0 <= route["weight"] <= WHOLE for route in given):
+        raise ValidationException(
+            f"routing: expected one or {ROUTES_MAX} versions with weights of 0 to {WHOLE}",
+            reason="INVALID_ROUTING_CONFIGURATION",
+        )
     texts = [str(route["stateMachineVersionArn"]) for route in given]
     arns = [machine_arn_of(text) for text in texts]
     if any(arn.version is None for arn in arns) or len({arn.machine for arn in arns}) > 1:
