@@ -1,4 +1,4 @@
-"""The examples in the documents run: the Python blocks of one document, in order, as one program.
+"""The documents are true. Their examples run: the Python blocks of one document, in order, as one program.
 
 Functions that are named as tests are called after it.
 """
@@ -6,6 +6,8 @@ Functions that are named as tests are called after it.
 from __future__ import annotations
 
 import re
+import tomllib
+from itertools import chain
 from pathlib import Path
 from types import FunctionType
 
@@ -36,3 +38,11 @@ def test_the_examples_of_a_document_run(path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_there_are_examples():
     assert {"handlers.md", "library.md", "testing.md"} <= {path.name for path in with_examples()}
+
+
+def test_each_dependency_is_accounted_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    names = {re.split(r"[^\w-]", requirement, maxsplit=1)[0] for requirement in wanted} - {project["name"]}
+    told = (ROOT / "docs/dependencies.md").read_text()
+    assert {name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", told)} == set()
