@@ -172,6 +172,13 @@ class ActivityDoesNotExist(ApiError):
         super().__init__(f"Activity Does Not Exist: '{activity_arn}'")
 
 
+class ActivityAlreadyExists(ApiError):
+    """The name is taken by an activity with another encryption."""
+
+    def __init__(self, activity_arn: str) -> None:
+        super().__init__(f"Activity Already Exists: '{activity_arn}'")
+
+
 class ActivityWorkerLimitExceeded(ApiError):
     """So many workers poll for the Tasks of one activity as may."""
 

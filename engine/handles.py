@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.errors import ExecutionDoesNotExist
 from engine.integrations.invocation import unshared
 from engine.interpreter.history import as_aws
-from engine.outcome import ExecutionFailed, aware, described
+from engine.outcome import ExecutionFailed, described
 from engine.runtime.backend import not_redrivable_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from engine.interpreter.history import Segment
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.outcome import ExecutionDescription
     from engine.runtime.backend import Backend, Tracked
-    from engine.store.library import ActivityRecord, ExecutionRecord
+    from engine.store.library import ExecutionRecord
     from engine.store.protocol import ExecutionStatus
 
 
@@ -38,9 +38,9 @@ class ActivityTask(NamedTuple):
     input: Json
 
 
-def activity_description(activity: ActivityRecord) -> ActivityDescription:
-    """The record as a program sees it."""
-    return ActivityDescription(activity.arn, activity.name, aware(activity.creation_date))
+def activity_description(shown: Mapping[str, Any]) -> ActivityDescription:
+    """What the operations tell of an activity, as a program sees it."""
+    return ActivityDescription(shown["activity_arn"], shown["name"], shown["creation_date"])
 
 
 class ExecutionHandle:

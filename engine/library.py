@@ -34,6 +34,7 @@ from engine.integrations.threads import THREADS_MAX as THREADS_MAX
 from engine.integrations.workplace import COMMANDS_MAX as COMMANDS_MAX
 from engine.machines import Machines
 from engine.machines import StateMachineHandle as StateMachineHandle
+from engine.operations import activities
 from engine.operations.executions import begin
 from engine.operations.resources import Target, target
 from engine.operations.service import Service
@@ -44,7 +45,7 @@ from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
 from engine.starts import Deployed, Starts
-from engine.store.library import ActivityRecord, StateMachineRecord
+from engine.store.library import LIST_MAX, StateMachineRecord
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
@@ -633,23 +634,31 @@ class Engine(Releases):
         Raises:
             InvalidName: AWS would not take it.
         """
-        if not arns.is_valid_name(name):
-            raise InvalidName(name)
-        arn = arns.activity_arn(self._service.region, self._service.account_id, name)
-        return (await self._own.create_activity(ActivityRecord(arn=arn, name=name, creation_date=self.clock.now()))).arn
+        arn: str = (await activities.create_activity(self.service, name=name))["activity_arn"]
+        return arn
 
     async def describe_activity(self, activity_arn: str) -> ActivityDescription:
-        """An activity. Raises ActivityDoesNotExist."""
-        return activity_description(await self._own.activity(activity_arn))
+        """An activity. Raises InvalidArn, ActivityDoesNotExist."""
+        return activity_description(await activities.describe_activity(self.service, activity_arn=activity_arn))
 
     async def list_activities(self) -> list[ActivityDescription]:
         """The activities of this region and account, by name."""
-        own = arns.activity_arn(self._service.region, self._service.account_id, "")
-        return [activity_description(one) for one in await self._own.activities() if one.arn.startswith(own)]
+        found: list[ActivityDescription] = []
+        token: str | None = None
+        while True:
+            page = await activities.list_activities(self.service, max_results=LIST_MAX, next_token=token)
+            found += map(activity_description, page["activities"])
+            token = page.get("next_token")
+            if token is None:
+                return found
 
     async def delete_activity(self, activity_arn: str) -> None:
-        """Removes an activity; one that is not there is no fault. Tasks that wait for a worker of it wait on."""
-        await self._own.delete_activity(activity_arn)
+        """Removes an activity; one that is not there is no fault. Tasks that wait for a worker of it wait on.
+
+        Raises:
+            InvalidArn: Not the ARN of an activity.
+        """
+        await activities.delete_activity(self.service, activity_arn=activity_arn)
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None = None, *, wait_seconds: float = POLL_SECONDS

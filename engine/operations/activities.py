@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine import arns
-from engine.errors import ActivityWorkerLimitExceeded, InvalidName
+from engine.errors import ActivityWorkerLimitExceeded, InvalidName, TooManyTags
 from engine.jsonvalue import text
+from engine.operations.configuration import encryption_of
 from engine.operations.paging import page
 from engine.operations.resources import checked_arn
+from engine.operations.tags import tags_of
 from engine.outcome import aware
-from engine.store.library import ActivityRecord
+from engine.store.library import AWS_OWNED_KEY, TAGS_MAX, ActivityRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.jsonvalue import Json
     from engine.operations.service import Service
 
 POLL_SECONDS = 60.0
@@ -22,31 +27,47 @@ POLLERS_MAX = 1_000
 """Who poll for the Tasks of one activity at once; through one process, for others are not known here."""
 
 
-async def create_activity(service: Service, *, name: str) -> dict[str, Any]:
-    """Makes an activity; the same name again gives the same one.
+async def create_activity(
+    service: Service,
+    *,
+    name: str,
+    tags: Sequence[Mapping[str, str]] = (),
+    encryption_configuration: Mapping[str, Json] | None = None,
+) -> dict[str, Any]:
+    """Makes an activity; the same name again gives the same one, and its tags are not looked at.
 
     Raises:
         InvalidName: AWS would not take it.
+        InvalidEncryptionConfiguration, ValidationException, TooManyTags: As `create_state_machine`.
+        ActivityAlreadyExists: It is there with another encryption.
     """
     if not arns.is_valid_name(name):
         raise InvalidName(name)
     arn = arns.activity_arn(service.region, service.account_id, name)
-    activity = ActivityRecord(arn=arn, name=name, creation_date=service.now())
-    kept = await service.backend.create_activity(activity)
+    activity = ActivityRecord(
+        arn=arn,
+        name=name,
+        creation_date=service.now(),
+        encryption=AWS_OWNED_KEY if encryption_configuration is None else encryption_of(encryption_configuration),
+    )
+    given_tags = tags_of(tags)
+    if len(given_tags) > TAGS_MAX:
+        raise TooManyTags(arn)
+    kept = await service.ask(service.library.create_activity, activity, tags=given_tags)
     return {"activity_arn": kept.arn, "creation_date": aware(kept.creation_date)}
 
 
 async def describe_activity(service: Service, *, activity_arn: str) -> dict[str, Any]:
     """An activity. Raises InvalidArn, ActivityDoesNotExist."""
     checked_arn(activity_arn, "activity")
-    activity = await service.backend.activity(activity_arn)
-    return {**_summary(activity), "encryption_configuration": {"type": "AWS_OWNED_KEY"}}
+    activity = await service.ask(service.library.activity, activity_arn)
+    return {**_summary(activity), "encryption_configuration": activity.encryption}
 
 
 async def delete_activity(service: Service, *, activity_arn: str) -> dict[str, Any]:
     """Removes an activity; that it is not there is no fault. Its Tasks wait on. Raises InvalidArn."""
     checked_arn(activity_arn, "activity")
-    await service.backend.delete_activity(activity_arn)
+    await service.ask(service.library.delete_activity, activity_arn)
     return {}
 
 

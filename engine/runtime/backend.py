@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.runtime.clock import Clock
     from engine.runtime.executions import LiveExecution
     from engine.runtime.metrics import Metrics
-    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, Library, StateMachineRecord
+    from engine.store.library import ExecutionRecord, Garbage, Library, StateMachineRecord
     from engine.store.protocol import Birth, ExecutionId, TakenTask
 
 _REDRIVABLE_MS = 14 * 24 * 3_600 * 1_000
@@ -239,22 +239,6 @@ class Backend(Protocol[X]):
 
     async def send_task_heartbeat(self, task_token: str) -> None:
         """Raises InvalidToken, TaskTimedOut."""
-        ...
-
-    async def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
-        """See `Library`."""
-        ...
-
-    async def delete_activity(self, activity_arn: str) -> None:
-        """See `Library`."""
-        ...
-
-    async def activity(self, activity_arn: str) -> ActivityRecord:
-        """See `Library`."""
-        ...
-
-    async def activities(self) -> Sequence[ActivityRecord]:
-        """All of them; see `Library`."""
         ...
 
     async def get_activity_task(

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from engine.runtime.executions import LiveExecution, Observer
     from engine.runtime.fleet_worker import FleetOptions
     from engine.store.hints import Hint
-    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, Library, StateMachineRecord, Store
+    from engine.store.library import ExecutionRecord, Garbage, Library, StateMachineRecord, Store
     from engine.store.protocol import Birth, DurableStore, ExecutionId, TakenTask
 
 P = ParamSpec("P")
@@ -527,28 +527,6 @@ class DurableBackend:
     async def send_task_heartbeat(self, task_token: str) -> None:
         """See `Backend`."""
         await self._persistently(partial(self._client.heartbeat_token, task_token))
-
-    async def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
-        """See `Backend`."""
-        return await self._persistently(partial(self._store.create_activity, activity))
-
-    async def delete_activity(self, activity_arn: str) -> None:
-        """See `Backend`."""
-        await self._persistently(partial(self._store.delete_activity, activity_arn))
-
-    async def activity(self, activity_arn: str) -> ActivityRecord:
-        """See `Backend`."""
-        return await self._persistently(partial(self._store.activity, activity_arn))
-
-    async def activities(self) -> list[ActivityRecord]:
-        """See `Backend`."""
-        found: list[ActivityRecord] = []
-        while True:
-            after = found[-1].arn if found else ""
-            page = await self._persistently(partial(self._store.activities, after=after))
-            if not page:
-                return found
-            found += page
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None, *, wait_seconds: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 import anyio
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
     from engine.runtime.executions import Observer, Tracer
-    from engine.store.library import ActivityRecord, ExecutionRecord, Garbage, StateMachineRecord
+    from engine.store.library import ExecutionRecord, Garbage, StateMachineRecord
     from engine.store.protocol import Birth, Claim, ExecutionId, TakenTask
 
 P = ParamSpec("P")
@@ -359,23 +358,6 @@ class MemoryBackend:
     async def send_task_heartbeat(self, task_token: str) -> None:
         """See `Backend`."""
         self._at_work.tasks.send_task_heartbeat(task_token)
-
-    async def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
-        """See `Backend`."""
-        assert self._at_work is not None
-        return self.library.create_activity(activity)
-
-    async def delete_activity(self, activity_arn: str) -> None:
-        """See `Backend`."""
-        self.library.delete_activity(activity_arn)
-
-    async def activity(self, activity_arn: str) -> ActivityRecord:
-        """See `Backend`."""
-        return self.library.activity(activity_arn)
-
-    async def activities(self) -> list[ActivityRecord]:
-        """See `Backend`."""
-        return self.library.activities(most=sys.maxsize)
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None, *, wait_seconds: float

@@ -155,11 +155,12 @@ def same_creation(known: StateMachineRecord, given: StateMachineRecord) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRecord:
-    """An activity. `creation_date`: milliseconds since the epoch."""
+    """An activity. `creation_date`: milliseconds since the epoch; `encryption`: as that of a state machine."""
 
     arn: str
     name: str
     creation_date: int
+    encryption: Mapping[str, Json] = field(default_factory=lambda: AWS_OWNED_KEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,8 +423,12 @@ class Library(Protocol):
 
     # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
-        """Makes an activity; one that is there already keeps its date (api.md 5.5)."""
+    def create_activity(self, activity: ActivityRecord, *, tags: Mapping[str, str] = NO_TAGS) -> ActivityRecord:
+        """Makes an activity; one that is there already keeps its date and its tags (api.md 5.5).
+
+        Raises:
+            ActivityAlreadyExists: It is there with another encryption.
+        """
         ...
 
     def delete_activity(self, activity_arn: str) -> None:

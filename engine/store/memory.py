@@ -17,6 +17,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from engine.errors import (
+    ActivityAlreadyExists,
     ActivityDoesNotExist,
     ExecutionAlreadyExists,
     ExecutionDoesNotExist,
@@ -32,6 +33,7 @@ from engine.store.hints import LocalHints
 from engine.store.library import (
     HIDDEN_MS_MAX,
     LIST_MAX,
+    NO_TAGS,
     REDRIVE_TOKEN_MS,
     REDRIVE_TOKENS_MAX,
     ExecutionRecord,
@@ -43,7 +45,7 @@ from engine.store.memory_definitions import MemoryDefinitions
 from engine.store.protocol import ALL_TASKS, NEVER_DUE, Backlog, Mail, MailId, uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
@@ -262,10 +264,15 @@ class MemoryStore(MemoryDefinitions):
 
     # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
+    def create_activity(self, activity: ActivityRecord, *, tags: Mapping[str, str] = NO_TAGS) -> ActivityRecord:
         """See `Library`."""
         with self.lock:
-            return self.activity_records.setdefault(activity.arn, activity)
+            known = self.activity_records.setdefault(activity.arn, activity)
+            if known.encryption != activity.encryption:
+                raise ActivityAlreadyExists(activity.arn)
+            if known is activity and tags:
+                self.tag(activity.arn, tags)
+            return known
 
     def delete_activity(self, activity_arn: str) -> None:
         """See `Library`."""

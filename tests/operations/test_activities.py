@@ -4,11 +4,14 @@ import anyio
 import pytest
 
 from engine.errors import (
+    ActivityAlreadyExists,
     ActivityDoesNotExist,
     ActivityWorkerLimitExceeded,
     InvalidArn,
+    InvalidEncryptionConfiguration,
     InvalidName,
     InvalidToken,
+    TooManyTags,
 )
 from engine.operations import activities
 from engine.operations.activities import (
@@ -18,6 +21,7 @@ from engine.operations.activities import (
     get_activity_task,
     list_activities,
 )
+from engine.operations.tags import list_tags_for_resource
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +49,26 @@ async def test_an_activity_is_created_once_and_deleted_as_often_as_one_likes(eng
     for operation in (describe_activity, get_activity_task):
         with pytest.raises(ActivityDoesNotExist, match=rf"^Activity Does Not Exist: '{arn}'$"):
             await operation(service, activity_arn=arn)
+
+
+async def test_encryption_and_tags_are_those_of_the_creation(engine):
+    service = engine.service
+    own_key = {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "k"}
+    made = await create_activity(
+        service, name="paint", tags=[{"key": "a", "value": "1"}], encryption_configuration=own_key
+    )
+    arn = made["activity_arn"]
+    again = await create_activity(service, name="paint", tags=[{"key": "b"}], encryption_configuration=own_key)
+    assert again == made
+    assert (await list_tags_for_resource(service, resource_arn=arn))["tags"] == [{"key": "a", "value": "1"}]
+    shown = await describe_activity(service, activity_arn=arn)
+    assert shown["encryption_configuration"]["kmsKeyId"] == "k"
+    with pytest.raises(ActivityAlreadyExists):
+        await create_activity(service, name="paint")
+    with pytest.raises(InvalidEncryptionConfiguration):
+        await create_activity(service, name="x", encryption_configuration={"type": "CUSTOMER_MANAGED_KMS_KEY"})
+    with pytest.raises(TooManyTags):
+        await create_activity(service, name="x", tags=[{"key": str(number)} for number in range(51)])
 
 
 @pytest.mark.parametrize("name", ["a b", "a}b", "a~b", "a\x7f", "ab:c"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ActivityDoesNotExist
+from engine.errors import ActivityAlreadyExists, ActivityDoesNotExist
 from engine.interpreter.messages import TaskDone, TaskStarted
 from engine.store.library import ActivityRecord, Store
 from engine.store.protocol import NEVER_DUE, DurableStore, Group, Offer, Release, TakenTask
@@ -51,6 +51,14 @@ class ActivitySuite:
         assert store.create_activity(PAINT) == PAINT
         assert store.create_activity(replace(PAINT, creation_date=8)) == PAINT
         assert store.activity(ACTIVITY) == PAINT
+
+    def test_an_activity_keeps_its_encryption_and_the_tags_of_its_creation(self, store: Store):
+        own_key = {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "k"}
+        store.create_activity(replace(PAINT, encryption=own_key), tags={"a": "1"})
+        assert store.create_activity(replace(PAINT, encryption=own_key), tags={"b": "2"}).encryption == own_key
+        assert (store.activity(ACTIVITY).encryption, store.tags(ACTIVITY)) == (own_key, {"a": "1"})
+        with pytest.raises(ActivityAlreadyExists):
+            store.create_activity(PAINT)
 
     def test_an_activity_that_is_not_there_does_not_exist_and_may_be_deleted(self, store: Store, client: DurableStore):
         store.create_activity(PAINT)

@@ -6,23 +6,24 @@ when it is taken: no Task is offered twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
 
-from engine.errors import ActivityDoesNotExist
+from engine.errors import ActivityAlreadyExists, ActivityDoesNotExist
 from engine.interpreter.messages import NO_TICKET, TaskStarted
 from engine.interpreter.snapshot import FORMAT
-from engine.jsonvalue import Json
-from engine.store.library import ActivityRecord
+from engine.jsonvalue import Json, decode, text
+from engine.store.library import AWS_OWNED_KEY, ActivityRecord
 from engine.store.postgres.arrays import byteas, int8s, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import activity_key, token_digest
 from engine.store.postgres.packing import squeeze, unsqueeze
 from engine.store.postgres.snapshots import encode_row
-from engine.store.postgres.tags import UNTAG_WHOLE
+from engine.store.postgres.tags import TAG, UNTAG_WHOLE
 from engine.store.protocol import ExecutionId, TakenTask
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ if TYPE_CHECKING:
     from engine.store.postgres.connection import Pool
     from engine.store.protocol import Offer
 
-_CREATE = "insert into asl.activity (id, arn, name, creation_date) values ($1, $2, $3, $4) on conflict do nothing"
+_CREATE = """
+insert into asl.activity (id, arn, name, creation_date, encryption) values ($1, $2, $3, $4, $5)
+on conflict do nothing returning 1
+"""
 _DELETE = "delete from asl.activity where id = $1"
-_COLUMNS = "arn, name, creation_date"
+_COLUMNS = "arn, name, creation_date, encryption"
 _READ = f"select {_COLUMNS} from asl.activity where id = $1"
 _LIST = f'select {_COLUMNS} from asl.activity where arn collate "C" > $1 order by arn collate "C" limit $2'
 
@@ -74,14 +78,22 @@ _encode_offer = msgspec.json.Encoder().encode
 _decode_offer = msgspec.json.Decoder(tuple[str, Json]).decode
 
 
-def create_activity(pool: Pool, activity: ActivityRecord) -> ActivityRecord:
+def create_activity(pool: Pool, activity: ActivityRecord, tags: Mapping[str, str]) -> ActivityRecord:
     """See `Library.create_activity`."""
     key = activity_key(activity.arn)
-    with pool.connection() as connection:
-        connection.execute(_CREATE, (key, activity.arn, activity.name, activity.creation_date))
+    encryption = None if activity.encryption == AWS_OWNED_KEY else text(dict(activity.encryption))
+    with pool.connection() as connection, connection.transaction():
+        given = (key, activity.arn, activity.name, activity.creation_date, encryption)
+        if connection.execute(_CREATE, given).fetchall():
+            if tags:
+                connection.execute(TAG, (activity.arn, list(tags), list(tags.values())))
+            return activity
         row = connection.execute(_READ, (key,)).fetchone()
     # Somebody may have deleted it again in between.
-    return activity if row is None else _record(row)
+    known = activity if row is None else _record(row)
+    if known.encryption != activity.encryption:
+        raise ActivityAlreadyExists(activity.arn)
+    return known
 
 
 def delete_activity(pool: Pool, activity_arn: str) -> None:
@@ -105,9 +117,11 @@ def activities(pool: Pool, *, after: str, most: int) -> list[ActivityRecord]:
 
 
 def _record(row: Sequence[object]) -> ActivityRecord:
-    arn, name, creation_date = row
+    arn, name, creation_date, encryption = row
     assert isinstance(creation_date, int)
-    return ActivityRecord(arn=str(arn), name=str(name), creation_date=creation_date)
+    shown = AWS_OWNED_KEY if encryption is None else decode(str(encryption))
+    assert isinstance(shown, Mapping)
+    return ActivityRecord(arn=str(arn), name=str(name), creation_date=creation_date, encryption=shown)
 
 
 def offer_tasks(pool: Pool, offers: Sequence[Offer]) -> Collection[str]:

@@ -213,9 +213,9 @@ class PostgresStore:
 
     # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def create_activity(self, activity: ActivityRecord) -> ActivityRecord:
+    def create_activity(self, activity: ActivityRecord, *, tags: Mapping[str, str] = NO_TAGS) -> ActivityRecord:
         """See `Library`."""
-        return activities.create_activity(self._pool, activity)
+        return activities.create_activity(self._pool, activity, tags)
 
     def delete_activity(self, activity_arn: str) -> None:
         """See `Library`."""

@@ -299,6 +299,8 @@ activity = Table(
     Column("arn", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("creation_date", BigInteger, nullable=False),
+    # As that of a state machine, as JSON; null: a key of AWS's.
+    Column("encryption", Text),
     UniqueConstraint("arn"),
 )
 
