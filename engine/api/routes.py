@@ -24,6 +24,7 @@ Operation: TypeAlias = Callable[..., Awaitable[Mapping[str, Any] | None]]
 """Takes the service and AWS's members in snake_case."""
 
 ROUTES: Mapping[str, Operation] = {
+    "CreateActivity": activities.create_activity,
     "CreateStateMachine": state_machines.create_state_machine,
     "CreateStateMachineAlias": aliases.create_state_machine_alias,
     "DeleteActivity": activities.delete_activity,
