@@ -147,9 +147,10 @@ class Starts:
         """See `starting_within`."""
         from engine.store.postgres.starts import starting_within
 
-        def draft(type_: MachineType) -> Draft:
+        def draft(type_: MachineType, role_arn: str | None) -> Draft:
             # The engine may not be entered, so nothing is known of the store's clock.
-            return self.draft(machine.arn, type_, given, name, now=time.time_ns() // _NS_PER_MS)
+            now = time.time_ns() // _NS_PER_MS
+            return self.draft(machine.arn, type_, given, name, now=now, role_arn=role_arn)
 
         pool = machine.pool if pool is None else pool
         return starting_within(draft, type_=machine.type, revision_id=machine.revision_id, pool=pool)

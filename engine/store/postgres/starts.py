@@ -43,6 +43,7 @@ PARAMETERS = {
     "event": "bytea",
     "arn_name": "text",
     "digest": "bytea",
+    "role": "text",
 }
 """What stands in braces in a `Query`, with its type: connections write their parameters differently."""
 
@@ -88,26 +89,28 @@ fresh as (select {{revision}} as revision_id, {{pool}} as pool from named),
 _DEPLOYED = """
 with deployed as (
  select case m.status when 'ACTIVE' then m.type else m.status end as type, r.id as revision_id,
-  coalesce({pool}, m.pool) as pool from asl.state_machine m
+  coalesce({pool}, m.pool) as pool, r.role_arn from asl.state_machine m
  join asl.revision r on r.id = coalesce({revision}, m.revision_id) and r.state_machine_id = m.id
  where m.id = {machine} and m.status <> 'DELETED'
 )"""
 
+_AS_DRAFTED = "type = {type} and role_arn is not distinct from {role}"
+
 _UNNAMED_WITHIN = f"""
 {_DEPLOYED},
-fresh as (select * from deployed where type = {{type}}),
-{_ROWS}, (select type from deployed)
+fresh as (select * from deployed where {_AS_DRAFTED}),
+{_ROWS}, (select type from deployed), (select role_arn from deployed)
 """
 
 _NAMED_WITHIN = f"""
 {_DEPLOYED},
 named as (
  insert into asl.execution_name (state_machine_id, name, execution_id, input_digest)
- select {{machine}}, {{arn_name}}, {{id}}, {{digest}} from deployed where type = {{type}}
+ select {{machine}}, {{arn_name}}, {{id}}, {{digest}} from deployed where {_AS_DRAFTED}
  on conflict do nothing returning 1
 ),
 fresh as (select deployed.* from deployed, named),
-{_ROWS}, (select type from deployed)
+{_ROWS}, (select type from deployed), (select role_arn from deployed)
 """
 
 _FIND_NAME = """
@@ -166,7 +169,7 @@ def _starting(execution_id: ExecutionId, birth: Birth) -> Steps[tuple[ExecutionI
 
 
 def starting_within(
-    draft: Callable[[MachineType], tuple[ExecutionId, Execution, str | None]],
+    draft: Callable[[MachineType, str | None], tuple[ExecutionId, Execution, str | None]],
     *,
     type_: MachineType | None,
     revision_id: RevisionId | None,
@@ -174,11 +177,11 @@ def starting_within(
 ) -> Steps[tuple[ExecutionId, Execution]]:
     """Starts an execution in whatever transaction the connection is in; it is unowned and due at once.
 
-    One statement, unless the name is taken or the state machine turns out to be Express. Nothing that is refused here
-    breaks the transaction.
+    One statement, unless the name is taken or the state machine turns out to be Express or to have a role. Nothing that
+    is refused here breaks the transaction.
 
     Args:
-        draft: Makes the execution, for a state machine of this type.
+        draft: Makes the execution, for a state machine of this type and with this role.
         type_: Of the state machine; looked up when not given.
         revision_id: The newest one when not given.
         pool: The state machine's when not given.
@@ -190,21 +193,23 @@ def starting_within(
         ExecutionAlreadyExists: As `DurableStore.start_named`.
         StateMachineDoesNotExist: Not in the connection's database.
     """
-    execution_id, execution, input_text = draft(type_ or "STANDARD")
+    role: str | None = None
+    execution_id, execution, input_text = draft(type_ or "STANDARD", role)
     for _ in range(_ATTEMPTS_MAX):
         is_named = not owns_its_name(execution_id, execution.arn)
-        values = _values(execution_id, execution, input_text, revision_id, pool)
+        values = {**_values(execution_id, execution, input_text, revision_id, pool), "role": role}
         if is_named:
             yield from _check_spelled(execution, values)
-        [(count, found_type)] = yield Query(_NAMED_WITHIN if is_named else _UNNAMED_WITHIN, values)
+        [(count, found_type, found_role)] = yield Query(_NAMED_WITHIN if is_named else _UNNAMED_WITHIN, values)
         if count:
             return execution_id, execution
         if found_type is None:
             raise StateMachineDoesNotExist(execution.state_machine_arn)
         if found_type == "DELETING":
             raise StateMachineDeleting(execution.state_machine_arn)
-        if found_type != execution.type:
-            execution_id, execution, input_text = draft(found_type)
+        if (found_type, found_role) != (execution.type, role):
+            role = found_role
+            execution_id, execution, input_text = draft(found_type, role)
             continue
         found = yield from _same(execution_id, execution, values)
         if found is not None:

@@ -238,6 +238,10 @@ def test_it_runs_with_the_role_of_the_revision(client: blocking.Engine, store: P
     role = "arn:aws:iam::123456789012:role/shop"
     store.update_state_machine(MACHINE, {"role_arn": role}, revision_id=RevisionId(uuid4()), now=9)
     assert store.execution(started(database, "m", "1")).execution.role_arn == role
+    for name in (None, "n", "n"):
+        by_python = client.start_execution("m", 1, name=name, connection=database)
+        assert store.execution(by_python.arn).execution.role_arn == role
+    assert count(database) == 3
 
 
 def test_a_name_of_two_state_machines_is_ambiguous(client: blocking.Engine, url: str, database: Database):
