@@ -57,7 +57,7 @@ class Scenario(NamedTuple):
     @property
     def name(self) -> str:
         """What the table shows."""
-        more = "".join(f" {option.lstrip('-')}" for option in self.options if option != "--handlers")
+        more = "".join(f" {option.lstrip('-')}" for option in self.options if option not in ("--handlers", "--runs-as"))
         return f"{self.machine} @{self.in_flight}{more}"
 
 
@@ -73,6 +73,8 @@ SCENARIOS = (
     Scenario("task10", 1, 60, 10, {"floors": 2.0}),
     Scenario("task10", 32, 600, 10, {"wf_per_s": 800.0, **_TEN_TASKS}),
     Scenario("task10", 256, 1_500, 10, {"wf_per_s": 1_200.0, **_TEN_TASKS}),
+    Scenario("task10", 32, 1_500, 10, {}, ("--runs-as", "express")),
+    Scenario("task10", 32, 1_500, 10, {}, ("--runs-as", "sync")),
     Scenario("pass10", 256, 6_000, 0, {}),
     Scenario("loop", 32, 100, 0, {}),
 )

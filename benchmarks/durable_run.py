@@ -25,8 +25,8 @@ from engine.store.postgres.store import Handle, PostgresStore
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from engine.handles import StateMachineHandle
-    from engine.store.protocol import Committed, Group
+    from engine.machines import StateMachineHandle
+    from engine.store.protocol import Committed, Group, MachineType
 
 _WARM_UPS = 50
 
@@ -101,15 +101,16 @@ async def closed_loop(one: Callable[[int], Awaitable[None]], n: int, in_flight: 
 
 
 async def measure(
-    url: str, name: str, machine: Machine, *, n: int, in_flight: int, handlers: str, named: bool
+    url: str, name: str, machine: Machine, *, n: int, in_flight: int, handlers: str, named: bool, runs_as: str
 ) -> dict[str, Any]:
     """Runs `n` executions of a machine; what one of them costs."""
     counts = Counts()
     does = step if handlers == "async" else blocking_step
     with psycopg.connect(url, autocommit=True) as admin:
         async with Engine(url=lambda: CountingStore(url, counts), handlers={"step": does}) as engine:
-            deployed = await engine.deploy(machine.definition, name)
-            one = _execution(engine, deployed, machine, named)
+            type_: MachineType = "STANDARD" if runs_as == "standard" else "EXPRESS"
+            deployed = await engine.deploy(machine.definition, name, type=type_)
+            one = _execution(engine, deployed, machine, named, runs_as == "sync")
             await closed_loop(lambda number: one(-1 - number), min(n, _WARM_UPS), min(in_flight, _WARM_UPS))
             counts.reset()
             with Meter(admin) as meter:
@@ -122,6 +123,7 @@ async def measure(
         "concurrency": in_flight,
         "handlers": handlers,
         "named": named,
+        "runs_as": runs_as,
         **meter.per(n),
         "transitions_per_s": round(machine.transitions * n / meter.wall, 1),
         **counts.keys(n),
@@ -130,10 +132,14 @@ async def measure(
 
 
 def _execution(
-    engine: Engine, machine: StateMachineHandle, of: Machine, named: bool
+    engine: Engine, machine: StateMachineHandle, of: Machine, named: bool, is_sync: bool
 ) -> Callable[[int], Awaitable[None]]:
     async def one(number: int) -> None:
-        await engine.run(machine, of.input, name=f"order-{number}" if named else None)
+        name = f"order-{number}" if named else None
+        if is_sync:
+            assert (await engine.start_sync_execution(machine, of.input, name=name)).status == "SUCCEEDED"
+        else:
+            await engine.run(machine, of.input, name=name)
 
     return one
 
@@ -147,10 +153,23 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1_000)
     parser.add_argument("--handlers", choices=("async", "sync"), default="async")
     parser.add_argument("--named", action="store_true", help="each execution has a name of the caller's")
+    parser.add_argument(
+        "--runs-as",
+        choices=("standard", "express", "sync"),
+        default="standard",
+        help="Standard executions, asynchronous Express ones, synchronous ones",
+    )
     args = parser.parse_args()
     machine = durable_machines()[args.machine]
     run = measure(
-        args.url, args.machine, machine, n=args.n, in_flight=args.in_flight, handlers=args.handlers, named=args.named
+        args.url,
+        args.machine,
+        machine,
+        n=args.n,
+        in_flight=args.in_flight,
+        handlers=args.handlers,
+        named=args.named,
+        runs_as=args.runs_as,
     )
     print(json.dumps(asyncio.run(run)), flush=True)
 
