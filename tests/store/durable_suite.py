@@ -6,6 +6,7 @@ Two handles of one store are two workers on the same data.
 
 from __future__ import annotations
 
+import copy
 import threading
 from itertools import count
 from queue import SimpleQueue
@@ -25,7 +26,7 @@ from engine.errors import (
     TaskTimedOut,
 )
 from engine.interpreter.messages import RedriveRequested, StartRequested, StopRequested, TaskDone, TaskError
-from engine.interpreter.snapshot import Ending, Execution, Frame, OnTask, Redrives, Snapshot, Transition
+from engine.interpreter.snapshot import Ending, Execution, Frame, OnTask, Redrives, Snapshot, Transition, joined
 from engine.store.hints import Hint, HintKind, NoHints
 from engine.store.library import StateMachineRecord, Store
 from engine.store.protocol import (
@@ -262,6 +263,29 @@ class DurableSuite:
             worker, changed={(2, place): Frame((2, place), (0, 0), "D", "z" * 9_000, 9_000) for place in range(20)}
         )
         assert worker.reload([run.id]).claimed[0].snapshot == run.snapshot
+
+    @pytest.mark.parametrize("width", [3, 40])
+    def test_transitions_that_are_written_together_lead_to_where_each_would_have_led(
+        self, store: Store, worker: DurableStore, width: int
+    ):
+        """As Express executions write them."""
+        run = born(worker)
+        run.write(
+            worker, changed={(1, place): Frame((1, place), (0, 0), "B", "x" * 500, 500) for place in range(width)}
+        )
+        before, seq, made = copy.deepcopy(run.snapshot), run.seq, []
+        for place in range(width):
+            came = {(2, place): Frame((2, place), (0, 0), "D", "z" * 500, 500)}
+            for changed in (came, {(1, place): None, **(dict.fromkeys(came) if place % 2 else {})}):
+                made.append(run.next(changed=changed, now=5_000 + len(made)))
+                run.wrote(made[-1])
+        together = msgspec.structs.replace(
+            made[-1], seq=seq + 1, snapshot=before, transition=joined([one.transition for one in made])
+        )
+        worker.commit(Group(checkpoints=[together]))
+        run.seq = together.seq
+        assert worker.reload([run.id]).claimed[0].snapshot == run.snapshot
+        assert store.history(run.arn)[-1].times == [(place, 5_000 + place) for place in range(len(made))]
 
     # ── retention ───────────────────────────────────────────────────────────────────────────────────────────────────
 
