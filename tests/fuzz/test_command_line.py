@@ -38,6 +38,7 @@ _OPTIONS = (
     "--language", "--context", "-v", "--variable", "--strict", "--type", "-o", "--theme", "--direction", "--severity",
     "-", "--", "-x", "--nope", "--skip-time",
 )  # fmt: skip
+_SERVICES = ("worker", "serve", "dev", "server")
 _VALUES = (
     "", "-1", "0", "1", "1e9", "virtual", "real", "aws", "off", "payload_bytes=1", "history_events=5",
     "payload_bytes=", "a=b=c", "EXPRESS", "yaml", "JSONPath", "jsonata", "nope", "@nope.json", "@", "a:b", "mock:{}",
@@ -76,6 +77,8 @@ def words_of(draw: Random, folder: Path) -> list[str]:
         )
         if draw.random() < 0.5:
             words.append(draw.choice(_VALUES))
+    if command in _SERVICES:
+        words += ["--db", "no-url"]  # they wait for a database that cannot be reached, and run until they are told
     return words
 
 
