@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         StateMachineDoesNotExist,
         TaskFailed,
         TaskTimedOut,
+        ValidationException,
     )
     from engine.integrations.context import HandlerContext
     from engine.integrations.registry import Handlers, InvalidHandler, MissingHandler
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         ExecutionHandle,
         Limits,
         StateMachineHandle,
+        StateOutcome,
         UsedAfterFork,
         run,
     )
@@ -69,6 +71,7 @@ _HOMES = {
         "StateMachineDoesNotExist",
         "TaskFailed",
         "TaskTimedOut",
+        "ValidationException",
     ),
     "engine.integrations.context": ("HandlerContext",),
     "engine.integrations.registry": ("Handlers", "InvalidHandler", "MissingHandler"),
@@ -82,6 +85,7 @@ _HOMES = {
         "ExecutionHandle",
         "Limits",
         "StateMachineHandle",
+        "StateOutcome",
         "UsedAfterFork",
         "run",
     ),
@@ -125,6 +129,7 @@ __all__ = [
     "StateMachineAlreadyExists",
     "StateMachineDoesNotExist",
     "StateMachineHandle",
+    "StateOutcome",
     "StoreUnavailable",
     "SyncExecution",
     "TaskFailed",
@@ -132,6 +137,7 @@ __all__ = [
     "UnknownFormat",
     "UnsupportedTask",
     "UsedAfterFork",
+    "ValidationException",
     "VirtualClock",
     "run",
 ]

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from engine.events.chronicle import EventsLike
     from engine.integrations.registry import HandlersLike
     from engine.jsonvalue import Json
-    from engine.library import ActivityDescription, ActivityTask, StateMachineHandle
+    from engine.library import ActivityDescription, ActivityTask, StateMachineHandle, StateOutcome
+    from engine.operations.test_state import InspectionLevel
     from engine.outcome import ExecutionDescription, SyncExecution
     from engine.releases import StateMachineAlias, StateMachineVersion
     from engine.runtime.clock import Clock
@@ -411,6 +412,31 @@ class Engine:
     ) -> ActivityTask | None:
         """See `engine.Engine.get_activity_task`."""
         return self._wait(self._engine.get_activity_task, activity_arn, worker_name, wait_seconds=wait_seconds)
+
+    def test_state(
+        self,
+        definition: Definition,
+        input: Json | bytes = library.NO_INPUT,
+        *,
+        state: str | None = None,
+        mock: Mapping[str, Any] | None = None,
+        inspection_level: InspectionLevel = "DEBUG",
+        variables: Mapping[str, Json] | None = None,
+        context: Mapping[str, Json] | None = None,
+        state_configuration: Mapping[str, Any] | None = None,
+    ) -> StateOutcome:
+        """See `engine.Engine.test_state`."""
+        return self._wait(
+            self._engine.test_state,
+            definition,
+            input,
+            state=state,
+            mock=mock,
+            inspection_level=inspection_level,
+            variables=variables,
+            context=context,
+            state_configuration=state_configuration,
+        )
 
 
 def run(

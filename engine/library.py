@@ -45,11 +45,13 @@ from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
 from engine.starts import Deployed, Starts
+from engine.state_outcome import StateOutcome as StateOutcome
+from engine.state_outcome import tested
 from engine.store.library import LIST_MAX, StateMachineRecord
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
 
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from engine.integrations.registry import HandlersLike
     from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
+    from engine.operations.test_state import InspectionLevel
     from engine.query.evaluation import Chance
     from engine.runtime.backend import Backend, Tracked
     from engine.runtime.clock import Clock
@@ -673,6 +676,54 @@ class Engine(Releases):
         """
         found = await self._own.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
         return None if found is None else ActivityTask(found.task_token, unshared(found.input))
+
+    # ── trying a state ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def test_state(
+        self,
+        definition: Definition,
+        input: Json | bytes = NO_INPUT,
+        *,
+        state: str | None = None,
+        mock: Mapping[str, Any] | None = None,
+        inspection_level: InspectionLevel = "DEBUG",
+        variables: Mapping[str, Json] | None = None,
+        context: Mapping[str, Json] | None = None,
+        state_configuration: Mapping[str, Any] | None = None,
+    ) -> StateOutcome:
+        """Runs one state once, as AWS's TestState does (api.md 9): nothing is kept, and no retry is waited for.
+
+        Args:
+            definition: With `state` a state machine; without, the state alone: `{"Type": "Pass", "End": True}`.
+            input: Of the state. Bytes are JSON text.
+            state: Name of a state, wherever in the state machine.
+            mock: In place of the work of a Task, Map or Parallel: `{"result": value}` or `{"errorOutput": {"error":
+                "Busy", "cause": "..."}}`. `fieldValidationMode` (STRICT, PRESENT, NONE) says how closely the result of
+                a call to AWS must have the API's shape. Without a mock a handler of this engine does the Task.
+            inspection_level: At INFO there is no inspection data.
+            variables: Workflow variables that are set when the state is entered.
+            context: The Context Object; only with a mock.
+            state_configuration: AWS's members: `retrierRetryCount`, `errorCausedByState`, `mapIterationFailureCount`,
+                `mapItemReaderData`.
+
+        Raises:
+            InvalidDefinition: With diagnostics; a Map or Parallel needs a mock.
+            InvalidExecutionInput: The input is no JSON.
+            ValidationException: Something does not fit together; AWS's text.
+            MissingHandler, UnsupportedTask: Without a mock: the Task cannot be done here.
+        """
+        assert self._own is not None, "the process that made it"
+        return await tested(
+            self._service,
+            definition,
+            input,
+            state=state,
+            mock=mock,
+            inspection_level=inspection_level,
+            variables=variables,
+            context=context,
+            state_configuration=state_configuration,
+        )
 
 
 async def run(

@@ -24,7 +24,7 @@ Language: TypeAlias = Literal["jsonpath", "jsonata"]
 
 _OPEN, _CLOSE = "{%", "%}"
 _UNDEFINED = " returned nothing (undefined)."
-_VARIABLE_FORM = "NAME=JSON"
+VARIABLE_FORM = "NAME=JSON"
 
 
 @click.command("eval")
@@ -33,7 +33,7 @@ _VARIABLE_FORM = "NAME=JSON"
     "-i", "--input", "given", metavar="JSON|@FILE|-", default="{}", help="$ in JSONPath, $states.input in JSONata."
 )
 @click.option("--context", metavar="JSON|@FILE", default="{}", help="The Context Object: $$, or $states.context.")
-@click.option("-v", "--variable", "variables", metavar=_VARIABLE_FORM, multiple=True, help="A workflow variable.")
+@click.option("-v", "--variable", "variables", metavar=VARIABLE_FORM, multiple=True, help="A workflow variable.")
 @click.option("--language", type=click.Choice(["jsonpath", "jsonata"]), help="Where the expression does not tell.")
 def command(expression: str, given: str, context: str, variables: tuple[str, ...], language: Language | None) -> int:
     """Try a JSONPath, intrinsic function or JSONata expression.
@@ -47,7 +47,7 @@ def command(expression: str, given: str, context: str, variables: tuple[str, ...
     fails or finds nothing gives exit code 2.
     """  # noqa: D301  the escape is click's mark of a paragraph to leave as it is
     scope = Trial(
-        variables=dict(_variable(each) for each in variables),
+        variables=dict(read_variable(each) for each in variables),
         context_object=_object(read_document(context, option="--context")),
     )
     source = expression.strip()
@@ -79,11 +79,12 @@ def language_of(source: str) -> Language:
     return "jsonata"
 
 
-def _variable(text: str) -> tuple[str, Json]:
+def read_variable(text: str) -> tuple[str, Json]:
+    """A variable of `-v`. Raises click.UsageError: not `NAME=JSON`."""
     name, equals, value = text.partition("=")
     name = name.strip().removeprefix("$")
     if not equals or not name:
-        raise click.UsageError(f"-v {text}: expected {_VARIABLE_FORM}.")
+        raise click.UsageError(f"-v {text}: expected {VARIABLE_FORM}.")
     return name, read_document(value, option=f"-v {name}")
 
 

@@ -26,6 +26,7 @@ _SECTIONS = {
         "validate": ("engine.cli.validate", "Check definitions as AWS does, and beyond."),
         "graph": ("engine.cli.graph", "Draw a state machine."),
         "eval": ("engine.cli.eval_", "Try a JSONPath, intrinsic function or JSONata expression."),
+        "test-state": ("engine.cli.test_state", "Run one state once and print what became of it."),
     },
     "Serve the API": {
         "serve": ("engine.cli.serve", "Answer as AWS Step Functions does, and run executions."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from engine import Engine, InvalidDefinition
+from engine import Engine
 from engine.errors import ApiError
 from engine.operations import test_state as operation
 from tests.conformance.cases import ACCOUNT, Case, load_case
@@ -51,10 +51,8 @@ class Operation:
         given = {_SNAKE.get(member, member): value for member, value in params.items()}
         try:
             answer = self._portal.call(lambda: operation.test_state(self._engine.service, **given))
-        except InvalidDefinition as error:
-            raise CallFailed("InvalidDefinition", error.message) from None
         except ApiError as error:
-            raise CallFailed(type(error).__name__, str(error)) from None
+            raise CallFailed(type(error).__name__, error.message) from None
         return {_AWS.get(member, member): value for member, value in answer.items()}
 
     def let_pass(self, seconds: float) -> None:
