@@ -46,6 +46,16 @@ async def test_changes_are_told_and_logged_of_executions_in_a_database(url: str,
     assert 'asl_told_total{kind="status change",outcome="delivered"} 2.0' in metrics
 
 
+async def test_of_an_express_execution_in_a_database_each_step_is_logged_once(url: str, tmp_path: Path):
+    log = tmp_path / "log"
+    async with engine.Engine(url) as client:
+        arn = await deployed(client, machine(task(), task(), PASS), logging_to(), type="EXPRESS")
+    async with engine.Engine(url, handlers=ECHO, logs=f"file:{log}") as one:
+        assert await one.run(arn, {}) == 1
+    ids = [int(json.loads(line)["id"]) for line in log.read_text().splitlines()]
+    assert ids == list(range(1, 15))
+
+
 async def test_without_receivers_nothing_is_kept_to_be_told(url: str, database: psycopg.Connection[Any]):
     async with engine.Engine(url, handlers=ECHO) as one:
         await one.run(machine(task()), {})
