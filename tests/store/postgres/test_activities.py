@@ -13,8 +13,8 @@ from engine.store.postgres.activities import _TAKE
 from tests.definitions import machine
 from tests.store.activity_suite import ACTIVITY, offered
 from tests.store.durable_suite import TASK
-from tests.store.postgres.test_writer import enlisted
 from tests.store.postgres.waiting import until
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import PostgresStore

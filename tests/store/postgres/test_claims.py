@@ -11,8 +11,8 @@ from engine.store.postgres import writer
 from engine.store.postgres.claims import SUSPECT_BATCHES
 from engine.store.protocol import NEVER_DUE, OwnershipLost, StoreUnavailable
 from tests.store.durable_suite import DurableSuite, at_once, born, parked, stop
-from tests.store.postgres.test_writer import enlisted
 from tests.store.postgres.waiting import InThread, until_sessions_wait
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import PostgresStore

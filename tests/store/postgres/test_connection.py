@@ -10,7 +10,7 @@ import pytest
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import StoreUnavailable
 from tests.store.durable_suite import SUCCEEDED, Run, born
-from tests.store.postgres.test_writer import enlisted
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

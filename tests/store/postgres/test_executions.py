@@ -8,7 +8,7 @@ from engine.interpreter.messages import RedriveRequested, StopRequested
 from engine.store.postgres.snapshots import encode_row
 from engine.store.protocol import Birth
 from tests.store.durable_suite import FAILED, MACHINE, REVISION, born, execution, new_id
-from tests.store.postgres.test_writer import enlisted
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     import psycopg

@@ -55,7 +55,7 @@ from engine.store.postgres.snapshots import (
 )
 from engine.store.protocol import NEVER_DUE, Group, Release
 from tests.store.durable_suite import FAILED, MACHINE, SUCCEEDED, born, execution, parked, stop
-from tests.store.postgres.test_writer import enlisted
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     import psycopg

@@ -14,8 +14,8 @@ from engine.store.postgres.listener import PostgresHints, presence_key
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import WorkerId
 from tests.store.postgres.poolers import running_swapper
-from tests.store.postgres.test_writer import enlisted
 from tests.store.postgres.waiting import until
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from engine.store.postgres.store import PostgresStore
 from engine.store.postgres.upgrade import upgrade
 from engine.store.protocol import ExecutionId, uuid7
 from tests.store.durable_suite import SUCCEEDED, Run, at_once
-from tests.store.postgres.test_writer import enlisted
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

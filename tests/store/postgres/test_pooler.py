@@ -15,8 +15,8 @@ from engine.store.protocol import Group, Release
 from tests.store.activity_suite import ActivitySuite
 from tests.store.durable_suite import DurableSuite, born, parked
 from tests.store.postgres.poolers import find_pgbouncer, running_pgbouncer, running_swapper
-from tests.store.postgres.test_writer import enlisted, hold, table_statistics
 from tests.store.postgres.waiting import InThread, until, until_sessions_wait
+from tests.store.postgres.workers import enlisted, hold, table_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

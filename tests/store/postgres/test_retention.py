@@ -23,8 +23,8 @@ from engine.store.postgres.snapshots import encode_row
 from engine.store.protocol import NEVER_DUE, Birth, ExecutionId, Group, uuid7
 from tests.store.durable_suite import FAILED, MACHINE, REVISION, SUCCEEDED, TASK, Run, execution, new_id
 from tests.store.durable_suite import stop as stop_mail
-from tests.store.postgres.test_writer import enlisted
 from tests.store.postgres.waiting import until
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

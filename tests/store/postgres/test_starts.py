@@ -10,8 +10,8 @@ import pytest
 from engine.store.postgres.identity import machine_key
 from engine.store.protocol import Birth, StoreUnavailable
 from tests.store.durable_suite import MACHINE, REVISION, DurableSuite, born, execution, new_id
-from tests.store.postgres.test_writer import enlisted
 from tests.store.postgres.waiting import InThread, until_sessions_wait
+from tests.store.postgres.workers import enlisted
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import PostgresStore

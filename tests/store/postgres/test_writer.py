@@ -15,6 +15,7 @@ from engine.store.postgres.ownership import _RECOVER
 from engine.store.protocol import Conflict, Group, OwnershipLost, Release, StoreUnavailable, Unwritable
 from tests.store.durable_suite import FAILED, Run, born, parked
 from tests.store.postgres.waiting import InThread, cut, until, until_sessions_wait
+from tests.store.postgres.workers import enlisted, hold, table_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,23 +36,10 @@ def other(store: PostgresStore) -> Handle:
     return enlisted(store)
 
 
-def enlisted(store: PostgresStore) -> Handle:
-    handle = store.handle()
-    handle.enlist(pools=["default"], host="here", pid=1)
-    return handle
-
-
 def writing(worker: Handle) -> psycopg.Connection[Any]:
     connection = worker._worker.writing._connection
     assert connection is not None
     return connection
-
-
-def hold(url: str, run: Run) -> Database:
-    """A session that holds the execution's row, so that a group waits in its middle, with the fence's lock."""
-    holder: Database = psycopg.connect(url)
-    holder.execute("select 1 from asl.open_execution where id = %s for update", (run.id,))
-    return holder
 
 
 # ── lost connections and late groups ────────────────────────────────────────────────────────────────────────────────
@@ -202,13 +190,6 @@ def test_an_unnamed_birth_must_own_its_name(worker: Handle):
 
 
 # ── cost ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def table_statistics(database: Database, *columns: str) -> list[int]:
-    sql = (
-        f"select {', '.join(columns)} from pg_stat_user_tables where schemaname = 'asl' and relname = 'open_execution'"
-    )
-    return [int(value) for value in database.execute(sql.encode()).fetchall()[0]]
 
 
 def test_checkpoints_are_hot_updates(worker: Handle, database: Database):
