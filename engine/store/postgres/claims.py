@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from engine.interpreter.snapshot import UnknownFormat
-from engine.jsonvalue import encode
 from engine.store.postgres.arrays import byteas, int4s, uuids
 from engine.store.postgres.connection import NOW_MS, OWNED_BY_ID, unavailable
+from engine.store.postgres.group import encode_missing
 from engine.store.postgres.mail import letter, read_mail
 from engine.store.postgres.snapshots import READABLE_FORMATS, decode_execution, has_frame_rows, unpack
 from engine.store.protocol import ALL_TASKS, HANDLER_RETRY_MS, Claim, Claims, OwnershipLost, StoreUnavailable
@@ -182,7 +182,7 @@ class Claiming:
 
     def lacks(self, missing: Collection[Sequence[str]]) -> None:
         """Says that this worker cannot do what was missed by these: it is not offered to it again."""
-        self._lacking.update(encode(list(names)) for names in missing)
+        self._lacking.update(map(encode_missing, missing))
 
     def claim(self, most: int, *, offered: bool) -> Claims:
         """See `DurableStore.claim`."""

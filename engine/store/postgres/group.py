@@ -383,9 +383,14 @@ def _releases(arrays: dict[str, list[Any]], releases: Sequence[Release]) -> None
     quarantines = byteas(
         [None if r.quarantine is None else r.quarantine.encode("utf-8", "backslashreplace") for r in releases]
     )
-    missing = byteas([encode([_utf8(name) for name in r.missing]) if r.missing else None for r in releases])
+    missing = byteas([encode_missing(r.missing) if r.missing else None for r in releases])
     arrays["kept"] = [ids, seqs, quarantines]
     arrays["let_go"] = [ids, seqs, int8s([r.wake_at for r in releases]), missing, quarantines]
+
+
+def encode_missing(names: Sequence[str]) -> bytes:
+    """Resources without a handler as the bytes of `open_execution.missing`, whatever they are called."""
+    return encode([_utf8(name) for name in names])
 
 
 def _utf8(name: str) -> str:
