@@ -7,6 +7,7 @@ It has one door, so it is the bare callable that ASGI asks for.
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ class Api:
 
     Attributes:
         counts: What it counts.
+        draw_bits: Where request ids come from.
     """
 
     def __init__(
@@ -74,6 +76,9 @@ class Api:
         self._routes = routes
         self._request_bytes_max = request_bytes_max
         self._codecs = codecs()
+        # Request ids are no secret. The system's chance lets go of the interpreter lock, and getting that back among
+        # threads that ask the database took 0.3 ms of each request.
+        self.draw_bits = random.Random().getrandbits  # noqa: S311
         self._stopping = anyio.Event()
         self._log = structlog.get_logger()
 
@@ -204,7 +209,7 @@ class _Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._request_id = str(uuid.uuid4())
+        self._request_id = str(uuid.UUID(int=api.draw_bits(128), version=4))
         self._operation: str | None = None
 
     async def run(self) -> None:
