@@ -123,6 +123,10 @@ def test_a_client_of_aws_needs_nothing_else(fleet: Fleet) -> None:
         again = lambda: sfn.start_execution(stateMachineArn=arn, name="one")  # noqa: E731
         assert refusal(again) == ("ExecutionAlreadyExists", 400)
         assert sfn.test_state(definition='{"Type": "Pass", "End": true}', roleArn=role)["status"] == "SUCCEEDED"
+        quick = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
+        express = sfn.create_state_machine(name="e", definition=quick, roleArn=role, type="EXPRESS")["stateMachineArn"]
+        done = sfn.start_sync_execution(stateMachineArn=express, input='{"b": 2}')
+        assert (done["status"], json.loads(done["output"])) == ("SUCCEEDED", {"b": 2})
         with client(url, "210987654321") as other:
             assert other.list_state_machines()["stateMachines"] == []
         sfn.delete_state_machine(stateMachineArn=arn)
