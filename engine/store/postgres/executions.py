@@ -246,7 +246,6 @@ def executions(
     name_prefix: str | None = None,
     started_from: int | None = None,
     started_before: int | None = None,
-    was_redriven: bool | None = None,
     after: ExecutionId | None = None,
     most: int = LIST_MAX,
 ) -> list[ExecutionRecord]:
@@ -258,14 +257,12 @@ def executions(
         name_prefix: Only those that were given a name, by their starter, that begins so.
         started_from: Milliseconds since the epoch, inclusive.
         started_before: The same, exclusive.
-        was_redriven: False: of those that run, only ones that never were.
         after: The last one of the page before.
         most: The size of a page.
     """
     machine = None if state_machine_arn is None else machine_key(state_machine_arn)
     given: dict[str, Any] = {
         "status": status,
-        "redriven": was_redriven,
         "prefix": name_prefix,
         "since": started_from,
         "before": started_before,
@@ -325,8 +322,6 @@ def _listing(machine: UUID | None, most: int, **wanted: Any) -> Any:
         statement = statement.where(c.status == status)
     if is_over and machine is not None:
         statement = statement.where(c.state_machine_id == machine)
-    if wanted.get("redriven") is False:
-        statement = statement.where(o.redrive_time.is_(None))
     if "prefix" in wanted:
         named = select(names.execution_id).where(names.name.startswith(wanted["prefix"], autoescape=True))
         if machine is not None:

@@ -9,21 +9,18 @@ from __future__ import annotations
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, LiteralString, TypeAlias
 from uuid import UUID
 
 from engine.store.library import LIST_MAX
 from engine.store.postgres.arrays import uuids
-from engine.store.postgres.executions import SHOWN, executions, record_of
+from engine.store.postgres.executions import SHOWN, record_of
 from engine.store.postgres.identity import machine_key
-from engine.store.protocol import ExecutionId
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from engine.store.library import ExecutionRecord
-    from engine.store.postgres.connection import Pool
-    from engine.store.protocol import ExecutionStatus
+    from engine.store.postgres.connection import Pool, Row
+    from engine.store.protocol import ExecutionId, ExecutionStatus
 
 Position: TypeAlias = "tuple[int, UUID]"
 """`last_change` of an execution, and its id."""
@@ -36,6 +33,12 @@ _ENDED = """
 select stop_time, execution_id from asl.closed_execution
 where state_machine_id = $1 and status = $2 and (stop_time, execution_id) < ($3::bigint, $4::uuid)
 order by stop_time desc, execution_id desc limit $5
+"""
+
+# An id begins with the time of the start, so the order of ids is this order.
+_STARTED = """
+select e.start_time, e.id from asl.execution e join asl.open_execution o on o.id = e.id
+where e.state_machine_id = $1 and o.redrive_time is null and e.id < $2 order by e.id desc limit $3
 """
 
 _REDRIVEN = """
@@ -63,30 +66,23 @@ def latest_executions(
     """See `Library.latest_executions`."""
     machine = machine_key(state_machine_arn)
     before: Position = _NOW_OR_LATER if after is None else after
-    known: dict[UUID, ExecutionRecord] = {}
-    sources: list[Sequence[Position]] = []
-    if status in (None, "RUNNING"):
-        sources += [_started(pool, state_machine_arn, before, most, known), _redriven(pool, machine, before, most)]
-    ends = _ENDS if status is None else (status,) if status != "RUNNING" else ()
-    sources += [pool.execute(_ENDED, (machine, end, *before, most)) for end in ends]
-    found = list(islice(merge(*sources, key=itemgetter(0, 1), reverse=True), most))
-    unread = [execution_id for _, execution_id in found if execution_id not in known]
-    if unread:
-        rows = pool.execute(_READ, (uuids(unread), min(unread), max(unread)))
-        known |= {row[0]: record_of(row) for row in rows}
-    return [known[execution_id] for _, execution_id in found if execution_id in known]
+    with pool.connection() as connection, connection.transaction():
+        # One moment for all: an execution that ends meanwhile would stand at two places, or the next page begin anew.
+        connection.execute("set transaction isolation level repeatable read")
 
+        def positions(sql: LiteralString, *given: object) -> list[Row]:
+            return connection.execute(sql, given).fetchall()
 
-def _started(
-    pool: Pool, state_machine_arn: str, before: Position, most: int, known: dict[UUID, ExecutionRecord]
-) -> list[Position]:
-    """Those that run and were never redriven. An id begins with the time of the start, so theirs is this order, too."""
-    time, execution_id = before
-    bound = ExecutionId(max(execution_id, UUID(int=time << _BITS_AFTER_TIME)))
-    records = executions(pool, state_machine_arn, status="RUNNING", was_redriven=False, after=bound, most=most)
-    known |= {record.execution_id: record for record in records}
-    return [(record.last_change, record.execution_id) for record in records]
-
-
-def _redriven(pool: Pool, machine: UUID, before: Position, most: int) -> list[Any]:
-    return pool.execute(_REDRIVEN, (machine, *before, most))
+        sources: list[list[Row]] = []
+        if status in (None, "RUNNING"):
+            bound = max(before[1], UUID(int=before[0] << _BITS_AFTER_TIME))
+            sources.append(positions(_STARTED, machine, bound, most))
+            sources.append(positions(_REDRIVEN, machine, *before, most))
+        ends = _ENDS if status is None else (status,) if status != "RUNNING" else ()
+        sources += [positions(_ENDED, machine, end, *before, most) for end in ends]
+        found = [row[1] for row in islice(merge(*sources, key=itemgetter(0, 1), reverse=True), most)]
+        if not found:
+            return []
+        rows = positions(_READ, uuids(found), min(found), max(found))
+    known = {row[0]: record_of(row) for row in rows}
+    return [known[execution_id] for execution_id in found if execution_id in known]
