@@ -82,6 +82,7 @@ async def test_a_worker_tells_how_it_gets_on_with_its_store(store: MemoryStore, 
         async with on(store, {"work": "mock:1"}) as worker:
             row = next(iter(store.open.values()))
             await until(lambda: row.owner is None and row.wake_at < NEVER_DUE and row.seq)
+            await until(lambda: not worker.metrics().live)  # the store knows it before the worker is told
             metrics = worker.metrics()
             assert (metrics.started, metrics.live, metrics.transitions) == (1, 0, 1)
             assert metrics.store is not None
