@@ -38,7 +38,7 @@ def checked_arn(text: str, *kinds: str) -> Arn:
     if not text.startswith("arn:"):
         raise InvalidArn(f"Invalid ARN prefix: {text}")
     arn = arns.parse_arn(text)
-    if arn is None or arn.service != "states" or not arn.region or not arn.account:
+    if arn is None or not is_storable(text) or arn.service != "states" or not arn.region or not arn.account:
         raise InvalidArn(f"Invalid ARN: {text}")
     kind, _, name = arn.resource.partition(":")
     if kind not in kinds:

@@ -20,7 +20,7 @@ from engine.errors import (
 from engine.jsonvalue import text
 from engine.operations.configuration import checked_role, encryption_of, logging_of, tracing_of
 from engine.operations.paging import page
-from engine.operations.resources import check_storable, checked_arn, is_storable, machine_arn_of, version_arn
+from engine.operations.resources import check_storable, checked_arn, machine_arn_of, version_arn
 from engine.operations.tags import tags_of
 from engine.outcome import aware
 from engine.store.library import AWS_OWNED_KEY, LOGGING_OFF, TAGS_MAX, TRACING_OFF, Publication, StateMachineRecord
@@ -251,9 +251,8 @@ async def delete_state_machine(service: Service, *, state_machine_arn: str) -> d
     arn = machine_arn_of(state_machine_arn)
     if arn.is_qualified:
         raise ValidationException(f"Expected the ARN of a state machine, got that of a version or alias: '{arn.text}'")
-    if is_storable(arn.machine):
-        await service.ask(service.library.delete_state_machine, arn.machine)
-        service.backend.forget_machine(arn.machine)
+    await service.ask(service.library.delete_state_machine, arn.machine)
+    service.backend.forget_machine(arn.machine)
     return {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ResourceNotFound, ValidationException
+from engine.errors import ValidationException
 from engine.operations.resources import checked_arn, is_storable
 
 if TYPE_CHECKING:
@@ -65,5 +65,3 @@ async def list_tags_for_resource(service: Service, *, resource_arn: str) -> dict
 
 def _check(resource_arn: str) -> None:
     checked_arn(resource_arn, "stateMachine", "activity")
-    if not is_storable(resource_arn):
-        raise ResourceNotFound.of_tags(resource_arn)

@@ -241,6 +241,8 @@ async def test_an_update_with_a_wrong_member_changes_nothing(service):
         ("m", InvalidArn),
         (HEAD + "m:1:2", InvalidArn),
         (HEAD + "m:", InvalidArn),
+        (HEAD + "\0", InvalidArn),
+        (HEAD + "m:\ud800", InvalidArn),
         (HEAD.replace("stateMachine", "activity") + "m", InvalidArn),
         (HEAD + "n", StateMachineDoesNotExist),
         (HEAD + "m:2", StateMachineDoesNotExist),

@@ -31,7 +31,7 @@ async def test_tags_are_put_replaced_and_removed(service):
 @pytest.mark.parametrize(
     ("arn", "error"),
     [("x", InvalidArn), (HEAD + "n", ResourceNotFound), (MACHINE + ":1", ResourceNotFound),
-     (HEAD.replace("stateMachine", "execution") + "m:e", InvalidArn), (MACHINE + "\0", ResourceNotFound)],
+     (HEAD.replace("stateMachine", "execution") + "m:e", InvalidArn), (MACHINE + "\0", InvalidArn)],
 )  # fmt: skip
 async def test_only_state_machines_and_activities_have_tags(service, arn, error):
     await created(service, publish=True)
