@@ -56,6 +56,18 @@ async def test_of_an_express_execution_in_a_database_each_step_is_logged_once(ur
     assert ids == list(range(1, 15))
 
 
+async def test_a_synchronous_execution_is_logged_and_no_change_of_it_told(url: str, tmp_path: Path):
+    log = tmp_path / "log"
+    told: list[dict[str, Any]] = []
+    async with engine.Engine(url) as client:
+        arn = await deployed(client, machine(task(), PASS), logging_to(level="ALL"), type="EXPRESS")
+    async with engine.Engine(url, handlers=ECHO, logs=f"file:{log}", events=told.append) as one:
+        assert (await one.start_sync_execution(arn, {})).status == "SUCCEEDED"
+    types = [json.loads(line)["type"] for line in log.read_text().splitlines()]
+    assert (types[0], types[-1], len(types)) == ("ExecutionStarted", "ExecutionSucceeded", 9)
+    assert told == []
+
+
 async def test_without_receivers_nothing_is_kept_to_be_told(url: str, database: psycopg.Connection[Any]):
     async with engine.Engine(url, handlers=ECHO) as one:
         await one.run(machine(task()), {})
