@@ -59,6 +59,9 @@ class ExecutionHandle:
         self._engine = engine
         self._handle = handle
 
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
     @property
     def arn(self) -> str:
         """Its ARN."""

@@ -58,6 +58,9 @@ class ExecutionHandle:
         self._backend = backend
         self._plan_of = plan_of
 
+    def __repr__(self) -> str:
+        return f"<ExecutionHandle {self.arn} {self.status}>"
+
     @property
     def arn(self) -> str:
         """Its ARN."""

@@ -47,6 +47,9 @@ class StateMachineHandle:
         self.role_arn: str | None = None
         self.is_checked = False
 
+    def __repr__(self) -> str:
+        return f"<StateMachineHandle {self.arn} revision {self.revision_id}>"
+
 
 class Machines:
     """The state machines of one engine."""

@@ -102,6 +102,7 @@ class _Server(ThreadingMixIn, TCPServer):
         if isinstance(where, str):
             self.address_family = socket.AF_UNIX
             path: Any = where.removeprefix(UNIX)  # as this family has its addresses
+            _clear(path)
             super().__init__(path, _Request)
         else:
             self.address_family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
@@ -109,6 +110,18 @@ class _Server(ThreadingMixIn, TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no news."""
+
+
+def _clear(path: str) -> None:
+    """Removes the socket that a killed process left behind: its successor listens at the same path."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(_REQUEST_SECONDS)
+        try:
+            client.connect(path)
+        except ConnectionRefusedError:  # a socket that nobody listens at
+            Path(path).unlink(missing_ok=True)
+        except OSError:
+            return  # nothing is there, or it is none of ours: binding tells
 
 
 class _Request(BaseHTTPRequestHandler):

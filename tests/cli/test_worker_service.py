@@ -114,6 +114,9 @@ def test_several_processes_answer_at_one_address(fleet: Fleet) -> None:
         os.kill(pid, signal.SIGKILL)
         worker.until("worker process died")
         assert probe(address, "/healthz")[0] == 200
+        assert worker.until("worker started")["pid"] != pid
+        # The killed one left its socket behind, and its successor answers in its place.
+        until(lambda: not any(probe(address, "/readyz")[1]["processes"].values()))
         worker.signal(signal.SIGTERM)
         assert worker.ended() == 0
 
