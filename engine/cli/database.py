@@ -105,8 +105,12 @@ def connected(database: Database) -> Iterator[str]:
     Raises:
         click.ClickException: Inside as well: the database cannot be used; or one of REFUSALS.
     """
+    import logging
+
     from engine.cli.refusals import refusals_told
 
+    # Else Python prints the pool's warnings among what a command says. A worker's log has them all the same.
+    logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
     with database_faults_told(), refusals_told(), running(database) as url:
         if database.url is None:
             from engine.store.postgres.upgrade import upgrade_if_needed

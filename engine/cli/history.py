@@ -74,15 +74,25 @@ def _events(store: PostgresStore, arn: str, known: int) -> Iterator[dict[str, An
 
 
 def _followed(store: PostgresStore, arn: str) -> Iterator[dict[str, Any]]:
-    """All events until the execution is over."""
+    """All events until the execution is over. Raises StoreUnavailable after PATIENCE_SECONDS."""
+    from engine.runtime.durable_backend import PATIENCE_SECONDS
+    from engine.store.protocol import StoreUnavailable
+
     known = 0
+    answered_at = time.monotonic()
     while True:
-        is_over = store.execution(arn).ending is not None  # asked first: what is written with the end is then read
-        for event in _events(store, arn, known):
-            known = event["id"]
-            yield event
-        if is_over:
-            return
+        try:
+            is_over = store.execution(arn).ending is not None  # asked first: what is written with the end is then read
+            for event in _events(store, arn, known):
+                known = event["id"]
+                yield event
+        except StoreUnavailable:
+            if time.monotonic() - answered_at > PATIENCE_SECONDS:
+                raise
+        else:
+            if is_over:
+                return
+            answered_at = time.monotonic()
         time.sleep(_POLL_SECONDS)
 
 

@@ -149,6 +149,22 @@ def own_cluster() -> Iterator[Cluster]:
         yield running
 
 
+def test_who_follows_a_history_waits_for_the_database_as_well(own_cluster: Cluster, tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, "--db", own_cluster.url())
+    fleet.deploy("m", {"A": task("charge")})
+    arn = fleet.start("m")
+    with fleet.process("history", arn, "--follow") as follower:
+        with fleet.worker() as worker:
+            worker.until("no handler")
+        assert "ExecutionStarted" in follower.popen.stdout.readline()
+        own_cluster.stop()
+        own_cluster.start()
+        with fleet.worker("-t", "charge=mock:1"):
+            assert follower.ended() == 0
+        assert follower.popen.stdout.read().splitlines()[-1].split()[2] == "ExecutionSucceeded"
+    assert follower.lines == []
+
+
 def test_a_worker_waits_for_its_database_and_survives_a_restart(own_cluster: Cluster, tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, "--db", own_cluster.url())
     fleet.deploy("m", {"A": task("charge")})
