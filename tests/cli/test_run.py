@@ -307,7 +307,7 @@ def test_a_fault_of_the_engine_is_not_told_as_the_state_machines(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("two and two are five")
 
-    monkeypatch.setattr("engine.runtime.executions.advance", fail)
+    monkeypatch.setattr("engine.runtime.executions.advance_together", fail)
     result = asl("run", machine(tmp_path, PASS))
     assert (result.exit_code, result.stdout) == (70, "")
     assert "two and two are five" in result.stderr
