@@ -8,6 +8,7 @@ from engine.cli.exits import EXIT_OF_STATUS, ExitCode
 from engine.cli.failure import failure_text
 from engine.cli.revisions import program_of
 from engine.cli.streams import print_json, print_note
+from engine.cli.stuck import reasons_stuck
 from engine.outcome import ExecutionFailed
 from engine.runtime.executions import ExecutionQuarantined
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def wait_and_tell(client: Client, execution_arn: str) -> int:
     """Waits for the end of an execution and tells it as `asl run` does; the exit code."""
     handle = client.engine.execution(execution_arn)
+    _tell_why_it_waits(client, execution_arn)
     try:
         output = handle.result()
     except ExecutionFailed as failed:
@@ -30,3 +32,11 @@ def wait_and_tell(client: Client, execution_arn: str) -> int:
         return ExitCode.INTERNAL
     print_json(output)
     return ExitCode.SUCCEEDED
+
+
+def _tell_why_it_waits(client: Client, execution_arn: str) -> None:
+    """Says at once what would be waited for in silence."""
+    record, store = client.store.execution(execution_arn), client.store
+    if record.ending is None:
+        for reason in reasons_stuck(record, store.workers(), store.handle().now()):
+            print_note(f"{record.execution.name} waits: {reason}")

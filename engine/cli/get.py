@@ -11,6 +11,7 @@ from engine.cli.durations import duration
 from engine.cli.exits import ExitCode
 from engine.cli.lookup import find_execution
 from engine.cli.streams import json_text, print_json, print_result
+from engine.cli.stuck import reasons_stuck
 from engine.cli.workers import state_of
 from engine.timestamps import iso_timestamp
 
@@ -46,7 +47,7 @@ def command(execution: str, as_json: bool, database: Database) -> int:
         workers = [] if record.ending is not None else store.workers()
         now = store.handle().now()
         owner = None if record.ending is not None else store.owner(record.execution_id)
-    stuck = _stuck(record, workers, now)
+    stuck = reasons_stuck(record, workers, now)
     worker = next((worker for worker in workers if worker.id == owner), None)
     if as_json:
         print_json(_as_json(record, open_waits, stuck, worker))
@@ -110,22 +111,6 @@ def _wait_as_json(wait: Wait) -> Json:
         "done": wait.done,
     }
     return {key: value for key, value in shown.items() if value is not None}
-
-
-def _stuck(record: ExecutionRecord, workers: Sequence[WorkerRecord], now: int) -> list[str]:
-    """Why it does not move, where somebody has to do something about it; nothing when it is over."""
-    if record.ending is not None:
-        return []
-    is_served = any(record.pool in worker.pools and state_of(worker, now) == "alive" for worker in workers)
-    reasons = [] if is_served else [f"no worker serves pool {record.pool}"]
-    if record.unreadable is not None:
-        reasons.append(
-            f"a newer asl wrote it, in format {record.unreadable}: only workers of that version go on with it"
-        )
-    reasons += [f"no handler for {resource} in pool {record.pool}" for resource in record.missing]
-    if record.quarantine is not None:
-        reasons.append(f"in quarantine until asl resume: {record.quarantine.strip()}")
-    return reasons
 
 
 # ── for a person ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -74,6 +74,20 @@ def is_lambda_invoke(request: TaskRequest) -> bool:
     return request.resource.kind == "service" and request.resource.service == "lambda"
 
 
+def function_of(request: TaskRequest) -> str | None:
+    """The function that a `lambda:invoke` names."""
+    if is_lambda_invoke(request) and isinstance(request.arguments, dict):
+        named = request.arguments.get("FunctionName")
+        return named if isinstance(named, str) else None
+    return None
+
+
+def wanted(request: TaskRequest) -> str:
+    """What has to have a handler, for people: the Resource, and the function of a `lambda:invoke`."""
+    function = function_of(request)
+    return request.resource.arn if function is None else f"{request.resource.arn} of {function}"
+
+
 def event_of(request: TaskRequest) -> Json:
     """What the function is called with: `lambda:invoke`'s Payload (`{}` without one, recorded), else all arguments.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from engine.integrations.invocation import wanted
 from engine.interpreter.advance import pending_commands
 from engine.interpreter.messages import (
     CancelTask,
@@ -332,7 +333,7 @@ class Custody:
                         return  # until the lease is safe again
                     wake_at = 0
                 case "MISSING":
-                    missing.append(task.request.resource.arn)
+                    missing.append(wanted(task.request))
                     wake_at = min(wake_at, self._clock.now() + HANDLER_RETRY_MS)
                 case "OFFERING":
                     return  # until it is answered

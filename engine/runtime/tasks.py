@@ -18,7 +18,7 @@ from anyio.lowlevel import current_token
 
 from engine.asl.resource import parse_resource
 from engine.errors import InvalidOutput, StatesError, TaskTimedOut
-from engine.integrations.invocation import check_error, is_lambda_invoke, json_value, shortened
+from engine.integrations.invocation import check_error, function_of, json_value, shortened, wanted
 from engine.integrations.registry import MissingHandler, account_of
 from engine.integrations.request import TaskRequest, UnsupportedTask
 from engine.interpreter.messages import NO_TICKET, TaskDone, TaskError, TaskStarted, TaskSubmitted
@@ -161,7 +161,7 @@ class Tasks:
         """The execution waits for this Task from now on; nothing runs yet."""
         request = _request(execution.snapshot.execution, command)
         handler = self._find(
-            request.state, request.resource, _function(request), region=request.region, account=request.account_id
+            request.state, request.resource, function_of(request), region=request.region, account=request.account_id
         )
         phase: Phase = "HELD"
         if command.submitted:
@@ -350,7 +350,7 @@ class Tasks:
     async def do_alone(self, about: Execution, command: ScheduleTask) -> Answer:
         """See `Backend.do_task`."""
         request = _request(about, command)
-        function = _function(request)
+        function = function_of(request)
         handler = self._find(
             request.state, request.resource, function, region=request.region, account=request.account_id
         )
@@ -435,16 +435,7 @@ def _offer(task: OpenTask) -> Offer:
 
 
 def _missing_handler(request: TaskRequest) -> MissingHandler:
-    arn, function = request.resource.arn, _function(request)
-    return MissingHandler([(request.state, arn if function is None else f"{arn} of {function}")])
-
-
-def _function(request: TaskRequest) -> str | None:
-    """The function that a `lambda:invoke` names."""
-    if is_lambda_invoke(request) and isinstance(request.arguments, dict):
-        named = request.arguments.get("FunctionName")
-        return named if isinstance(named, str) else None
-    return None
+    return MissingHandler([(request.state, wanted(request))])
 
 
 def _request(about: Execution, command: ScheduleTask) -> TaskRequest:

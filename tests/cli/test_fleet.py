@@ -314,6 +314,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_execution(fleet: Fleet) -> None:
     fleet.deploy("m", {"A": HANG})
     with fleet.process("start", "m", "--name", "one", "--wait") as waiting:
         waiting.line_with("execution:m:one")
+        waiting.line_with("one waits: no worker serves pool default")
         waiting.signal(signal.SIGINT)
         assert waiting.ended() == 4
         assert "Traceback" not in "".join(waiting.lines)
