@@ -12,7 +12,7 @@ import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import StatesError
+from engine.errors import StatesError, TaskFailed
 from engine.integrations.request import Answer, UnsupportedTask
 from engine.jsonvalue import InvalidJson, decode, encode, text
 
@@ -91,7 +91,10 @@ def wanted(request: TaskRequest) -> str:
 def event_of(request: TaskRequest) -> Json:
     """What the function is called with: `lambda:invoke`'s Payload (`{}` without one, recorded), else all arguments.
 
+    A Payload that is text is the request's body as it stands (recorded): `"[1]"` gives the function a list.
+
     Raises:
+        TaskFailed: A Payload that is text, but not JSON (lambda.md 2).
         UnsupportedTask: `lambda:invoke` with an InvocationType or a LogType that is not in `_SUPPORTED`.
     """
     if not is_lambda_invoke(request):
@@ -106,7 +109,19 @@ def event_of(request: TaskRequest) -> Json:
                 f"expected {expected}"
             )
     payload = arguments.get("Payload")
+    if isinstance(payload, str):
+        return _event_in(payload)
     return {} if payload is None else payload
+
+
+def _event_in(body: str) -> Json:
+    try:
+        return decode(body)
+    except InvalidJson as error:
+        raise TaskFailed(
+            "Lambda.InvalidRequestContentException",
+            f"Could not parse request body into json: Could not parse payload into json: {error}",
+        ) from None
 
 
 _SUPPORTED = {"InvocationType": ("RequestResponse",), "LogType": ("None", "Tail")}

@@ -28,12 +28,13 @@ class CallFailed(Exception):
 class Adapter(Protocol):
     """What the replayer talks to: the only thing to swap for another engine, or for the real service."""
 
-    def call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, service: str, operation: str, params: Mapping[str, Any], account: str) -> dict[str, Any]:
         """The answer in boto3's shape; without `ResponseMetadata` its status is 200.
 
         Args:
             service: boto3's name; `stepfunctions` for all of Step Functions.
             operation: `StartExecution`, ...
+            account: `first` or `second`: who calls.
 
         Raises:
             CallFailed: The operation answered with an error.
@@ -97,7 +98,9 @@ class _Conversation:
         params = self._parameters.of(step["params"])
         outcome = "ok"
         try:
-            answer = self._adapter.call(step.get("service", "stepfunctions"), step["op"], params)
+            answer = self._adapter.call(
+                step.get("service", "stepfunctions"), step["op"], params, step.get("account", "first")
+            )
             answer = {"ResponseMetadata": {"HTTPStatusCode": 200}, **answer}
         except CallFailed as error:
             outcome = "error"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conformance.api_adapter import needs_more
 from tests.conformance.cases import Case, all_cases
 from tests.conformance.compare import outside
-from tests.conformance.engine_adapter import needs_more
 from tests.conformance.known_misses import complaints, load_misses, misses_of
 from tests.conformance.scores import CONVERSATIONS, conversations, replay_case
 
@@ -34,5 +34,5 @@ def test_the_strict_level_reaches_the_share_that_was_asked_for() -> None:
     assert sum(not result.level_2 for result in results) >= LEVEL_2_LEAST * len(results)
 
 
-def test_what_is_left_for_later_needs_services_or_more_of_the_api() -> None:
-    assert {reason for _, reason in conversations().later} <= {"services", "API", "Distributed Map"}
+def test_what_is_left_for_later_needs_services_or_a_distributed_map() -> None:
+    assert {reason for _, reason in conversations().later} <= {"services", "Distributed Map"}

@@ -22,7 +22,8 @@ class Scripted:
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self.passed = 0.0
 
-    def call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, service: str, operation: str, params: Mapping[str, Any], account: str) -> dict[str, Any]:
+        assert account == "first"
         self.asked.append((service, operation, dict(params)))
         answer = self.answers.pop(0)
         if isinstance(answer, CallFailed):

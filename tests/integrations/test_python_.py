@@ -266,6 +266,20 @@ async def test_lambda_invoke_without_a_payload_gives_an_empty_object(parameters)
     assert await engine.run(definition, handlers={"work": lambda event: event}) == {"got": {}}
 
 
+@pytest.mark.parametrize(("payload", "event"), [("0", 0), ('"text"', "text"), ('{"a": []}', {"a": []})])
+async def test_a_payload_that_is_text_is_the_json_that_the_function_gets(payload, event):
+    definition = machine(invoke(ResultSelector={"got.$": "$.Payload"}))
+    definition["States"]["A"]["Parameters"] = {"FunctionName": "work", "Payload": payload}
+    assert await engine.run(definition, handlers={"work": lambda event: event}) == {"got": event}
+
+
+async def test_a_payload_that_is_text_but_not_json_is_refused_as_lambda_refuses_it():
+    asking = invoke(Catch=[{"ErrorEquals": ["Lambda.InvalidRequestContentException"], "Next": "B"}])
+    asking["Parameters"] = {"FunctionName": "work", "Payload": "not JSON"}
+    output: Any = await engine.run(machine(asking, ECHO), handlers={"work": lambda event: event})
+    assert output["Error"] == "Lambda.InvalidRequestContentException"
+
+
 @pytest.mark.parametrize(("asked", "is_told"), [("Tail", True), ("None", False), (None, False)])
 async def test_lambda_invoke_gives_the_log_that_it_is_asked_for(asked, is_told):
     asking = invoke()

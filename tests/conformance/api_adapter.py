@@ -1,0 +1,172 @@
+"""The API over its wire: botocore writes each request and reads each answer, with an `Api` in this process between."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from anyio.from_thread import start_blocking_portal
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
+
+from engine import Engine, ExecutionFailed, TaskFailed
+from engine.api.access import Access
+from engine.api.app import Api
+from tests.api.asking import Request
+from tests.conformance.cases import ACCOUNT, SECOND_ACCOUNT, Parameters
+from tests.conformance.replay import CallFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from anyio.from_thread import BlockingPortal
+
+    from tests.conformance.cases import Case
+
+_REGION = "us-east-1"
+_CALL_SECONDS = 30
+_MOMENT_SECONDS = 0.05
+_OK = 200
+_ACCOUNTS: Final[Mapping[str, str]] = {"first": ACCOUNT, "second": SECOND_ACCOUNT}
+_PLAYED: Final = frozenset({"echo", "return", "raise"})
+"""What recorded Lambda functions do that a handler here can do in their place."""
+
+_LOG_GROUP_CALLS: Final = frozenset({"CreateLogGroup", "DescribeLogGroups"})
+"""Of CloudWatch Logs, what only makes the name that a logging configuration gives."""
+
+_ASKS_LAMBDA_ITSELF: Final = frozenset(
+    {"error_handling/test_task_service_lambda.TestTaskServiceLambda.test_no_such_function.json"}
+)
+"""Cases whose answers are Lambda's own and not a function's."""
+
+
+def needs_more(case: Case) -> str | None:
+    """Why the API alone cannot answer a case; None when it can."""
+    if case.runs_distributed_map():
+        return "Distributed Map"
+    kinds = {function["behaviour"]["kind"] for function in case.data.get("functions", ())}
+    others = {step["op"] for step in case.steps if "service" in step}
+    if others - _LOG_GROUP_CALLS or not kinds <= _PLAYED or case.file in _ASKS_LAMBDA_ITSELF:
+        return "services"
+    calls = set(case.data["uses"]["integrations"]) - ({"lambda:invoke"} if kinds else set())
+    starts = any(step["op"] in ("StartExecution", "StartSyncExecution") for step in case.steps)
+    return "services" if starts and calls else None
+
+
+@cache
+def service_model() -> ServiceModel:
+    """botocore's model of Step Functions."""
+    return ServiceModel(Loader().load_service_model("stepfunctions", "service-2"))
+
+
+@contextmanager
+def api_adapter(case: Case) -> Iterator[ApiAdapter]:
+    """The API of an engine of its own on the virtual clock, and an event loop for it."""
+    engine = Engine.in_memory(_handlers(case), clock="virtual", region=_REGION, account_id=ACCOUNT, seed=0)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(engine):
+        yield ApiAdapter(portal, engine)
+
+
+class ApiAdapter:
+    """See `tests.conformance.replay.Adapter`."""
+
+    def __init__(self, portal: BlockingPortal, engine: Engine) -> None:
+        self._portal = portal
+        self._engine = engine
+        self._api = Api(engine.service, access=Access(now=time.time))
+        self._started: list[str] = []
+
+    def call(self, service: str, operation: str, params: Mapping[str, Any], account: str = "first") -> dict[str, Any]:
+        """Answers one operation."""
+        if service == "logs":
+            return _log_group(operation, params)
+        assert service == "stepfunctions"
+        model = service_model().operation_model(operation)
+        written = create_serializer("json").serialize_to_request(dict(params), model)
+        key = f"AWS4-HMAC-SHA256 Credential={_ACCOUNTS[account]}/20260101/{_REGION}/states/aws4_request"
+        request = Request(
+            self._api, operation, written["body"], path=written["url_path"],
+            headers={"authorization": key, "content-type": written["headers"]["Content-Type"]},
+        )  # fmt: skip
+        self._portal.call(_run, request)
+        status, headers, body = request.answer
+        raw = {"status_code": status, "headers": headers, "body": json.dumps(body).encode()}
+        parsed: dict[str, Any] = create_parser("json").parse(raw, model.output_shape)
+        del parsed["ResponseMetadata"]
+        if status != _OK:
+            error = parsed.pop("Error")
+            raise CallFailed(error["Code"], error["Message"], status=status)
+        if operation == "StartExecution":
+            self._started.append(parsed["executionArn"])
+        return parsed
+
+    def let_pass(self, seconds: float) -> None:
+        """Waits a moment for the executions that were started: the virtual clock jumps only while somebody waits."""
+        del seconds
+        self._portal.call(self._wait)
+
+    async def _wait(self) -> None:
+        with anyio.move_on_after(_MOMENT_SECONDS):
+            for arn in self._started:
+                with suppress(ExecutionFailed):
+                    await (await self._engine.execution(arn)).result()
+
+
+def _log_group(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What CloudWatch Logs says of a log group; every one that is asked for is there."""
+    assert operation in _LOG_GROUP_CALLS
+    if operation == "CreateLogGroup":
+        return {}
+    name = params["logGroupNamePrefix"]
+    arn = f"arn:aws:logs:{_REGION}:{ACCOUNT}:log-group:{name}:*"
+    return {"logGroups": [{"logGroupName": name, "arn": arn}]}
+
+
+async def _run(request: Request) -> None:
+    with anyio.fail_after(_CALL_SECONDS):
+        await request.run()
+
+
+def _handlers(case: Case) -> dict[str, Any]:
+    names = Parameters(case)
+    written = (",", ":") if "lambda:invoke" in case.data["uses"]["integrations"] else (", ", ": ")
+    return {
+        names.of(function["name"]): _Function(function["behaviour"], written)
+        for function in case.data.get("functions", ())
+    }
+
+
+class _Function:
+    """A recorded Lambda function as a handler.
+
+    Args:
+        written: The separators in the text of its error: `lambda:invoke` writes it anew.
+    """
+
+    def __init__(self, behaviour: Mapping[str, Any], written: tuple[str, str]) -> None:
+        self._behaviour = behaviour
+        self._written = written
+
+    def __call__(self, event: Any) -> Any:
+        """Echoes, returns or raises, as the recorded one did."""
+        behaviour = self._behaviour
+        match behaviour["kind"]:
+            case "echo":
+                return event
+            case "return":
+                return behaviour["value"]
+            case _:
+                error = {
+                    "errorMessage": behaviour["message"],
+                    "errorType": behaviour["error"],
+                    "requestId": str(uuid.uuid4()),
+                    "stackTrace": behaviour["stackTrace"],
+                }
+                raise TaskFailed(behaviour["error"], json.dumps(error, separators=self._written))
