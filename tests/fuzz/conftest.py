@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def no_database() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASL_DATABASE_URL", "postgresql://nobody@/nothing?host=/nonexistent")
