@@ -84,9 +84,8 @@ async def test_a_fault_of_ours_is_logged_and_told_without_its_text():
     (line,) = log
     assert (line["event"], line["operation"]) == ("request failed", "CreateActivity")
     assert line["request_id"] == answer.headers["x-amzn-requestid"]
-    assert (
-        "exc_info" not in line
-    )  # a renderer could show the variables of its frames: the request, and what authorizes it
+    # Else a renderer could show the variables of the frames: the request, and what authorizes it.
+    assert "exc_info" not in line
     assert "ZeroDivisionError: secret" in line["exception"]
 
 
