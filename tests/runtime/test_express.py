@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
@@ -11,9 +11,7 @@ import engine
 from engine.runtime import custody, unwritten
 from engine.store.memory import MemoryStore
 from tests.definitions import machine, retry, task, wait
-
-if TYPE_CHECKING:
-    from engine.runtime.fleet_worker import FleetWorker
+from tests.runtime.fleets import Gate, echo, fleet, on, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
@@ -25,41 +23,8 @@ def store() -> MemoryStore:
     return MemoryStore(through_bytes=True)
 
 
-def on(store: MemoryStore, handlers: Any = None, **options: Any) -> engine.Engine:
-    return engine.Engine(url=lambda: store, handlers=handlers, **options)
-
-
-def fleet(one: engine.Engine) -> FleetWorker:
-    worker: FleetWorker = one._backend.worker  # type: ignore[attr-defined]
-    return worker
-
-
 def seq(store: MemoryStore, execution: engine.ExecutionHandle) -> int:
     return store.rows[store.execution(execution.arn).execution_id].seq
-
-
-async def until(condition: Any) -> None:
-    while not condition():  # noqa: ASYNC110  it is about what threads do to the store, which tells nobody
-        await anyio.sleep(0.001)
-
-
-async def echo(event: Any) -> Any:
-    return event
-
-
-class Gate:
-    """A handler that waits until it is let go."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.inside = anyio.Event()
-        self.open = anyio.Event()
-
-    async def __call__(self, event: Any, context: Any) -> str:
-        self.calls += 1
-        self.inside.set()
-        await self.open.wait()
-        return "through"
 
 
 async def test_ten_tasks_are_two_checkpoints_and_all_of_the_history(store: MemoryStore):
