@@ -9,32 +9,25 @@ spelling, times as aware datetimes; None is left out. No IO here, but for the mo
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from engine.api import faults, members
+from engine.api.faults import SWF_SERVICE
+from engine.http import faults, members
+from engine.http.answers import encode, structure_writer, writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Mapping
 
-    from botocore.model import OperationModel, Shape
+    from botocore.model import OperationModel
 
-    from engine.api.faults import Fault
     from engine.errors import ApiError
+    from engine.http.faults import Fault
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
-
-_MS_PER_SECOND = 1_000
-
-_Writer: TypeAlias = "Callable[[Any], Any]"
-"""Our value -> what msgspec writes."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class OperationCodec:
@@ -51,7 +44,7 @@ class OperationCodec:
         self._check = members.checker(model.input_shape)
         self._arguments = {name: xform_name(name) for name in model.input_shape.members}
         output = model.output_shape
-        self._write: _Writer = _structure_writer({}) if output is None else _writer(output) or _structure_writer({})
+        self._write = (None if output is None else writer(output)) or structure_writer({})
 
     def arguments(self, body: bytes) -> dict[str, Any]:
         """The operation's keyword arguments. No body is an empty one.
@@ -59,7 +52,7 @@ class OperationCodec:
         Raises:
             Fault: It is not JSON, has the wrong types, or breaks a constraint of the model.
         """
-        given = self._read(_decoded(body) if body else {})
+        given = self._read(members.decoded(body) if body else {})
         if self._check is not None:
             found: list[str] = []
             self._check(given, "", found)
@@ -70,7 +63,7 @@ class OperationCodec:
 
     def body(self, answer: Mapping[str, Any] | None) -> bytes:
         """What the operation answered. A member that the model does not know is a fault of the operation."""
-        return _encode(self._write(answer or {}))
+        return encode(self._write(answer or {}))
 
 
 @cache
@@ -87,11 +80,11 @@ def error_body(error: ApiError | Fault) -> bytes:
     """`{"__type": "namespace#Code", "message": "...", "reason": "..."}` (api.md 1.2)."""
     if isinstance(error, faults.Fault):
         body = {"__type": f"{error.namespace}#{error.code}"}
-        return _encode(body if error.message is None else {**body, "message": error.message})
+        return encode(body if error.message is None else {**body, "message": error.message})
     more = {_camel(name): getattr(error, name) for name in error.members}
-    return _encode(
+    return encode(
         {
-            "__type": f"{faults.SWF_SERVICE}#{type(error).__name__}",
+            "__type": f"{SWF_SERVICE}#{type(error).__name__}",
             "message": error.message,
             **{name: value for name, value in more.items() if value is not None},
         }
@@ -101,49 +94,3 @@ def error_body(error: ApiError | Fault) -> bytes:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise faults.serialization(f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise faults.serialization("the body is nested too deeply") from error
-
-
-# ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _writer(shape: Shape) -> _Writer | None:
-    """How values of a shape are written; None: as they are."""
-    match shape.type_name:
-        case "structure":
-            return _structure_writer({name: _writer(one) for name, one in shape.members.items()})
-        case "list":
-            item = _writer(shape.member)
-            return None if item is None else lambda value: [item(one) for one in value]
-        case "timestamp":
-            return _epoch_seconds
-        case _:
-            return None  # a scalar, or a map, whose keys are the user's
-
-
-def _structure_writer(members: Mapping[str, _Writer | None]) -> _Writer:
-    known = {name: (name, write) for name, write in members.items()}
-    known |= {xform_name(name): (name, write) for name, write in members.items()}
-
-    def write(value: Mapping[str, Any]) -> dict[str, Any]:
-        written = {}
-        for key, one in value.items():
-            if one is not None:
-                name, member = known[key]
-                written[name] = one if member is None else member(one)
-        return written
-
-    return write
-
-
-def _epoch_seconds(time: datetime) -> float:
-    """With the milliseconds, and nothing finer."""
-    return round(time.timestamp() * _MS_PER_SECOND) / _MS_PER_SECOND

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
-from engine.api.access import Access
 from engine.api.app import Api
+from engine.http.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -10,14 +10,14 @@ import anyio
 import pytest
 import structlog
 
-from engine.api.access import Access
-from engine.api.sigv4 import AccessKey
 from engine.api.throttling import Rate, Throttle
 from engine.errors import ActivityDoesNotExist, InvalidName
+from engine.http.access import Access
+from engine.http.sigv4 import AccessKey
 from engine.store.protocol import StoreUnavailable
 from tests.api.asking import Caller, api, ask, asked
-from tests.api.test_bearer import RSA, World, token
-from tests.api.test_sigv4 import KEY, signed
+from tests.http.test_bearer import RSA, World, token
+from tests.http.test_sigv4 import KEY, signed
 
 pytestmark = pytest.mark.anyio
 
@@ -105,6 +105,21 @@ async def test_a_database_that_is_away_is_a_503_that_clients_try_again():
     assert log[0]["event"] == "request not served"
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (StoreUnavailable("no route"), 503, "ServiceUnavailable"),
+        (ActivityDoesNotExist("a"), 400, "ActivityDoesNotExist"),
+        (AssertionError("ours"), 500, "InternalFailure"),
+    ],
+)
+async def test_what_goes_wrong_in_a_long_poll_is_told_as_elsewhere(error, status, code):
+    with structlog.testing.capture_logs() as log:
+        answer = await ask(api(("GetActivityTask", failing(error)[1])), "GetActivityTask", {"activityArn": "a"})
+    assert (answer.status, answer.code) == (status, code)
+    assert "ExceptionGroup" not in str(log)
+
+
 async def test_the_trace_header_of_the_request_goes_before_that_of_the_body():
     async def start(_service: Any, *, state_machine_arn: str, trace_header: str | None = None) -> dict[str, Any]:
         return {"execution_arn": trace_header, "start_date": MOMENT}
@@ -159,6 +174,33 @@ async def test_an_open_server_takes_everybody_and_believes_an_account():
 async def test_an_open_server_is_not_for_web_pages():
     answer = await ask(api(CREATE), "CreateActivity", {"name": "a"}, headers={"origin": "https://evil.example"})
     assert (answer.status, answer.code) == (403, "AccessDeniedException")
+
+
+NAMES = {
+    **dict.fromkeys(("localhost", "localhost:8083", "127.0.0.1:8083", "[::1]:8083", "192.168.1.2"), True),
+    **dict.fromkeys(("sync-localhost:8083", "sync-127.0.0.1:8083", "sync-foo.localdomain", "LOCALHOST."), True),
+    **dict.fromkeys(("orders.localhost:1", "host.docker.internal:8083", "server:8083", "mac.local"), True),
+    **dict.fromkeys(("evil.example", "evil.example:8083", "127.0.0.1.evil.example", "localhost.evil.example"), False),
+    **dict.fromkeys(
+        ("evil.example.", "sync-evil.example", "", "a b", "localhost,evil.example", "2130706433.evil"), False
+    ),
+}
+
+
+@pytest.mark.parametrize(("host", "is_taken"), NAMES.items())
+async def test_a_web_page_whose_name_leads_to_this_machine_is_refused(host, is_taken):
+    app = api(CREATE, access=Access(now=time.time, local_names_only=True))
+    answer = await ask(app, "CreateActivity", {"name": "a"}, headers={"host": host})
+    assert answer.status == (200 if is_taken else 403)
+    if not is_taken:
+        assert answer.code == "AccessDeniedException"
+        assert "--insecure-no-auth" in answer.body["message"]
+
+
+async def test_a_server_that_knows_its_callers_is_asked_under_any_name():
+    app = api(CREATE, access=Access(keys={KEY.id: KEY}, now=time.time, local_names_only=True))
+    headers = signed(url="http://orders.example/", body=b"{}", **{"X-Amz-Target": "AWSStepFunctions.CreateActivity"})
+    assert (await ask(app, None, b"{}", headers=headers)).code == "ValidationException"  # its name is missing
 
 
 async def test_signed_requests_are_taken_and_others_are_not():

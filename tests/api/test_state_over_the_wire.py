@@ -8,8 +8,8 @@ import time
 import pytest
 
 from engine import Engine
-from engine.api.access import Access
 from engine.api.app import Api
+from engine.http.access import Access
 from tests.api.asking import Answer, ask
 
 pytestmark = pytest.mark.anyio

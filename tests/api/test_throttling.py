@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.api.aws_json import codecs
-from engine.api.faults import Fault
 from engine.api.throttling import InvalidRate, Rate, Throttle, rates_of
+from engine.http.faults import Fault
 
 OPERATIONS = list(codecs())
 

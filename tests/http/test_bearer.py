@@ -7,6 +7,7 @@ import hmac
 import json
 import threading
 import time
+from http.client import BadStatusLine, IncompleteRead
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -14,8 +15,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from engine.api.bearer import Bearers, InvalidIssuer, Issuer, fetch_json
-from engine.api.faults import Fault
+from engine.http.bearer import Bearers, InvalidIssuer, Issuer, fetch_json
+from engine.http.faults import Fault
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,9 @@ async def test_a_token_of_the_issuer_stands_for_its_holder():
     for text in (token(), token(EC, "ES256")):
         holder = await bearers.holder(text)
         assert holder.subject == "ada"
-        assert [holder.may(action) for action in ("DescribeExecution", "StartExecution", "StopExecution")] == [
+        assert [
+            holder.may(f"states:{action}") for action in ("DescribeExecution", "StartExecution", "StopExecution")
+        ] == [
             True,
             True,
             False,
@@ -171,10 +174,54 @@ async def test_an_issuer_that_is_away_costs_nothing_while_its_keys_are_known():
     world.is_up = False
     fault = await refused(bearers, token())
     assert (fault.code, fault.status) == ("ServiceUnavailable", 503)
-    world.is_up, world.now = True, 1.0
+    world.is_up, world.now = True, 6.0
     await bearers.holder(token())
     world.is_up, world.now = False, 5_000.0
     await bearers.holder(token())
+
+
+async def test_an_issuer_that_is_away_is_not_asked_by_everybody_in_turn():
+    world = World(RSA)
+    world.is_up = False
+    bearers = world.bearers(jwks_url=JWKS_URL)
+    for _ in range(20):
+        assert (await refused(bearers, token())).status == 503
+    assert world.asked == [JWKS_URL]
+    world.is_up, world.now = True, 6.0
+    await bearers.holder(token())
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "AA"},
+        {"kty": "RSA"},
+        {"kty": "RSA", "n": 5, "e": "AQAB"},
+        {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"},
+        "a key",
+    ],
+)
+async def test_a_key_of_an_unknown_kind_does_not_keep_the_others_from_holding(stranger):
+    world = World(RSA)
+    world.documents[JWKS_URL]["keys"].append(stranger)
+    assert (await world.bearers().holder(token())).subject == "ada"
+
+
+@pytest.mark.parametrize(
+    "error", [IncompleteRead(b""), BadStatusLine("x"), UnicodeDecodeError("utf-8", b"", 0, 1, "x")]
+)
+async def test_an_issuer_that_answers_nonsense_is_away(error):
+    def fetch(_url: str) -> Any:
+        raise error
+
+    bearers = Bearers(Issuer(url=URL, audiences=frozenset({"api"})), fetch=fetch)
+    assert (await refused(bearers, token())).status == 503
+
+
+@pytest.mark.parametrize("scope", [5, True, {"states:*": 1}, [["states:*"]]])
+async def test_scopes_that_are_none_allow_nothing(scope):
+    assert (await World(RSA).bearers().holder(token(scope=scope))).actions == ()
 
 
 @pytest.mark.parametrize("document", [[], {}, {"jwks_uri": 1}, {"jwks_uri": "http://elsewhere.example/keys"}])
@@ -187,9 +234,9 @@ async def test_a_discovery_document_that_cannot_be_trusted_gives_no_keys(documen
 async def test_scopes_may_be_mapped_to_actions():
     bearers = World(RSA).bearers(scopes={"orders/read": ("Describe*", "List*"), "orders/go": ("StartExecution",)})
     holder = await bearers.holder(token(scope="orders/read openid states:*"))
-    assert [holder.may(action) for action in ("ListExecutions", "StartExecution")] == [True, False]
+    assert [holder.may(f"states:{action}") for action in ("ListExecutions", "StartExecution")] == [True, False]
     both = await bearers.holder(token(scope=None, scp=["orders/read", "orders/go", 1]))
-    assert both.may("StartExecution")
+    assert both.may("states:StartExecution")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +251,7 @@ async def test_scopes_may_be_mapped_to_actions():
     ],
 )
 async def test_without_a_map_a_scope_says_what_it_allows(scope, may):
-    assert (await World(RSA).bearers().holder(token(scope=scope))).may("StartExecution") is may
+    assert (await World(RSA).bearers().holder(token(scope=scope))).may("states:StartExecution") is may
 
 
 @pytest.mark.parametrize(

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-from engine.api import faults, sigv4
+from engine.http import faults, sigv4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from engine.api.bearer import Bearers
-    from engine.api.sigv4 import AccessKey
+    from engine.http.bearer import Bearers
+    from engine.http.requests import Received
+    from engine.http.sigv4 import AccessKey
 
 
 _BEARER = "Bearer"
 """The scheme of bearer tokens (RFC 6750)."""
 
+STEP_FUNCTIONS = "states"
 
-class Received(NamedTuple):
-    """A request as it came.
 
-    Attributes:
-        path: Percent signs and all.
-        headers: By lower-case name; several of one name joined by commas.
-    """
+_SYNC = "sync-"
+"""What AWS's tools put before the name for some operations (api.md 1.1)."""
 
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
+_PORT = re.compile(r":\d*$")
+_LABELS = re.compile(r"[a-z0-9_.-]+")
+_NEVER_PUBLIC = (".localhost", ".internal", ".local", ".localdomain", ".test")
+"""Ends of names that nobody can register (RFC 6761, RFC 6762; ICANN for `internal`)."""
+
+
+def is_local_name(host: str) -> bool:
+    """Whether a `Host` header names a machine as only somebody near it does: by address, or by no public name."""
+    name = _PORT.sub("", host).lower().removesuffix(".").removeprefix(_SYNC)
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return bool(_LABELS.fullmatch(name)) and ("." not in name or name.endswith(_NEVER_PUBLIC))
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +50,16 @@ class Access:
         keys: Access keys by id.
         bearers: Checks bearer tokens.
         now: Seconds since the epoch.
+        service: AWS's name of what is served, in signatures and in the names of actions.
+        local_names_only: An open server is asked under names that mean this machine, and no others. A web page whose
+            name was made to lead here (DNS rebinding) would otherwise be taken for a tool of its user.
     """
 
     keys: Mapping[str, AccessKey] = field(default_factory=dict)
     bearers: Bearers | None = None
     now: Callable[[], float]
+    service: str = STEP_FUNCTIONS
+    local_names_only: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -62,6 +76,8 @@ class Access:
         if self.is_open:
             if "origin" in received.headers:
                 raise faults.from_a_browser()
+            if self.local_names_only and not is_local_name(host := received.headers.get("host", "localhost")):
+                raise faults.of_another_name(host)
             return sigv4.claimed_account(authorization)
         if not authorization:
             raise faults.no_authentication()
@@ -70,8 +86,9 @@ class Access:
         scheme, _, token = authorization.partition(" ")
         if self.bearers is not None and scheme.lower() == _BEARER.lower():
             holder = await self.bearers.holder(token.strip())
-            if not holder.may(action):
-                raise faults.not_allowed(holder.subject, action)
+            asked = f"{self.service}:{action}"
+            if not holder.may(asked):
+                raise faults.not_allowed(holder.subject, asked)
             return None
         raise faults.incomplete_signature(f"Authorization: expected {' or '.join(self._schemes)}")
 
@@ -89,4 +106,5 @@ class Access:
             headers=received.headers,
             body=received.body,
             now=self.now(),
+            service=self.service,
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.api.aws_json import codecs
-from engine.api.faults import Fault
+from engine.http.faults import Fault
 
 ALIAS = "CreateStateMachineAlias"
 ROUTE = {"stateMachineVersionArn": "arn:v", "weight": 50}

@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from engine.api import faults
+from engine.http import faults
 from engine.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEME = "AWS4-HMAC-SHA256"
-SERVICE = "states"
 
 _SKEW_SECONDS = 300
 _NS_PER_SECOND = 1_000_000_000
@@ -173,6 +172,7 @@ def verified(
     headers: Mapping[str, str],
     body: bytes,
     now: float,
+    service: str,
 ) -> AccessKey:
     """The key that signed this request.
 
@@ -181,6 +181,7 @@ def verified(
         query: Likewise.
         headers: By lower-case name; several of one name joined by commas.
         now: Seconds since the epoch.
+        service: That it must be signed for.
 
     Raises:
         Fault: As api.md 1.4 has it.
@@ -188,7 +189,7 @@ def verified(
     key = keys.get(authorization.key_id)
     if key is None or not _same(headers.get("x-amz-security-token", ""), key.session_token or ""):
         raise faults.unknown_client()
-    date = _date(headers, authorization)
+    date = _date(headers, authorization, service)
     for name in _MUST_BE_SIGNED:
         if name in headers and name not in authorization.signed_headers:
             raise faults.wrong_signature(f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
@@ -205,12 +206,12 @@ def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def _date(headers: Mapping[str, str], authorization: Authorization) -> str:
+def _date(headers: Mapping[str, str], authorization: Authorization, service: str) -> str:
     date = headers.get("x-amz-date")
     if date is None:
         raise faults.incomplete_signature("Authorization header requires existence of a 'X-Amz-Date' header.")
-    if authorization.service != SERVICE or authorization.terminator != "aws4_request":
-        raise faults.wrong_signature(f"Credential should be scoped to correct service: '{SERVICE}'.")
+    if authorization.service != service or authorization.terminator != "aws4_request":
+        raise faults.wrong_signature(f"Credential should be scoped to correct service: '{service}'.")
     if date[:8] != authorization.date:
         raise faults.wrong_signature("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date")
     return date

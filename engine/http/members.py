@@ -8,16 +8,21 @@ Rules: api.md 1.3. Where several members break rules, they are told in the model
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from engine.api import faults
+import msgspec
+
+from engine.http import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from botocore.model import ListShape, Shape, StringShape, StructureShape
+    from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
-    from engine.api.faults import Fault
+    from engine.http.faults import Fault
 
 Reader: TypeAlias = "Callable[[Any], Any]"
 """Of a value that is not null. Raises Fault: it has the wrong JSON type."""
@@ -28,13 +33,54 @@ Checker: TypeAlias = "Callable[[Any, str, list[str]], None]"
 _RANGES = {"integer": ("Integer", 31), "long": ("Long", 63)}
 """By the model's type: Java's name of it, and its bits without the sign."""
 
-_ENUM_ORDERS = {
-    "ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING"),
+_JAVA_CLASSES = {
+    r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\p{L}": r"\w",  # with the next but one: a word's characters are letters, numbers and `_`
+    r"\p{Z}": r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+    r"\p{N}": r"\d",
 }
-"""As recorded. AWS tells the values in the order of a hash table; the others come in the model's order."""
-
-_JAVA_CLASSES = {r"\p{ASCII}": r"[\x00-\x7f]"}
 """Of patterns in the model, what Python writes in another way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a service tells which constraints are broken.
+
+    Attributes:
+        lowers: A path has its members' first letters in lower case: `environment.variables`.
+        gathers: What is wrong with a list's scalars, or with a map's keys or values, is told of the list or map.
+        enums: By the shape, the order in which values are told, where it was recorded: AWS tells them in that of a hash
+            table. The others come in the model's order.
+        unchecked: (shape, `min` | `max` | `enum` | `pattern`): what operations check themselves, in other words.
+    """
+
+    lowers: bool = False
+    gathers: bool = False
+    enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unchecked: frozenset[tuple[str, str]] = frozenset()
+
+    def told(self, member: str) -> str:
+        """A member's name in a path."""
+        return f"{member[:1].lower()}{member[1:]}" if self.lowers else member
+
+    def rule(self, shape: Shape, name: str) -> Any:
+        """What the model says; None: nothing."""
+        return None if (shape.name, name) in self.unchecked else shape.metadata.get(name)
+
+
+STEP_FUNCTIONS = Dialect(
+    enums={"ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING")}
+)
+
+
+def decoded(body: bytes) -> Any:
+    """The document in a body. Raises Fault: it is not JSON."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise faults.serialization(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise faults.serialization("the body is nested too deeply") from error
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -54,9 +100,15 @@ def reader(shape: Shape) -> Reader:
         case "list":
             return _list_reader(reader(shape.member))
         case "structure":
-            return _structure_reader({name: reader(one) for name, one in shape.members.items()})
+            return structure_reader({name: reader(one) for name, one in shape.members.items()})
+        case "map":
+            return _map_reader(reader(shape.value))
+        case "blob":
+            return _read_blob
+        case "timestamp":
+            return _read_timestamp
         case other:
-            raise AssertionError(f"no request of the service model has a {other}")
+            raise AssertionError(f"no request of a service model has a {other}")
 
 
 def _read_string(value: Any) -> str:
@@ -100,7 +152,9 @@ def _list_reader(item: Reader) -> Reader:
     return read
 
 
-def _structure_reader(members: Mapping[str, Reader]) -> Reader:
+def structure_reader(members: Mapping[str, Reader]) -> Reader:
+    """How a structure of these members is read."""
+
     def read(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise faults.serialization("Expected a structure or null")
@@ -109,6 +163,31 @@ def _structure_reader(members: Mapping[str, Reader]) -> Reader:
         }  # in the model's order, whatever that of the request
 
     return read
+
+
+def _map_reader(item: Reader) -> Reader:
+    def read(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise faults.serialization("Expected map or null")
+        return {key: None if one is None else item(one) for key, one in value.items()}
+
+    return read
+
+
+def _read_blob(value: Any) -> bytes:
+    try:
+        return b64decode(_read_string(value), validate=True)
+    except ValueError:
+        raise faults.serialization("a blob is not base64") from None
+
+
+def _read_timestamp(value: Any) -> datetime:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(value, "Date")
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise faults.serialization("Numeric value out of range of Date") from None
 
 
 def _wrong(value: Any, java: str) -> Fault:
@@ -129,32 +208,41 @@ def _wrong(value: Any, java: str) -> Fault:
 # ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def checker(shape: Shape) -> Checker | None:
+def checker(shape: Shape, dialect: Dialect = STEP_FUNCTIONS) -> Checker | None:
     """How values of a shape that were read are checked; None: there is nothing to check."""
     match shape.type_name:
         case "structure":
-            return _structure_checker(shape)
+            return _structure_checker(shape, dialect)
         case "list":
-            return _list_checker(shape)
-        case "string":
-            return _scalar_checker(shape, _string_rules(shape))
-        case "integer" | "long" | "float":
-            return _scalar_checker(shape, _number_rules(shape))
+            return _list_checker(shape, dialect)
+        case "map":
+            return _map_checker(shape, dialect)
         case _:
-            return None
+            return _scalar_checker(shape, _rules(shape, dialect))
 
 
 _Rule: TypeAlias = "tuple[Callable[[Any], bool], str]"
 """What holds for a good value, and AWS's words for it."""
 
 
-def _string_rules(shape: StringShape) -> list[_Rule]:
-    rules = _length_rules(shape)
-    if shape.enum:
-        values = _ENUM_ORDERS.get(shape.name, tuple(shape.enum))
+def _rules(shape: Shape, dialect: Dialect) -> list[_Rule]:
+    """Of a scalar."""
+    match shape.type_name:
+        case "string":
+            return _string_rules(shape, dialect)
+        case "integer" | "long" | "float" | "double":
+            return _number_rules(shape, dialect)
+        case _:
+            return []
+
+
+def _string_rules(shape: StringShape, dialect: Dialect) -> list[_Rule]:
+    rules = _length_rules(shape, dialect)
+    if shape.enum and dialect.rule(shape, "enum"):
+        values = dialect.enums.get(shape.name, tuple(shape.enum))
         assert set(values) == set(shape.enum), "the recorded order has the model's values"
         rules.append((frozenset(values).__contains__, f"satisfy enum value set: [{', '.join(values)}]"))
-    pattern = shape.metadata.get("pattern")
+    pattern = dialect.rule(shape, "pattern")
     if pattern is not None:
         python = pattern
         for java, ours in _JAVA_CLASSES.items():
@@ -164,8 +252,8 @@ def _string_rules(shape: StringShape) -> list[_Rule]:
     return rules
 
 
-def _length_rules(shape: Shape) -> list[_Rule]:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+def _length_rules(shape: Shape, dialect: Dialect) -> list[_Rule]:
+    least, most = dialect.rule(shape, "min"), dialect.rule(shape, "max")
     rules: list[_Rule] = []
     if least:
         rules.append((lambda value: len(value) >= least, f"have length greater than or equal to {least}"))
@@ -174,8 +262,8 @@ def _length_rules(shape: Shape) -> list[_Rule]:
     return rules
 
 
-def _number_rules(shape: Shape) -> list[_Rule]:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+def _number_rules(shape: Shape, dialect: Dialect) -> list[_Rule]:
+    least, most = dialect.rule(shape, "min"), dialect.rule(shape, "max")
     rules: list[_Rule] = []
     if least is not None:
         rules.append((lambda value: value >= least, f"have value greater than or equal to {least}"))
@@ -197,14 +285,17 @@ def _scalar_checker(shape: Shape, rules: list[_Rule]) -> Checker | None:
     return check
 
 
-def _list_checker(shape: ListShape) -> Checker:
-    rules = _length_rules(shape)
-    item = checker(shape.member)
+def _list_checker(shape: ListShape, dialect: Dialect) -> Checker:
+    rules = _length_rules(shape, dialect)
+    gathered = _rules(shape.member, dialect) if dialect.gathers else []
+    item = None if gathered else checker(shape.member, dialect)
 
     def check(value: Any, path: str, found: list[str]) -> None:
         for holds, words in rules:
             if not holds(value):
                 found.append(_item(path, words, shown(value, shape)))
+        if not _all_hold(gathered, value):
+            found.append(_item(path, _gathered(gathered), shown(value, shape)))
         for number, one in enumerate(value, start=1):
             inside = f"{path}.{number}.member"
             if one is None:
@@ -215,19 +306,48 @@ def _list_checker(shape: ListShape) -> Checker:
     return check
 
 
-def _structure_checker(shape: StructureShape) -> Checker:
-    required = frozenset(shape.required_members)
-    members = [(name, name in required, checker(one)) for name, one in shape.members.items()]
+def _map_checker(shape: MapShape, dialect: Dialect) -> Checker | None:
+    rules, keys = _length_rules(shape, dialect), _rules(shape.key, dialect)
+    values = _rules(shape.value, dialect)
+    if not (rules or keys or values):
+        return None
 
     def check(value: Any, path: str, found: list[str]) -> None:
-        for name, is_required, member in members:
+        for holds, words in rules:
+            if not holds(value):
+                found.append(_item(path, words, shown(value, shape)))
+        for what, some, gathered in (("Map keys", value, keys), ("Map value", value.values(), values)):
+            if not _all_hold(gathered, some):
+                told = _gathered(gathered)
+                found.append(_item(path, told, shown(value, shape), of=what))
+
+    return check
+
+
+def _all_hold(rules: list[_Rule], values: Iterable[Any]) -> bool:
+    return all(holds(one) for holds, _ in rules for one in values if one is not None)
+
+
+def _gathered(rules: list[_Rule]) -> str:
+    """The rule of the list or map that each of its parts keeps these."""
+    words = ", ".join(f"Member must {words}" for words in (*(words for _, words in rules), "not be null"))
+    return f"satisfy constraint: [{words}]"
+
+
+def _structure_checker(shape: StructureShape, dialect: Dialect) -> Checker:
+    required = frozenset(shape.required_members)
+    members = [
+        (name, dialect.told(name), name in required, checker(one, dialect)) for name, one in shape.members.items()
+    ]
+
+    def check(value: Any, path: str, found: list[str]) -> None:
+        for name, told, is_required, member in members:
             one = value.get(name)
-            inside = f"{path}.{name}" if path else name
             if one is None:
                 if is_required:
-                    found.append(_null(inside))
+                    found.append(_null(f"{path}.{told}" if path else told))
             elif member is not None:
-                member(one, inside, found)
+                member(one, f"{path}.{told}" if path else told, found)
 
     return check
 
@@ -236,9 +356,9 @@ def _null(path: str) -> str:
     return f"Value null at '{path}' failed to satisfy constraint: Member must not be null"
 
 
-def _item(path: str, words: str, value: str | None) -> str:
+def _item(path: str, words: str, value: str | None, *, of: str = "Member") -> str:
     told = "Value" if value is None else f"Value '{value}'"
-    return f"{told} at '{path}' failed to satisfy constraint: Member must {words}"
+    return f"{told} at '{path}' failed to satisfy constraint: {of} must {words}"
 
 
 def shown(value: Any, shape: Shape) -> str:
@@ -253,6 +373,8 @@ def shown(value: Any, shape: Shape) -> str:
         case "structure":
             members = shape.members
             return f"{shape.name}({', '.join(f'{name}={shown(one, members[name])}' for name, one in value.items())})"
+        case "map":
+            return f"{{{', '.join(f'{key}={shown(one, shape.value)}' for key, one in value.items())}}}"
         case "boolean":
             return "true" if value else "false"
         case _:

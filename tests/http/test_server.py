@@ -6,19 +6,15 @@ import json
 import socket
 import ssl
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from engine.api.server import ApiServer, InvalidTls, Tls, is_loopback
+from engine.http.server import ApiServer, InvalidTls, Tls, is_loopback
 from tests.api.asking import api
 from tests.api.test_app import CREATE, Polls
+from tests.certificates import write_certificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import ByteStream
 
-    from engine.api.app import Api
+    from engine.http.server import Application
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +60,7 @@ def port_of(server: ApiServer) -> int:
 
 
 @asynccontextmanager
-async def running(app: Api, tls: Tls | None = None) -> AsyncIterator[ApiServer]:
+async def running(app: Application, tls: Tls | None = None) -> AsyncIterator[ApiServer]:
     """A server that answers; inside, somebody may stop it."""
     server = ApiServer("127.0.0.1", 0, tls)
     with anyio.fail_after(60):
@@ -212,23 +208,7 @@ def test_loopback_is_what_only_this_machine_reaches(host, is_it):
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     """A certificate of our own for localhost."""
     folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    for file, secret in [
-        ("key.pem", serialization.NoEncryption()),
-        ("locked.pem", serialization.BestAvailableEncryption(b"x")),
-    ]:
-        form = serialization.PrivateFormat.PKCS8
-        (folder / file).write_bytes(key.private_bytes(serialization.Encoding.PEM, form, secret))
+    write_certificate(folder)
     return Tls(certificate=folder / "cert.pem", key=folder / "key.pem")
 
 
@@ -256,3 +236,13 @@ def test_a_certificate_that_cannot_be_used_is_told(tls: Tls, tmp_path: Path):
     ):
         with pytest.raises(InvalidTls, match=str(files.key)):
             ApiServer("127.0.0.1", 0, files)
+
+
+async def test_the_second_write_of_an_answer_does_not_wait_for_the_client():
+    """Nagle's algorithm would hold it back until the first one was acknowledged: for 40 ms on Linux."""
+    async with running(api(CREATE)) as server, await anyio.connect_tcp("127.0.0.1", port_of(server)) as stream:
+        await stream.send(request("CreateActivity"))
+        await reply(stream)
+        (accepted,) = server._running[1].server_state.connections
+        connection = accepted.transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

@@ -7,10 +7,12 @@ tokens of Cognito, `client_id`), and have a scope that allows the action.
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.request
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import urlsplit
 
@@ -20,10 +22,12 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from engine.api import faults
+from engine.http import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from engine.http.faults import Fault
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 """Signatures with a private key alone: a public key must never pass for a shared secret."""
@@ -35,10 +39,16 @@ _KEPT_SECONDS = 3_600
 _AGAIN_SECONDS = 30
 """A token with an unknown key asks again, but not more often than this: anybody can write such a token."""
 
+_AWAY_SECONDS = 5
+"""How long an issuer that did not answer is not asked again: whoever waits would ask it, one after the other."""
+
 _FETCH_SECONDS = 10
 _DOCUMENT_BYTES_MAX = 1_000_000
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_ACTION_PREFIX = "states:"
+_ACTION = re.compile(r"[a-z]+:.+")
+"""An action with its service, as `states:StartExecution`."""
+
+_DEFAULT_SERVICE = "states"
 
 
 class InvalidIssuer(ValueError):
@@ -53,8 +63,9 @@ class Issuer:
         url: Its `iss`, to the letter.
         audiences: One of them must be in `aud`, or be the `client_id` of an access token that has no `aud`.
         jwks_url: Where its keys are; None: as its discovery document says.
-        scopes: Scope → patterns of actions, as `{"orders/read": ("Describe*", "List*")}`. Without any, a scope says it
-            itself: `states:Describe*`, also behind the name of a resource server: `orders/states:*`.
+        scopes: Scope → patterns of actions, as `{"orders/read": ("Describe*", "lambda:Get*")}`; one without a service
+            is of Step Functions. Without any, a scope says it itself: `states:Describe*`, also behind the name of a
+            resource server: `orders/states:*`.
     """
 
     url: str
@@ -82,14 +93,14 @@ class Holder:
 
     Attributes:
         subject: Its `sub`, or else `client_id`.
-        actions: Patterns of the actions that it may ask for.
+        actions: Patterns of the actions that it may ask for, with their services: `states:Describe*`.
     """
 
     subject: str
     actions: tuple[str, ...]
 
     def may(self, action: str) -> bool:
-        """Whether a scope allows the action."""
+        """Whether a scope allows the action, `states:StartExecution` for one."""
         return any(fnmatchcase(action, pattern) for pattern in self.actions)
 
 
@@ -109,6 +120,7 @@ class Bearers:
         self._monotonic = monotonic
         self._keys = KeySet([])
         self._fetched_at = -float("inf")
+        self._away_since = -float("inf")
         self._fetching = anyio.Lock()
 
     async def holder(self, token: str) -> Holder:
@@ -164,9 +176,10 @@ class Bearers:
     def _actions(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
         scopes = _scopes(claims)
         if self._issuer.scopes is not None:
-            return tuple(action for scope in scopes for action in self._issuer.scopes.get(scope, ()))
+            patterns = (one for scope in scopes for one in self._issuer.scopes.get(scope, ()))
+            return tuple(one if ":" in one else f"{_DEFAULT_SERVICE}:{one}" for one in patterns)
         names = (scope.rpartition("/")[2] for scope in scopes)
-        return tuple(name.removeprefix(_ACTION_PREFIX) for name in names if name.startswith(_ACTION_PREFIX))
+        return tuple(name for name in names if _ACTION.fullmatch(name))
 
     async def _refresh(self, older_than: float) -> None:
         """Asks the issuer for its keys, unless somebody else just did.
@@ -177,15 +190,18 @@ class Bearers:
         async with self._fetching:
             if self._monotonic() - self._fetched_at <= older_than:
                 return
+            if not self._keys.keys and self._monotonic() - self._away_since < _AWAY_SECONDS:
+                raise _no_keys()
             try:
                 self._keys = await to_thread.run_sync(self._fetched)
-            except (OSError, ValueError, JoseError):
+            except (OSError, HTTPException, ValueError):
                 if not self._keys.keys:
-                    raise faults.unavailable("the issuer of bearer tokens cannot be asked for its keys") from None
+                    self._away_since = self._monotonic()
+                    raise _no_keys() from None
             self._fetched_at = self._monotonic()
 
     def _fetched(self) -> KeySet:
-        """Raises OSError, ValueError, JoseError."""
+        """Raises OSError, HTTPException, ValueError."""
         url = self._issuer.jwks_url
         if url is None:
             document = self._fetch(f"{self._issuer.url.rstrip('/')}/.well-known/openid-configuration")
@@ -196,7 +212,19 @@ class Bearers:
         if not isinstance(keys, dict) or not isinstance(keys.get("keys"), list):
             raise ValueError("expected a JSON Web Key Set")
         public = [one for one in keys["keys"] if isinstance(one, dict) and one.get("kty") in ("RSA", "EC", "OKP")]
-        return KeySet.import_key_set({"keys": public})
+        return KeySet([key for one in public for key in _imported(one)])
+
+
+def _imported(key: dict[str, Any]) -> list[Any]:
+    """The key; none, if it is of a kind that we do not know: it must not take the others along (RFC 7517, 5)."""
+    try:
+        return list(KeySet.import_key_set({"keys": [key]}).keys)
+    except (JoseError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _no_keys() -> Fault:
+    return faults.unavailable("the issuer of bearer tokens cannot be asked for its keys")
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -211,7 +239,9 @@ def _audiences(claims: Mapping[str, Any]) -> set[str]:
 def _scopes(claims: Mapping[str, Any]) -> list[str]:
     """Of `scope`, words in one text, or of `scp`, which some issuers have as a list."""
     scopes = claims.get("scope", claims.get("scp", ""))
-    return scopes.split() if isinstance(scopes, str) else [one for one in scopes if isinstance(one, str)]
+    if isinstance(scopes, str):
+        return scopes.split()
+    return [one for one in scopes if isinstance(one, str)] if isinstance(scopes, list) else []
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -222,7 +252,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def fetch_json(url: str) -> Any:
-    """The document at a URL. Raises OSError, ValueError."""
+    """The document at a URL. Raises OSError, HTTPException, ValueError."""
     opener = urllib.request.build_opener(_NoRedirect)
     with opener.open(url, timeout=_FETCH_SECONDS) as response:
         return json.loads(response.read(_DOCUMENT_BYTES_MAX))

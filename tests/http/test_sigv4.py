@@ -12,9 +12,9 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.api import sigv4
-from engine.api.faults import Fault
-from engine.api.sigv4 import AccessKey, InvalidAccessKeys, read_access_keys
+from engine.http import sigv4
+from engine.http.faults import Fault
+from engine.http.sigv4 import AccessKey, InvalidAccessKeys, read_access_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def verify(
 ):
     return sigv4.verified(
         keys, sigv4.parse_authorization(headers["authorization"]), method="POST", path=path, query=query,
-        headers=headers, body=body, now=datetime.now(UTC).timestamp() if now is None else now,
+        headers=headers, body=body, now=datetime.now(UTC).timestamp() if now is None else now, service="states",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The API on a socket: uvicorn as a task of ours, which neither takes signals nor writes logs of its own."""
+"""An API on a socket: uvicorn as a task of ours, which neither takes signals nor writes logs of its own."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import uvicorn
 
+from engine.http.connection import Connection
+
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     from anyio.abc import TaskStatus
 
-    from engine.api.app import Api
+    from engine.http.requests import Receive, Send
 
 _BACKLOG = 2_048
 _KEEP_ALIVE_SECONDS = 65
@@ -63,8 +65,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class Application(Protocol):
+    """What is served: ASGI, of whose kinds of scope only `http` comes."""
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answers one request."""
+
+    def stop_waiting(self) -> None:
+        """The server stops: requests that wait for something to come answer at once that there is nothing."""
+
+
 class ApiServer:
-    """An `Api` that listens.
+    """An application that listens.
 
     Attributes:
         host: Where, as it was given.
@@ -86,22 +98,25 @@ class ApiServer:
         self.host = host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        # Connections inherit it. asyncio sets it only on sockets that name their protocol, which this one does not; and
+        # an answer is two writes, of which the second would wait 40 ms for the client's delayed acknowledgement.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         shown = f"[{host}]" if ":" in host else host or socket.gethostname()
         self.url = f"{'http' if tls is None else 'https'}://{shown}:{self._socket.getsockname()[1]}"
-        self._running: tuple[Api, _Uvicorn] | None = None
+        self._running: tuple[Application, _Uvicorn] | None = None
         self._ended = anyio.Event()
 
     def close(self) -> None:
         """Listens no more; for a server that may never have answered."""
         self._socket.close()
 
-    async def run(self, api: Api, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, api: Application, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Answers until `stop`; started once it does."""
         context = self._context
         config = uvicorn.Config(
             api,
             loop="none",
-            http="httptools",
+            http=Connection,
             ws="none",
             lifespan="off",
             interface="asgi3",
