@@ -1,0 +1,1 @@
+"""What runs in other processes, by the standard library alone, in any interpreter. Functions see it as /var/runtime."""
