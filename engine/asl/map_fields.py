@@ -67,7 +67,9 @@ def _reader_config(config: Fields, *, reads_object: bool) -> ReaderConfig:
     config.check_names(READER_CONFIG_FIELDS)
     config.at_most_one("MaxItems", "MaxItemsPath")
     transformation = config.one_of("Transformation", ("NONE", "LOAD_AND_FLATTEN"))
-    if reads_object or transformation == "LOAD_AND_FLATTEN":
+    manifest_type = config.one_of("ManifestType", ("ATHENA_DATA", "S3_INVENTORY"))
+    # An inventory says itself of what type its files are.
+    if (reads_object and manifest_type != "S3_INVENTORY") or transformation == "LOAD_AND_FLATTEN":
         config.require("InputType")
     input_type = config.one_of("InputType", ("CSV", "JSON", "JSONL", "PARQUET", "MANIFEST"))
     location = config.one_of("CSVHeaderLocation", ("FIRST_ROW", "GIVEN"))
@@ -85,7 +87,7 @@ def _reader_config(config: Fields, *, reads_object: bool) -> ReaderConfig:
     return ReaderConfig(
         input_type=input_type,
         transformation=transformation,
-        manifest_type=config.one_of("ManifestType", ("ATHENA_DATA", "S3_INVENTORY")),
+        manifest_type=manifest_type,
         csv_header_location=location,
         csv_headers=_csv_headers(config),
         csv_delimiter=config.one_of("CSVDelimiter", ("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")),

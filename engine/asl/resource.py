@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from engine.arns import parse_arn
+from engine.asl.sdk_actions import sdk_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,9 +81,6 @@ OPTIMISED: Final[Mapping[str, Mapping[str, frozenset[Pattern]]]] = MappingProxyT
 )
 """The optimised integrations: service, action, and the patterns it can be called in (integrations.md 3)."""
 
-_SDK_SERVICE = re.compile(r"[a-z0-9]+")
-_SDK_ACTION = re.compile(r"[a-z][A-Za-z0-9]*")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
@@ -140,18 +137,14 @@ def _service(text: str, head: str, rest: str) -> Resource | None:
 
 
 def is_recognized(resource: Resource) -> bool:
-    """Whether AWS knows the integration: an optimised service's action in that pattern, or the form of an SDK call.
-
-    Whether an SDK service really has the action is not looked up: that takes the models of all services.
-    """
+    """Whether AWS knows the integration: an optimised service's action in that pattern, or an action of the SDK."""
     if resource.kind != "service":
         return True
     action, pattern = _split_pattern(resource.action)
     service = resource.service
     if service.startswith("aws-sdk:"):
-        name = service.removeprefix("aws-sdk:")
-        well_formed = _SDK_SERVICE.fullmatch(name) and _SDK_ACTION.fullmatch(action)
-        return well_formed is not None and pattern in _CALLBACK
+        sdk = sdk_service(service.removeprefix("aws-sdk:"))
+        return sdk is not None and action in sdk.actions and pattern in _CALLBACK
     return pattern in OPTIMISED.get(service, {}).get(action, ())
 
 

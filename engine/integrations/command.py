@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
     from engine.integrations.request import Answer, Channel, TaskRequest, WorkerLoss, Workplace
 
-"""AWS's limit for a cause (execution.md 2.2); of a long stderr the end says what went wrong."""
+_STDERR_BYTES_KEPT = 4 * CAUSE_CHARACTERS_MAX
+"""A character has at most four bytes; of a long stderr the end says what went wrong."""
 
-_STDERR_BYTES_KEPT = 4 * CAUSE_CHARACTERS_MAX  # a character has at most four bytes
+_PIPES_SECONDS = 2.0
+"""How long after a command's end its pipes are read: what left its session (a daemon) may hold them open for ever."""
 
 STDOUT_BYTES_MAX = 64 << 20
 """Ten times what a Lambda function may return. More: a command that never stops writing takes all memory."""
@@ -49,15 +51,21 @@ class Command:
 
     Attributes:
         seconds: Its time limit for one invocation: `Sandbox.Timedout` when it is reached.
-        on_worker_loss: See `WorkerLoss`.
+        on_worker_loss, concurrency: See `Handler`.
     """
 
     fixed_answer = None
 
     def __init__(
-        self, spec: str, *, timeout_seconds: float = SECONDS_MAX, on_worker_loss: WorkerLoss = "rerun"
+        self,
+        spec: str,
+        *,
+        timeout_seconds: float = SECONDS_MAX,
+        on_worker_loss: WorkerLoss = "rerun",
+        concurrency: int | None = None,
     ) -> None:
         """Raises ValueError: a time limit beyond Lambda's, no words, an open quote, or no such command."""
+        self.concurrency = concurrency
         self.name = spec
         self.on_worker_loss: WorkerLoss = on_worker_loss
         self.seconds = checked_seconds(timeout_seconds)
@@ -104,6 +112,7 @@ class Command:
                 group.start_soon(_read, process.stderr, collected.take_stderr)
                 collected.status = await process.wait()
                 kill_group(process)  # else what it left in the background would keep the pipes open
+                group.cancel_scope.deadline = anyio.current_time() + _PIPES_SECONDS
         finally:
             with anyio.CancelScope(shield=True):
                 kill_group(process)

@@ -51,6 +51,7 @@ class DaskCallable:
 
     Attributes:
         seconds: Limit for one invocation, its waiting in the cluster included: `Sandbox.Timedout` when it is reached.
+        concurrency: See `Handler`.
         on_worker_loss: See `WorkerLoss`; it is about the engine's worker, not about Dask's.
     """
 
@@ -63,13 +64,14 @@ class DaskCallable:
         *,
         timeout_seconds: float = SECONDS_MAX,
         on_worker_loss: WorkerLoss = "rerun",
+        concurrency: int | None = None,
     ) -> None:
         """Nothing is imported or connected before the first Task.
 
         Args:
             reference: Where the cluster's workers find the function.
             scheduler: Address of the cluster's scheduler, such as tcp://dask:8786.
-            timeout_seconds, on_worker_loss: See `Handlers.add`.
+            timeout_seconds, on_worker_loss, concurrency: See `Handlers.add`.
 
         Raises:
             ValueError: No scheduler is named, or another process cannot find the function.
@@ -85,6 +87,7 @@ class DaskCallable:
         self.scheduler = scheduler
         self.seconds = checked_seconds(timeout_seconds)
         self.on_worker_loss: WorkerLoss = on_worker_loss
+        self.concurrency = concurrency
         self._reference = reference
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:

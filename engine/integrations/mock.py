@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 class Fixed:
     """Always the same end."""
 
-    def __init__(self, name: str, answer: Answer | StatesError) -> None:
+    def __init__(self, name: str, answer: Answer | Exception) -> None:
         self.name = name
         self.fixed_answer = answer
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`."""
-        if isinstance(self.fixed_answer, StatesError):
+        if isinstance(self.fixed_answer, Exception):
             raise self.fixed_answer
         return self.fixed_answer
 

@@ -40,7 +40,7 @@ class PythonCallable:
     Attributes:
         way: Where it runs.
         seconds: Its time limit for one invocation: `Sandbox.Timedout` when it is reached.
-        on_worker_loss: See `WorkerLoss`.
+        on_worker_loss, concurrency: See `Handler`.
     """
 
     fixed_answer = None
@@ -52,8 +52,10 @@ class PythonCallable:
         process: bool = False,
         timeout_seconds: float = SECONDS_MAX,
         on_worker_loss: WorkerLoss = "rerun",
+        concurrency: int | None = None,
     ) -> None:
         """Raises ValueError: a time limit beyond Lambda's, or a function that no other process can import."""
+        self.concurrency = concurrency
         self.function = function
         self.on_worker_loss: WorkerLoss = on_worker_loss
         self.seconds = checked_seconds(timeout_seconds)
@@ -158,7 +160,7 @@ class _Invocation:
 
     def _stop(self) -> None:
         self.is_over_time = True
-        self.channel.cancel()
+        self.channel.cancel(timed_out(self.seconds, self.request_id))
 
     def end(self) -> None:
         """Its handler has ended."""

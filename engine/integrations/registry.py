@@ -6,8 +6,12 @@ For one Task the first that fits counts:
 2. a rule with the function's name or ARN (of a function's own ARN, or of `FunctionName` in `lambda:invoke`), with or
    without its qualifier, or with the name or ARN of the activity;
 3. a rule with the whole Resource ARN;
-4. a rule with `*`, `?` or `[` in it that fits the Resource ARN or the function's ARN, in the order given;
-5. the default: the rule `*`.
+4. a function of a module or an object whose name is that of the state, the function or the activity;
+5. a rule with `*`, `?` or `[` in it that fits the Resource ARN or the function's ARN, in the order given;
+6. the default: the rule `*`;
+7. the engine itself, for `states:startExecution` and `aws-sdk:sfn`;
+8. the function of that name in this process's Lambda emulator, if there is one;
+9. AWS, where that was allowed or another endpoint is configured in its place.
 """
 
 from __future__ import annotations
@@ -24,18 +28,34 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from engine.arns import function_arn, parse_arn
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
 
     from engine.asl.resource import Resource
+    from engine.integrations.lambda_ import LambdaEmulator
+    from engine.integrations.mock_config import MockConfig
     from engine.integrations.request import Handler, WorkerLoss
 
 Spec: TypeAlias = "Callable[..., Any] | str | Handler"
-"""A callable; `cmd:...`, `mock:...`, `fail:...`, `dask:module:function` or `module:function`; or a Handler."""
+"""A callable; a text such as `cmd:...`, `lambda:...` or `module:function` (`make_handler` knows them); or a Handler."""
 
 HandlersLike: TypeAlias = "Handlers | Mapping[str, Spec] | object | None"
 """Rules; or a module or object whose public functions carry the names of states or functions."""
 
+BUILT_IN = ("states", "aws-sdk:sfn")
+"""Services whose Tasks every engine does itself, where no rule does."""
+
 F = TypeVar("F", bound="Callable[..., Any]")
+
+TARGETS_EXPECTED = (
+    '"module:function", "cmd:COMMAND", "lambda:", "emulator:", "aws:", "dask:module:function", "mock:JSON" or '
+    '"fail:Error:cause"'
+)
+
+_WITHOUT_A_NAME = ("lambda", "emulator", "aws")
+"""Kinds of text that may say nothing more: the Task names the function."""
+
+_NO_CALLABLES = ("cmd", "mock", "fail", *_WITHOUT_A_NAME)
 
 _DEFAULT = "*"
 _GLOB = re.compile(r"[*?\[]")
@@ -71,13 +91,24 @@ def example_result(what: str) -> str:
 
 
 class Handlers:
-    """Rules: filled with `@handlers.task(...)` or `add`, or at once from whatever `handlers=` takes."""
+    """Rules: filled with `@handlers.task(...)` or `add`, or at once from whatever `handlers=` takes.
+
+    Attributes:
+        mocks: What Tasks give in the executions of test cases, before all rules.
+    """
 
     def __init__(self, rules: HandlersLike = None) -> None:
         """Raises InvalidHandler."""
         self._exact: dict[str, Handler] = {}
         self._globs: dict[str, Handler] = {}
         self._named: dict[str, Handler] = {}
+        self._emulator: LambdaEmulator | None = None
+        self._emulated: Handler | None = None
+        self._built_in: dict[str, Handler] = {}
+        self._aws: Handler | None = None
+        self._is_aws_allowed = False
+        self._wrap: Callable[[Handler], Handler] | None = None
+        self.mocks: MockConfig | None = None
         if isinstance(rules, str | bytes | list | tuple | set) or inspect.isclass(rules) or inspect.isroutine(rules):
             raise InvalidHandler(
                 "handlers: expected a mapping such as {state or function name: callable}, an engine.Handlers, "
@@ -87,11 +118,22 @@ class Handlers:
             self._exact = dict(rules._exact)  # noqa: SLF001  of the same class
             self._globs = dict(rules._globs)  # noqa: SLF001
             self._named = dict(rules._named)  # noqa: SLF001
+            self._emulator, self._emulated = rules._emulator, rules._emulated  # noqa: SLF001
+            self._built_in, self.mocks = dict(rules._built_in), rules.mocks  # noqa: SLF001
+            self._aws, self._is_aws_allowed = rules._aws, rules._is_aws_allowed  # noqa: SLF001
+            self._wrap = rules._wrap  # noqa: SLF001
         elif isinstance(rules, Mapping):
             for pattern, spec in rules.items():
                 self.add(pattern, spec)
         elif rules is not None:
             self._named = _public_functions(rules)
+
+    @classmethod
+    def from_file(cls, path: os.PathLike[str] | str) -> Handlers:
+        """The rules of a TOML file: `engine.integrations.handlers_file` has its form. Raises InvalidHandler."""
+        from engine.integrations.handlers_file import read_rules
+
+        return read_rules(path)
 
     def add(
         self,
@@ -102,6 +144,7 @@ class Handlers:
         dask: bool | str = False,
         timeout_seconds: float | None = None,
         on_worker_loss: WorkerLoss | None = None,
+        concurrency: int | None = None,
     ) -> None:
         """Adds a rule, or replaces the one with the same pattern.
 
@@ -110,16 +153,22 @@ class Handlers:
             spec: What does the Tasks.
             process: Run the callable in a process of its own, which a time-out kills.
             dask: Run the callable on a Dask cluster: the address of its scheduler, or True: ASL_DASK_SCHEDULER's.
-            timeout_seconds: Limit for one invocation of a callable or command; Lambda's 900 when not given.
+            timeout_seconds: Limit for one invocation; Lambda's 900 when not given.
             on_worker_loss: `rerun`, when not given: a Task that was in flight when its worker was lost runs again.
                 `fail`: it fails as `Engine.WorkerLost`, for Retry and Catch to treat.
+            concurrency: How many of its Tasks one engine does at once; the others wait, in nobody's way.
 
         Raises:
             InvalidHandler: `spec` cannot be made a Handler.
         """
         try:
             handler = make_handler(
-                spec, process=process, dask=dask, timeout_seconds=timeout_seconds, on_worker_loss=on_worker_loss
+                spec,
+                process=process,
+                dask=dask,
+                timeout_seconds=timeout_seconds,
+                on_worker_loss=on_worker_loss,
+                concurrency=concurrency,
             )
         except (ValueError, ImportError, AttributeError, TypeError) as error:
             raise InvalidHandler(f"handler for {pattern!r}: {error}") from error
@@ -133,6 +182,7 @@ class Handlers:
         dask: bool | str = False,
         timeout_seconds: float | None = None,
         on_worker_loss: WorkerLoss | None = None,
+        concurrency: int | None = None,
     ) -> Callable[[F], F]:
         """Decorates a function with a rule; without a pattern its own name is the state's or function's.
 
@@ -149,6 +199,7 @@ class Handlers:
                 dask=dask,
                 timeout_seconds=timeout_seconds,
                 on_worker_loss=on_worker_loss,
+                concurrency=concurrency,
             )
             return function
 
@@ -162,17 +213,73 @@ class Handlers:
         self._named = {**other._named, **self._named}
 
     def wrapped(self, wrap: Callable[[Handler], Handler]) -> Handlers:
-        """The same rules, each with what `wrap` makes of its handler."""
+        """The same rules, each with what `wrap` makes of its handler; so will be what is built in later."""
         rules = Handlers()
         rules._exact = {key: wrap(one) for key, one in self._exact.items()}
         rules._globs = {key: wrap(one) for key, one in self._globs.items()}
         rules._named = {key: wrap(one) for key, one in self._named.items()}
+        rules._emulator = self._emulator
+        rules._emulated = None if self._emulated is None else wrap(self._emulated)
+        rules._built_in = {key: wrap(one) for key, one in self._built_in.items()}
+        rules._aws = None if self._aws is None else wrap(self._aws)
+        rules._is_aws_allowed = self._is_aws_allowed
+        rules.mocks = self.mocks
+        before = self._wrap
+        rules._wrap = wrap if before is None else lambda handler: wrap(before(handler))
         return rules
+
+    def _wrapped(self, handler: Handler) -> Handler:
+        return handler if self._wrap is None else self._wrap(handler)
+
+    def build_in(self, service: str, handler: Handler) -> None:
+        """The engine itself does the Tasks of a service, such as `states`, for which there is no rule."""
+        self._built_in[service] = self._wrapped(handler)
+
+    def fall_back_on(self, emulator: LambdaEmulator) -> None:
+        """Functions of this emulator do the Tasks that call them and for which there is no rule."""
+        if self._emulator is not emulator:
+            self._emulator, self._emulated = emulator, self._wrapped(make_handler("emulator:"))
+
+    def call_aws(self, *, is_allowed: bool) -> None:
+        """AWS does the Tasks for which there is no rule, and nothing here.
+
+        Args:
+            is_allowed: All of them; else only those of services for which another endpoint is configured
+                (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS`, ...). What was allowed once stays so.
+        """
+        if self._aws is None:
+            self._aws = self._wrapped(make_handler("aws:"))
+        self._is_aws_allowed |= is_allowed
+
+    def without_rule(self, resource: Resource, function: str | None) -> Handler | None:
+        """What does a Task that has no rule: the engine, a function of the emulator, if it is there now, or AWS.
+
+        `function`: see `find`.
+        """
+        built_in = self._built_in.get(resource.service) if resource.kind == "service" else None
+        if built_in is not None:
+            return built_in
+        name = resource.arn if resource.kind == "lambda" else function
+        if self._emulator is not None and name is not None and self._emulator.has(name, None):
+            return self._emulated
+        return self._aws if self._aws is not None and self._leads_to_aws(resource) else None
+
+    def _leads_to_aws(self, resource: Resource) -> bool:
+        from engine.integrations.aws_actions import has_endpoint, is_outside
+
+        return is_outside(resource) and (self._is_aws_allowed or has_endpoint(resource))
 
     def find(
         self, state: str, resource: Resource, function: str | None, *, region: str, account: str
     ) -> Handler | None:
-        """The handler of a Task, or None.
+        """The handler of a Task as things are now, or None; see `rule_for`."""
+        rule = self.rule_for(state, resource, function, region=region, account=account)
+        return rule or self.without_rule(resource, function)
+
+    def rule_for(
+        self, state: str, resource: Resource, function: str | None, *, region: str, account: str
+    ) -> Handler | None:
+        """The handler that the rules have for a Task, or None; always the same.
 
         Args:
             state: Name of the Task state.
@@ -222,6 +329,7 @@ def make_handler(
     dask: bool | str = False,
     timeout_seconds: float | None = None,
     on_worker_loss: WorkerLoss | None = None,
+    concurrency: int | None = None,
 ) -> Handler:
     """The Handler for a callable, a text or a Handler.
 
@@ -232,25 +340,18 @@ def make_handler(
     """
     if on_worker_loss not in (None, "rerun", "fail"):
         raise ValueError(f'on_worker_loss: expected "rerun" or "fail", got {on_worker_loss!r}')
-    given = {"timeout_seconds": timeout_seconds, "on_worker_loss": on_worker_loss}
+    if concurrency is not None and concurrency < 1:
+        raise ValueError(f"concurrency: expected 1 or more, got {concurrency}")
+    given = {"timeout_seconds": timeout_seconds, "on_worker_loss": on_worker_loss, "concurrency": concurrency}
     options: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
     if isinstance(spec, str):
         kind, colon, rest = spec.partition(":")
-        if not colon or not rest:
-            expected = '"cmd:...", "mock:...", "fail:...", "dask:module:function" or "module:function"'
-            raise ValueError(f"expected {expected}, got {spec!r}")
-        if (process or dask) and kind in ("cmd", "mock", "fail"):
+        if not colon or not (rest or kind in _WITHOUT_A_NAME):
+            raise ValueError(f"expected {TARGETS_EXPECTED}, got {spec!r}")
+        if (process or dask) and kind in _NO_CALLABLES:
             raise ValueError(f"{'process=True' if process else 'dask='} is for Python callables, not for {spec!r}")
-        if kind == "cmd":
-            from engine.integrations.command import Command
-
-            return Command(spec, **options)
-        if kind in ("mock", "fail"):
-            from engine.integrations import mock
-
-            if options:
-                raise ValueError(f"{next(iter(options))} is for what runs, not for {spec!r}")
-            return mock.mock(spec) if kind == "mock" else mock.fail(spec)
+        if kind in _NO_CALLABLES:
+            return _by_kind(kind, spec, options)
         if kind == "dask":
             return _on_dask(spec, process, dask, options)
         spec = _imported(kind, rest)
@@ -263,8 +364,32 @@ def make_handler(
     if not callable(getattr(spec, "run", None)) or not hasattr(spec, "fixed_answer"):
         raise TypeError(f"expected a callable, a text or a Handler, got {spec!r}")
     if process or dask or options:
-        raise ValueError(f"process=, dask=, timeout_seconds= and on_worker_loss= are not for a Handler: {spec!r}")
+        named = ", ".join(f"{option}=" for option in ("process", "dask", *given))
+        raise ValueError(f"{named} are not for a Handler: {spec!r}")
     return cast("Handler", spec)
+
+
+def _by_kind(kind: str, spec: str, options: dict[str, Any]) -> Handler:
+    """The handler for a text that names no Python function. Raises ValueError."""
+    if kind == "cmd":
+        from engine.integrations.command import Command
+
+        return Command(spec, **options)
+    if kind == "aws":
+        from engine.integrations.aws_actions import AwsActions
+
+        if "timeout_seconds" in options:
+            raise ValueError("timeout_seconds is for functions and commands; give the Task a TimeoutSeconds")
+        return AwsActions(spec, **options)
+    if kind in _WITHOUT_A_NAME:
+        from engine.integrations.lambda_ import LambdaFunction
+
+        return LambdaFunction(spec, **options)
+    from engine.integrations import mock
+
+    if options:
+        raise ValueError(f"{next(iter(options))} is for what runs, not for {spec!r}")
+    return mock.mock(spec) if kind == "mock" else mock.fail(spec)
 
 
 def _on_dask(spec: Callable[..., Any] | str, process: bool, dask: bool | str, options: dict[str, Any]) -> Handler:

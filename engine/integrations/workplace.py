@@ -10,7 +10,9 @@ import anyio
 from engine.integrations.threads import Threads
 
 if TYPE_CHECKING:
+    from engine.integrations.aws import AwsClients
     from engine.integrations.dask_ import Clusters
+    from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.processes import Processes
 
 
@@ -24,15 +26,25 @@ class OwnWorkplace:
     Attributes:
         threads: For callables that block.
         commands: A command holds one of these while it runs.
+        lambda_emulator: That of this process, if it has one.
     """
 
-    def __init__(self, *, threads_max: int, processes_max: int | None, commands_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        threads_max: int,
+        processes_max: int | None,
+        commands_max: int,
+        lambda_emulator: LambdaEmulator | None = None,
+    ) -> None:
         """`processes_max` None: as many as there are processors."""
+        self.lambda_emulator = lambda_emulator
         self.threads = Threads(threads_max)
         self.commands = anyio.CapacityLimiter(commands_max)
         self._processes_max = processes_max or os.cpu_count() or 1
         self._processes: Processes | None = None
         self._clusters: Clusters | None = None
+        self._aws: AwsClients | None = None
 
     @property
     def processes(self) -> Processes:
@@ -52,6 +64,15 @@ class OwnWorkplace:
             self._clusters = Clusters()
         return self._clusters
 
+    @property
+    def aws(self) -> AwsClients:
+        """For calls to AWS."""
+        if self._aws is None:
+            from engine.integrations.aws import AwsClients
+
+            self._aws = AwsClients(self.threads)
+        return self._aws
+
     async def close(self) -> None:
         """Ends connections, and threads and processes that wait for work.
 
@@ -62,3 +83,5 @@ class OwnWorkplace:
             await self._processes.close()
         if self._clusters is not None:
             await self._clusters.close()
+        if self._aws is not None:
+            await self._aws.close()

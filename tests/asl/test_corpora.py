@@ -30,6 +30,7 @@ RULES_THAT_REFUSE_SAMPLES = {
     "not-a-reference-path",
     "required-field",
     "resource-not-an-arn",
+    "resource-not-recognized",
     "unreachable-state",
     "unsupported-field",
     "wrong-type",

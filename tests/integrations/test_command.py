@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +162,21 @@ async def test_a_signal_without_a_name_is_told_by_its_number():
 async def test_what_a_command_leaves_in_the_background_does_not_hold_it_up():
     with anyio.fail_after(20):
         assert await engine.run(machine(task()), handlers=sh("sleep 1000 & echo 1")) == 1
+
+
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="setsid is not installed")
+async def test_a_daemon_that_a_command_starts_does_not_hold_it_up(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(command, "_PIPES_SECONDS", 0.2)
+    started = tmp_path / "started"
+    script = (
+        f'setsid sh -c "echo \\$\\$ > {started}; exec sleep 300" & until [ -s {started} ]; do sleep 0.01; done; echo 1'
+    )
+    try:
+        with anyio.fail_after(60):
+            assert await engine.run(machine(task()), handlers={"work": f"cmd:sh -c '{script}'"}) == 1
+        os.kill(int(started.read_text()), 0)
+    finally:
+        os.kill(int(started.read_text()), signal.SIGKILL)
 
 
 async def test_a_command_that_never_stops_writing_is_killed(monkeypatch):

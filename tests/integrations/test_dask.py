@@ -16,8 +16,10 @@ import pytest
 
 import engine
 from engine.integrations.registry import InvalidHandler
-from tests.definitions import invoke, machine, retry, task
+from engine.store.memory import MemoryStore
+from tests.definitions import catch, invoke, machine, retry, task
 from tests.integrations import handler_functions
+from tests.runtime.fleets import Now, on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +163,8 @@ async def test_what_waits_in_the_cluster_is_taken_back_when_its_time_is_up(sched
         second = await one.start_execution(machine(task(TimeoutSeconds=1)), str(late))
         with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
             await second.result()
+        # The Task ends at once; that its job is not wanted is told to the cluster meanwhile, and by that to its worker.
+        await only_one_job_is_left(scheduler)
         busy.unlink()
         assert await first.result() is None
     assert await run("echo", 1) == 1  # behind it in the queue of the only worker
@@ -193,6 +197,40 @@ async def test_a_scheduler_that_goes_away_fails_the_task(tmp_path: Path, monkeyp
             with pytest.raises(engine.ExecutionFailed, match=r"Dask\.Unavailable"):
                 await execution.result()
     file.unlink()
+
+
+@pytest.mark.parametrize("on_worker_loss", ["rerun", "fail"])
+async def test_when_the_engines_worker_is_lost_it_runs_again_or_fails_as_its_rule_says(
+    scheduler: str, tmp_path: Path, on_worker_loss: Any
+):
+    file, store = tmp_path / "runs", MemoryStore(now=Now(), through_bytes=True)
+    async with on(store) as client:
+        await client.deploy(machine(task(Catch=catch("B")), {"Type": "Pass"}), "m")
+        rules = on_dask("touch_and_hang", on_worker_loss=on_worker_loss)
+        async with on(store, rules):
+            execution = await client.start_execution("m", str(file))
+            await appeared(file)
+        async with on(store, rules):
+            if on_worker_loss == "rerun":
+                assert await ended_without(file, execution) is None
+            else:
+                assert (await execution.result())["Error"] == "Engine.WorkerLost"
+    file.unlink(missing_ok=True)
+
+
+async def ended_without(file: Path, execution: Any) -> Any:
+    """The result of a Task that ends when its file is gone, however often it is made again."""
+    async with anyio.create_task_group() as group:
+
+        async def remove() -> None:
+            while True:
+                await anyio.Path(file).unlink(missing_ok=True)
+                await anyio.sleep(0.01)
+
+        group.start_soon(remove)
+        result = await execution.result()
+        group.cancel_scope.cancel()
+    return result
 
 
 # ── what it cannot do ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -235,6 +273,21 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InvalidHandler, match=r"pip install 'asl-engine\[dask\]'"):
         engine.Handlers().add("work", f"dask:{HERE}:echo", dask=NOBODY)
+
+
+async def only_one_job_is_left(scheduler: str) -> None:
+    """Asks the worker of the cluster itself, whose queue it is."""
+    from distributed import Client
+
+    async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
+        with anyio.fail_after(20):
+            while list((await client.run(jobs_of_worker)).values()) != [1]:  # noqa: ASYNC110  it is another process
+                await anyio.sleep(0.01)
+
+
+def jobs_of_worker(dask_worker: Any) -> int:
+    """Called there; Dask gives it the worker."""
+    return len(dask_worker.state.tasks)
 
 
 async def appeared(file: Path) -> None:

@@ -1,0 +1,404 @@
+"""Calls to AWS: botocore says with which credentials and where, and signs; the event loop sends.
+
+A call takes a connection and no thread, so thousands may wait for their answers at once, for 15 minutes each, and none
+keeps another one waiting. Each is sent once: retrying is for `Retry` to say. Only what botocore must look up (profiles,
+roles, the instance's metadata) is done in threads, for a moment, and kept.
+
+httpcore's single connections are used, with a list of those that are idle, because its pool, as httpx's, takes time
+with the square of the requests in flight; and not aiohttp, because a TLS connection of asyncio's own holds a buffer of
+256 KiB (docs/decisions/0018).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from httpcore import AsyncHTTPConnection, AsyncHTTPProxy, Request, Response
+
+    from engine.integrations.aws_calls import ServiceCalls
+    from engine.integrations.threads import Threads
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 10.0
+"""For a connection, with TLS. AWS answers within one; an address that swallows packets would take minutes."""
+
+RESPONSE_BYTES_MAX = 16 << 20
+"""More than twice what a Lambda function may return. More: an endpoint that never stops sending takes all memory."""
+
+_IDLE_SECONDS = 20.0
+_IDLE_MAX = 100
+"""Of connections that wait for another call. A burst may have made a thousand; each costs 25 to 75 KB."""
+
+_CLIENTS_MAX = 1_000
+"""Roles may come from data."""
+
+_LOOKUPS_AT_ONCE = 4
+_ALIVE_IDLE_SECONDS, _ALIVE_PROBE_SECONDS, _ALIVE_PROBES = 60, 30, 4
+"""A connection that waits 15 minutes is one that NAT gateways forget after 350 seconds of silence."""
+
+_SESSION_NAME = "asl-engine"
+
+ACCOUNT_OPTIONS = ("region", "profile", "endpoint", "role")
+"""What `lambda:` and `aws:` may say of how AWS is reached."""
+
+
+class NoAnswer(Exception):
+    """A call brought no answer: it could not be signed or sent, or the connection was lost. The text says why."""
+
+
+class Account(NamedTuple):
+    """Whose AWS calls go to, and where; what is None is as AWS's own configuration has it.
+
+    Attributes:
+        service: botocore's name of it.
+        region: Of the service.
+        profile: Of the configuration files.
+        endpoint_url: Instead of AWS's.
+        role_arns: Roles that are assumed, each with the credentials of the one before.
+        is_local: An emulator on this machine: it takes any credentials, so there need be none.
+    """
+
+    service: str
+    region: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+    role_arns: tuple[str, ...] = ()
+    is_local: bool = False
+
+
+def read_account(service: str, options: str, known: Sequence[str] = ACCOUNT_OPTIONS) -> Account:
+    """Reads `region=R&profile=P&endpoint=URL&role=ARN`, of which each may be left out. Raises ValueError."""
+    given: dict[str, str] = {}
+    for option, value in parse_qsl(options, keep_blank_values=True):
+        if option not in known or not value or option in given:
+            raise ValueError(f"expected {'=..., '.join(known)}=..., each once at most, got {options!r}")
+        given[option] = value
+    if options and not given:
+        raise ValueError(f"expected options such as region=us-east-1, got {options!r}")
+    endpoint_url = given.get("endpoint")
+    if endpoint_url is not None and not endpoint_url.startswith(("http://", "https://")):
+        raise ValueError(f"endpoint: expected a URL such as http://127.0.0.1:3001, got {endpoint_url!r}")
+    return Account(
+        service,
+        region=given.get("region"),
+        profile=given.get("profile"),
+        endpoint_url=endpoint_url,
+        role_arns=(given["role"],) if "role" in given else (),
+    )
+
+
+class HttpAnswer(NamedTuple):
+    """What came back: status, headers as they were spelled, body."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Route(NamedTuple):
+    """How an endpoint is reached: whom TLS trusts, and through which proxy."""
+
+    tls: ssl.SSLContext | None
+    proxy_url: str | None
+
+
+class AwsClients:
+    """The clients of one engine, each made when it is first needed. To be used and closed in one event loop."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._lookups = anyio.CapacityLimiter(_LOOKUPS_AT_ONCE)
+        self._clients: dict[tuple[Account, str], AwsClient] = {}
+        self._calls: dict[tuple[Account, str], ServiceCalls] = {}
+        self._tls: dict[str, ssl.SSLContext] = {}
+        self._idle: dict[tuple[object, ...], list[AsyncHTTPConnection]] = {}
+        self._proxies: dict[Route, AsyncHTTPProxy] = {}
+
+    async def client(self, account: Account, default_region: str) -> AwsClient:
+        """The client for an account; in `default_region`, where neither it nor AWS's configuration names one.
+
+        Raises:
+            NoAnswer: There is no such profile, or there are no credentials.
+        """
+        return await self._made(self._clients, _looked_up, account, default_region)
+
+    async def calls(self, account: Account, default_region: str) -> ServiceCalls:
+        """The actions of an account's service; region and errors as of `client`."""
+        from engine.integrations.aws_calls import made
+
+        return await self._made(self._calls, made, account, default_region)
+
+    async def _made(
+        self,
+        known: dict[tuple[Account, str], T],
+        make: Callable[[AwsClients, Account, str], T],
+        account: Account,
+        default_region: str,
+    ) -> T:
+        """What there is for an account, made in a thread when it is first asked for."""
+        key = (account, default_region)
+        found = known.get(key)
+        if found is None:
+            async with self._lookups:
+                found = known.get(key)
+                if found is None:
+                    found = known[key] = await self._threads.run(make, self, account, default_region)
+                    while len(known) > _CLIENTS_MAX:
+                        del known[next(iter(known))]
+        return found
+
+    async def frozen(self, credentials: Any) -> Any:
+        """Botocore's credentials as they are now; those that end soon are renewed in a thread.
+
+        Raises:
+            NoAnswer: There are none any more.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        needs = getattr(credentials, "refresh_needed", None)
+        if needs is None or not needs():
+            return credentials.get_frozen_credentials()
+        try:
+            async with self._lookups:
+                return await self._threads.run(credentials.get_frozen_credentials)
+        except (BotoCoreError, ClientError, RuntimeError) as error:  # RuntimeError: what came has expired already
+            raise NoAnswer(str(error)) from error
+
+    def trusting(self, authorities: str) -> ssl.SSLContext:
+        """Trusts the authorities in this file, which is read once."""
+        found = self._tls.get(authorities)
+        if found is None:
+            found = self._tls[authorities] = ssl.create_default_context(cafile=authorities)
+        return found
+
+    def route(self, session: Any, endpoint_url: str) -> Route:
+        """As AWS's other tools: AWS_CA_BUNDLE, else botocore's authorities; HTTPS_PROXY and NO_PROXY."""
+        from botocore.httpsession import DEFAULT_CA_BUNDLE
+        from botocore.utils import get_environ_proxies
+
+        scheme = endpoint_url.partition(":")[0]
+        proxy_url = get_environ_proxies(endpoint_url).get(scheme)
+        if proxy_url is not None and "://" not in proxy_url:
+            proxy_url = f"http://{proxy_url}"
+        authorities = session.get_config_variable("ca_bundle") or DEFAULT_CA_BUNDLE
+        return Route(self.trusting(authorities) if scheme == "https" else None, proxy_url)
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, route: Route) -> HttpAnswer:
+        """Sends one request, once. Cancelled, it closes the connection.
+
+        Raises:
+            NoAnswer: No answer came, or one that is none of HTTP's.
+        """
+        import httpcore
+
+        try:
+            request = httpcore.Request(
+                method,
+                url,
+                headers=list(headers.items()),
+                content=body,
+                extensions={"timeout": {"connect": CONNECT_SECONDS}},
+            )
+        except TypeError as error:  # a header that is not ASCII
+            raise NoAnswer(f"Unable to execute HTTP request: {error}") from error
+        try:
+            if route.proxy_url is not None:
+                return await _answer_of(await self._proxy(route, route.proxy_url).handle_async_request(request))
+            return await self._send_directly(request, route)
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError) as error:
+            raise NoAnswer(f"Unable to execute HTTP request: {_told(error, url)}") from error
+
+    async def _send_directly(self, request: Request, route: Route) -> HttpAnswer:
+        import httpcore
+
+        origin = request.url.origin
+        idle = self._idle.setdefault((origin.scheme, origin.host, origin.port, route), [])
+        connection = await _still_open(idle) or httpcore.AsyncHTTPConnection(
+            origin, ssl_context=route.tls, keepalive_expiry=_IDLE_SECONDS, socket_options=_socket_options()
+        )
+        is_done = False
+        try:
+            answer = await _answer_of(await connection.handle_async_request(request))
+            is_done = connection.is_idle() and len(idle) < _IDLE_MAX
+        finally:
+            if is_done:
+                idle.append(connection)
+            else:
+                with anyio.CancelScope(shield=True):
+                    await connection.aclose()
+        return answer
+
+    def _proxy(self, route: Route, proxy_url: str) -> AsyncHTTPProxy:
+        """The connections through a proxy; httpcore's pool, for what a tunnel is has no public class."""
+        import httpcore
+
+        found = self._proxies.get(route)
+        if found is None:
+            parts = urlsplit(proxy_url)
+            known = None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+            found = self._proxies[route] = httpcore.AsyncHTTPProxy(
+                parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
+                proxy_auth=known,
+                ssl_context=route.tls,
+                max_connections=None,
+                max_keepalive_connections=_IDLE_MAX,
+                keepalive_expiry=_IDLE_SECONDS,
+                socket_options=_socket_options(),
+            )
+        return found
+
+    async def close(self) -> None:
+        """Closes the connections that wait for a call."""
+        for idle in self._idle.values():
+            while idle:
+                await idle.pop().aclose()
+        for proxy in self._proxies.values():
+            await proxy.aclose()
+
+
+class AwsClient:
+    """Signs and sends calls to one service of one account."""
+
+    def __init__(
+        self,
+        clients: AwsClients,
+        service: str,
+        region: str,
+        endpoint_url: str,
+        credentials: Any,
+        route: Route,
+    ) -> None:
+        """`credentials` are botocore's."""
+        self._clients = clients
+        self._service = service
+        self._region = region
+        self._endpoint_url = endpoint_url.rstrip("/")
+        self._credentials = credentials
+        self._route = route
+
+    async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
+        """Sends one request, once; `path` is percent-encoded and may have a query.
+
+        Raises:
+            NoAnswer: It could not be signed, or no answer came.
+        """
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+
+        url = self._endpoint_url + path
+        request = AWSRequest(method, url, headers=dict(headers), data=body)
+        SigV4Auth(await self._clients.frozen(self._credentials), self._service, self._region).add_auth(request)
+        signed = {**request.headers, "Host": host_of(url), "Content-Length": str(len(body))}
+        return await self._clients.send(method, url, signed, body, self._route)
+
+
+def _looked_up(clients: AwsClients, account: Account, default_region: str) -> AwsClient:
+    """Makes a client; in a thread, for it reads files and may ask the instance it runs on. Raises NoAnswer."""
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    try:
+        session = Session(profile=account.profile)
+        region, credentials = parts_of_session(session, account, default_region)
+        endpoint_url = account.endpoint_url or _configured_endpoint(session, account.service, region)
+        return AwsClient(
+            clients, account.service, region, endpoint_url, credentials, clients.route(session, endpoint_url)
+        )
+    except (BotoCoreError, OSError, ValueError) as error:
+        raise NoAnswer(str(error)) from error
+
+
+def parts_of_session(session: Any, account: Account, default_region: str) -> tuple[str, Any]:
+    """An account's region, and botocore's credentials for it. Raises NoAnswer: there are none."""
+    region = account.region or session.get_config_variable("region") or default_region
+    return region, _credentials(session, account, region)
+
+
+def _configured_endpoint(session: Any, service: str, region: str) -> str:
+    """Where a service is, as the environment, the profile and botocore's tables have it."""
+    none = "none"  # the client sends nothing
+    client = session.create_client(service, region_name=region, aws_access_key_id=none, aws_secret_access_key=none)
+    endpoint_url: str = client.meta.endpoint_url
+    client.close()
+    return endpoint_url
+
+
+def _credentials(session: Any, account: Account, region: str) -> Any:
+    """Botocore's credentials for an account. Raises NoAnswer: there are none."""
+    from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, DeferredRefreshableCredentials
+
+    if account.is_local:
+        # Else it asks for the metadata of an instance that this machine is not, and waits for it.
+        session.get_component("credential_provider").remove("iam-role")
+    found = session.get_credentials()
+    if found is None:
+        if not account.is_local:
+            raise NoAnswer("Unable to load AWS credentials from any provider in the chain")
+        found = Credentials("local", "local")
+    for role_arn in account.role_arns:
+
+        def sts(service: str, **given: Any) -> Any:
+            return session.create_client(service, region_name=region, **given)
+
+        fetcher = AssumeRoleCredentialFetcher(sts, found, role_arn, extra_args={"RoleSessionName": _SESSION_NAME})
+        found = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    return found
+
+
+async def _still_open(idle: list[AsyncHTTPConnection]) -> AsyncHTTPConnection | None:
+    """Takes the connection that was used last, if the other side has not closed it; closes those that are too old."""
+    while idle and idle[0].has_expired():
+        await idle.pop(0).aclose()
+    while idle:
+        connection = idle.pop()
+        if not connection.has_expired() and connection.is_idle():
+            return connection
+        await connection.aclose()
+    return None
+
+
+async def _answer_of(response: Response) -> HttpAnswer:
+    """The whole answer. Raises NoAnswer: it is too long."""
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_stream():
+            body += chunk
+            if len(body) > RESPONSE_BYTES_MAX:
+                raise NoAnswer(f"the response has more than {RESPONSE_BYTES_MAX} bytes")
+    finally:
+        with anyio.CancelScope(shield=True):
+            await response.aclose()
+    spelled = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
+    return HttpAnswer(response.status, spelled, bytes(body))
+
+
+def host_of(url: str) -> str:
+    """As it is signed: without the port that goes without saying."""
+    parts = urlsplit(url)
+    return parts.netloc.removesuffix({"http": ":80", "https": ":443"}.get(parts.scheme, ":"))
+
+
+def _told(error: Exception, url: str) -> str:
+    text = str(error) or type(error).__name__
+    return f"Connect to {host_of(url)} failed: {text}" if "Connect" in type(error).__name__ else text
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (
+        ("TCP_KEEPIDLE", _ALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", _ALIVE_PROBE_SECONDS),
+        ("TCP_KEEPCNT", _ALIVE_PROBES),
+    ):
+        if hasattr(socket, name):  # macOS has not all of them
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options

@@ -1,0 +1,122 @@
+"""AWS itself as a handler: whatever a Task of `arn:aws:states:::SERVICE:ACTION` calls there.
+
+    aws:                                                    as AWS's own configuration says
+    aws:?region=R&profile=P&endpoint=URL&role=ARN           how AWS is reached; each may be left out
+
+Functions are called as by `lambda:`. Each attempt is one request: retrying is for `Retry`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from engine.asl.sdk_actions import sdk_service
+from engine.integrations import optimised_calls
+from engine.integrations.aws import read_account
+from engine.integrations.aws_sdk import is_sdk_call, sdk_answer
+from engine.integrations.lambda_ import LambdaFunction
+from engine.integrations.optimised import SERVICES
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from engine.asl.resource import Resource
+    from engine.errors import StatesError
+    from engine.integrations.request import (
+        Answer,
+        Channel,
+        Later,
+        RunningJob,
+        Submitted,
+        TaskRequest,
+        WorkerLoss,
+        Workplace,
+    )
+    from engine.jsonvalue import Json
+
+_SERVICES_CACHED = 1_000
+
+
+class AwsActions:
+    """Actions of AWS's services, with one way to reach them.
+
+    Attributes:
+        on_worker_loss, waits_apart, concurrency: See `Handler`.
+    """
+
+    fixed_answer = None
+    waits_apart = True
+
+    def __init__(
+        self, spec: str = "aws:", *, on_worker_loss: WorkerLoss = "rerun", concurrency: int | None = None
+    ) -> None:
+        """Raises ValueError: an option that does not exist."""
+        self.name = spec
+        self.on_worker_loss: WorkerLoss = on_worker_loss
+        self.concurrency = concurrency
+        _, _, rest = spec.partition(":")
+        name, _, options = rest.partition("?")
+        if name:
+            raise ValueError(f"expected aws: or aws:?region=...&profile=...&endpoint=...&role=..., got {spec!r}")
+        self._account = read_account("", options)
+        self._function = LambdaFunction(f"lambda:?{options}" if options else "lambda:")
+
+    async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
+        """See `Handler`."""
+        if is_sdk_call(request):
+            return await sdk_answer(request, self._account, workplace)
+        if request.resource.service == "lambda":
+            return await self._function.run(request, channel, workplace)
+        return await optimised_calls.answer_of(request, self._account, workplace)
+
+    async def submit(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Submitted:
+        """See `JobHandler`. Where the service takes a token, a repeated request is the same job."""
+        return await optimised_calls.submitted(request, self._account, workplace)
+
+    async def find(self, request: TaskRequest, workplace: Workplace) -> Json | None:
+        """See `JobHandler`: services cannot be asked what a request that was lost has begun."""
+        return None
+
+    def poll_group(self, request: TaskRequest, job: Json) -> tuple[Hashable, int]:
+        """See `JobHandler`."""
+        return optimised_calls.poll_group(request, job)
+
+    async def poll(self, jobs: Sequence[RunningJob], workplace: Workplace) -> Sequence[Answer | StatesError | Later]:
+        """See `JobHandler`."""
+        return await optimised_calls.polled(jobs, self._account, workplace)
+
+    async def stop(self, request: TaskRequest, job: Json, workplace: Workplace) -> None:
+        """See `JobHandler`."""
+        await optimised_calls.stop(request, job, self._account, workplace)
+
+
+def is_outside(resource: Resource) -> bool:
+    """Whether it is AWS that a Task of this Resource calls, where no rule and nothing of the engine does it."""
+    return resource.kind == "lambda" or (resource.kind == "service" and client_of(resource) is not None)
+
+
+def has_endpoint(resource: Resource) -> bool:
+    """Whether an endpoint in place of AWS's is configured for what a Task calls: `AWS_ENDPOINT_URL` and its like."""
+    client = client_of(resource)
+    return client is not None and _is_overridden(client)
+
+
+def client_of(resource: Resource) -> str | None:
+    """Botocore's name of the service that a Task calls, or None: it is none of botocore's."""
+    if resource.service.startswith("aws-sdk:"):
+        service = sdk_service(resource.service.removeprefix("aws-sdk:"))
+        return None if service is None or service.client == "-" else service.client
+    if resource.service == "lambda":
+        return "lambda"
+    optimised = SERVICES.get(resource.service)
+    return None if optimised is None else optimised.client
+
+
+@lru_cache(_SERVICES_CACHED)
+def _is_overridden(client: str) -> bool:
+    from botocore.session import Session
+
+    from engine.integrations.aws_calls import override_of
+
+    return override_of(Session(), client) is not None
