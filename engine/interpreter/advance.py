@@ -1,4 +1,4 @@
-"""Event in, Transition out. All control flow, the only writer of Frames, the only place that numbers history. Pure.
+"""Event in, Transition out. With `failures` all control flow, the only writer of Frames and of history. Pure.
 
 An advance folds one event and then runs every Frame that can run until it waits for the outside, or the execution
 ended, or so much happened that others should have a turn (`EVENTS_PER_ADVANCE`). Whatever fits no waiting Frame is a
@@ -8,21 +8,26 @@ late answer and is dropped in one place, `_answer`.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine.errors import PayloadTooLarge, StatesError
-from engine.interpreter import branches, recovery
+from engine.interpreter import branches, map_chunks, map_runs, recovery
+from engine.interpreter.failures import Failures
 from engine.interpreter.history import CODE, INPUT_TEXT, SHOWING_RESULT, payload_bytes
 from engine.interpreter.messages import (
     EXECUTION_TIMER,
     CancelTask,
+    ChildDone,
     Command,
     Continue,
     Event,
     MailContinue,
+    MapRunDone,
+    NotReopened,
     RedriveRequested,
+    ReopenChild,
     StartRequested,
     StartTimer,
     StopRequested,
@@ -33,7 +38,7 @@ from engine.interpreter.messages import (
     Ticket,
     TimerDue,
 )
-from engine.interpreter.recovery import error_details, error_output
+from engine.interpreter.recovery import error_details
 from engine.interpreter.snapshot import (
     ITEMS,
     NOT_ENTERED,
@@ -49,6 +54,7 @@ from engine.interpreter.snapshot import (
     Items,
     OnBranches,
     OnContinue,
+    OnMapRun,
     OnRetry,
     OnTask,
     OnTimer,
@@ -57,33 +63,33 @@ from engine.interpreter.snapshot import (
     Snapshot,
     Transition,
 )
-from engine.interpreter.states import choice, fail, map_, parallel, pass_, succeed, task, wait
-from engine.interpreter.step import Fork, Leave, Raise, Stay, Step
-from engine.interpreter.workspace import Workspace
+from engine.interpreter.states import choice, distributed_map, fail, map_, parallel, pass_, succeed, task, wait
+from engine.interpreter.step import BeginMapRun, Fork, Leave, Raise, Stay, Step
 from engine.jsonvalue import encode, text
 from engine.query.jsonpath import PathError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from uuid import UUID
 
     from engine.interpreter.context import Visit
     from engine.interpreter.plan import Plan
     from engine.interpreter.state_plan import StatePlan
+    from engine.interpreter.workspace import Next
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
 
 EXPRESS_SECONDS_MAX = 300
+STANDARD_SECONDS_MAX = 365 * 86_400
+"""execution.md 10: one year. As those of TimeoutSeconds they begin anew with a redrive (9.2)."""
+
 LAST_INSTANT = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z, in ms: no timestamp can show a later one, so what is still open then is timed out. AWS ends
-an execution after one year; where time is skipped, it may as well wait longer."""
+"""9999-12-31T23:59:59.999Z, in ms: no timestamp can show a later one."""
 
 _MS_PER_SECOND = 1_000
 _SUCCEEDED = CODE["ExecutionSucceeded"]
 _NO_RETRIES: list[int] = []
 _NOTHING = object()
-
-Next: TypeAlias = tuple[Frame, Step | None] | None
-"""The Frame to go on with at once, and its step when it is known already."""
 
 EVENTS_TOGETHER = 500
 BYTES_TOGETHER = 256 << 10
@@ -117,7 +123,7 @@ def advance(plan: Plan, snapshot: Snapshot, event: Event, *, now: int, chance: C
         now: Milliseconds since the epoch: the timestamp of all that happens in here. Never before the last event's.
         chance: For jitter, task tokens and the functions that draw.
     """
-    return Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold((event,))[0]
+    return advance_together(plan, snapshot, (event,), now=now, chance=chance)[0]
 
 
 def advance_together(
@@ -129,7 +135,12 @@ def advance_together(
         The transition, and how many of the events are in it: at least one; fewer than all when the execution ends, or
         when others should have a turn.
     """
-    return Advance(plan, snapshot, min(max(now, snapshot.last_time), LAST_INSTANT), chance).fold(events)
+    now = min(max(now, snapshot.last_time), LAST_INSTANT)
+    if snapshot.execution.is_shown:
+        return Advance(plan, snapshot, now, chance).fold(events)
+    if snapshot.execution.role == "RUN":
+        return map_runs.MapRun(plan, snapshot, now, chance).fold(events)
+    return map_chunks.Chunk(plan, snapshot, now, chance).fold(events)
 
 
 def pending_commands(plan: Plan, snapshot: Snapshot) -> list[Command]:
@@ -137,8 +148,11 @@ def pending_commands(plan: Plan, snapshot: Snapshot) -> list[Command]:
 
     The Tasks in flight run again, with what is left of their time.
     """
-    if snapshot.ending is not None or not snapshot.last_event_id:
+    if snapshot.ending is not None or not snapshot.frames:
         return []
+    if not snapshot.execution.is_shown:
+        pending = map_runs.pending_commands if snapshot.execution.role == "RUN" else map_chunks.pending_commands
+        return pending(snapshot)
     commands: list[Command] = list(_execution_timer(plan, snapshot.execution, snapshot.redrives))
     for frame in snapshot.frames.values():
         match frame.waiting:
@@ -148,6 +162,8 @@ def pending_commands(plan: Plan, snapshot: Snapshot) -> list[Command]:
                 commands += task.rescheduled(state, frame, frame.waiting, snapshot.last_time, snapshot.redrives.count)
             case OnTimer(timer_id, due) | OnRetry(timer_id, due):
                 commands.append(StartTimer(timer_id, due))
+            case OnMapRun(_, run, arn, attempt) if attempt:
+                commands.append(ReopenChild(run, arn, attempt))
             case _:
                 pass
     if any(isinstance(frame.waiting, OnContinue) for frame in snapshot.frames.values()):
@@ -169,8 +185,25 @@ def not_redrivable(snapshot: Snapshot) -> str | None:
     return None
 
 
+def time_limit(execution: Execution, redrives: Redrives) -> int:
+    """When a Standard execution that is still open is timed out, whatever it waits for: ms since the epoch.
+
+    From then on every event times it out. Nothing in here wakes it for that, else skipped time would jump there when
+    all that it waits for is an answer: whoever keeps it sees to it that some event comes. An Express one has a timer.
+    """
+    if execution.type == "EXPRESS" or not execution.is_shown:
+        return LAST_INSTANT
+    begun = execution.start_time if redrives.time is None else redrives.time
+    return min(begun + STANDARD_SECONDS_MAX * _MS_PER_SECOND, LAST_INSTANT)
+
+
+def time_limit_due(redrives: Redrives) -> TimerDue:
+    """The event for an execution whose `time_limit` has come and that waits for no timer."""
+    return TimerDue((EXECUTION_TIMER, redrives.count, 0))
+
+
 def _execution_timer(plan: Plan, execution: Execution, redrives: Redrives) -> tuple[Command, ...]:
-    seconds = plan.timeout_seconds
+    seconds = plan.timeout_seconds if execution.map is None else None
     if execution.type == "EXPRESS":
         seconds = min(seconds or EXPRESS_SECONDS_MAX, EXPRESS_SECONDS_MAX)
     if seconds is None:
@@ -190,6 +223,8 @@ def _enter(state: StatePlan, visit: Visit) -> Step:
             return task.enter(state, visit)
         case map_.MapPlan():
             return map_.enter(state, visit)
+        case distributed_map.DistributedMapPlan():
+            return distributed_map.enter(state, visit)
         case parallel.ParallelPlan():
             return parallel.enter(state, visit)
         case wait.WaitPlan():
@@ -202,7 +237,7 @@ def _enter(state: StatePlan, visit: Visit) -> Step:
             raise AssertionError(f"no such type of state: {state.type}")
 
 
-class Advance(Workspace):
+class Advance(Failures):
     """The control flow of one call, over what it has in hand; `trial` has a variation of it."""
 
     __slots__ = ("ready",)
@@ -230,19 +265,7 @@ class Advance(Workspace):
             is_full = len(self.history) > EVENTS_TOGETHER or self.weight > BYTES_TOGETHER
             if is_full or self.ending is not None or self._is_paused():
                 break
-        return self._transition(), count
-
-    def _transition(self) -> Transition:
-        return Transition(
-            changed=self.changed,
-            counter=self.counter,
-            first_event_id=self.first_id,
-            now=self.now if self.history else self.snapshot.last_time,
-            history=self.history,
-            commands=self.commands,
-            redrives=self.redrives,
-            ending=self.ending,
-        )
+        return self.transition(), count
 
     # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -263,14 +286,25 @@ class Advance(Workspace):
             case TimerDue((fork, redrive, _)) if fork == EXECUTION_TIMER:
                 if redrive == self.redrives.count:
                     self._time_out()
-            case _ if self.now == LAST_INSTANT:
+            case _ if self.now >= time_limit(self.execution, self.redrives):
                 self._time_out()
-            case TaskStarted(ticket) | TaskSubmitted(ticket) | TaskDone(ticket) | TaskError(ticket) | TimerDue(ticket):
+            case (
+                TaskStarted(ticket)
+                | TaskSubmitted(ticket)
+                | TaskDone(ticket)
+                | TaskError(ticket)
+                | TimerDue(ticket)
+                | MapRunDone(ticket)
+            ):
                 frame = self.find(ticket[:2])
                 if frame is not None:
                     self._answer(frame, event, ticket)
-            case RedriveRequested():
-                pass  # only what has ended can be redriven
+            case NotReopened(run, reason):
+                self._lose_map_run(run, reason)
+            case ChildDone(answer):
+                self._take(answer)
+            case _:
+                pass  # only what has ended can be redriven; the rest is for map runs and chunks
 
     def _time_out(self) -> None:
         self.record("ExecutionTimedOut", 0, None, {"error": recovery.TIMEOUT})
@@ -286,7 +320,7 @@ class Advance(Workspace):
         if execution.state_machine_version_arn is not None:
             started["stateMachineVersionArn"] = execution.state_machine_version_arn
         self.record("ExecutionStarted", 0, None, started)
-        root = Frame(ROOT, None, self.plan.start.name, execution.input, execution.input_bytes)
+        root = Frame(ROOT, None, branches.start_of(self.plan, execution).name, execution.input, execution.input_bytes)
         self.changed[ROOT] = root
         self.commands += _execution_timer(self.plan, execution, self.redrives)
         self.ready.append((root, None))
@@ -305,6 +339,9 @@ class Advance(Workspace):
                 frame = self.own(frame.key)
                 visit = self.visit(frame, state)
                 self._wake(frame, self._tried(lambda: wait.resume(state, visit)))
+            case OnMapRun(task_id, attempt=attempt), MapRunDone() if task_id == ticket and attempt == event.attempt:
+                assert isinstance(state, distributed_map.DistributedMapPlan)
+                self._answer_map_run(self.own(frame.key), state, event)
             case OnRetry(timer_id), TimerDue() if timer_id == ticket:
                 assert state is not None
                 self._reenter(self.own(frame.key), state)
@@ -335,11 +372,37 @@ class Advance(Workspace):
                 frame.cursor = self.record_coded(task.started(worker_name), frame.cursor)
                 self.commands += task.heartbeat_timer(waiting, self.now)
                 frame.waiting = msgspec.structs.replace(waiting, started=True)
-            case TaskSubmitted(_, output) if (submitted := task.submitted(state, output)) is not None:
+            case TaskSubmitted(_, output, job) if (submitted := task.submitted(state, output)) is not None:
                 frame.cursor = self.record_coded(submitted, frame.cursor)
-                frame.waiting = msgspec.structs.replace(waiting, submitted=True)
+                frame.waiting = msgspec.structs.replace(waiting, submitted=True, job=job)
             case _:
                 pass
+
+    def _answer_map_run(self, frame: Frame, state: distributed_map.DistributedMapPlan, event: MapRunDone) -> None:
+        waiting = frame.waiting
+        assert isinstance(waiting, OnMapRun)
+        if event.error is None:
+            # Side notes, as those of a fork: what comes next follows MapRunStarted (recorded since November 2024).
+            ended = self.record("MapRunSucceeded", frame.cursor, None, None)
+            self.record("MapStateSucceeded", ended, None, None)
+            visit = self.visit(frame, state)
+            self._wake(frame, self._tried(lambda: distributed_map.resume(state, visit, event)))
+            return
+        error = PayloadTooLarge() if event.error == recovery.DATA_LIMIT_EXCEEDED else StatesError(event.error)
+        error.cause = event.cause
+        frame.cursor = self.record("MapRunFailed", frame.cursor, None, error_details(error))
+        self._wake(frame, Raise(error))
+        if not isinstance(error, PayloadTooLarge):
+            frame.waiting = Failed(event.error, event.cause, waiting)  # a redrive goes on with this map run
+
+    def _lose_map_run(self, run: UUID, reason: str) -> None:
+        """A map run cannot be redriven. The next redrive begins another one."""
+        for frame in list(self.snapshot.frames.values()):
+            if isinstance(frame.waiting, OnMapRun) and frame.waiting.run == run:
+                error = StatesError("Engine.MapRunGone", reason)
+                own = self.own(frame.key)
+                own.cursor = self.record("MapRunFailed", own.cursor, None, error_details(error))
+                self._wake(own, Raise(error))
 
     def _task_failed(self, frame: Frame, state: task.TaskPlan, event: TaskError) -> None:
         frame.cursor = self.record_coded(task.failed(state, event), frame.cursor)
@@ -356,7 +419,7 @@ class Advance(Workspace):
         except StatesError as error:
             return Raise(error)
         except PathError as error:
-            return Raise(invalid_path(error))
+            return Raise(recovery.invalid_path(error))
 
     def _wake(self, frame: Frame, step: Step | None) -> None:
         frame.waiting = None
@@ -379,10 +442,21 @@ class Advance(Workspace):
             frame = self.own(key)
             frame.cursor = redriven
             frame.retries = []
-            if frame.entered in (NOT_ENTERED, NOT_SELECTED):
+            map_run = kept.waiting.map_run if isinstance(kept.waiting, Failed) else kept.waiting
+            if isinstance(map_run, OnMapRun):
+                self._redrive_map_run(frame, map_run)
+            elif frame.entered in (NOT_ENTERED, NOT_SELECTED):
                 self._wake(frame, None)
             else:
                 self._reenter(frame, self.plan.states[frame.state])
+
+    def _redrive_map_run(self, frame: Frame, waiting: OnMapRun) -> None:
+        """The same map run goes on: only what did not succeed is done again."""
+        waiting = msgspec.structs.replace(waiting, attempt=waiting.attempt + 1)
+        about = {"mapRunArn": waiting.arn, "redriveCount": waiting.attempt}
+        frame.cursor = self.record("MapRunRedriven", frame.cursor, None, about)
+        frame.waiting = waiting
+        self.commands.append(ReopenChild(waiting.run, waiting.arn, waiting.attempt))
 
     # ── the hot loop ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -432,7 +506,7 @@ class Advance(Workspace):
                 except StatesError as error:
                     step = Raise(error)
                 except PathError as error:
-                    step = Raise(invalid_path(error))
+                    step = Raise(recovery.invalid_path(error))
             if type(step) is not Leave:
                 frame.state, frame.input, frame.size, frame.cursor = state.name, data, size, cursor
                 if fresh:
@@ -480,6 +554,13 @@ class Advance(Workspace):
                 return None
             case Fork():
                 return self._fork(frame, state, step)
+            case BeginMapRun(length, items):
+                frame.cursor = self.record("MapStateStarted", frame.cursor, None, length)
+                assert isinstance(state, distributed_map.DistributedMapPlan)
+                map_state = state
+                return self._halt(
+                    frame, state, visit, self._tried(lambda: distributed_map.begin(map_state, visit, items))
+                )
             case Raise(error):
                 return self._failed(frame, state, visit, error)
             case _:
@@ -552,7 +633,7 @@ class Advance(Workspace):
         except StatesError as error:
             fault = error
         except PathError as error:
-            fault = invalid_path(error)
+            fault = recovery.invalid_path(error)
         else:
             branch.entered = NOT_ENTERED
             return True
@@ -605,128 +686,3 @@ class Advance(Workspace):
         assert isinstance(state, parallel.ParallelPlan)
         parallel_state = state
         return frame, self._tried(lambda: parallel.join(parallel_state, visit, results, size))
-
-    # ── failure ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _failed(self, frame: Frame, state: StatePlan, visit: Visit, error: StatesError) -> Next:
-        follows = frame.entered if isinstance(error, wait.TimestampFault) else visit.followed
-        return self._failed_in(frame, state, self._explained(frame, frame, state, error, follows))
-
-    def _failed_in(self, frame: Frame, state: StatePlan | None, error: StatesError) -> Next:
-        """Retry, catch, or fail what the Frame is a branch of, outwards until somebody can.
-
-        Nothing is dropped on the way out: when nobody can, a redrive needs the Frames as they are.
-
-        Args:
-            state: None when it is the Frame's ItemSelector that failed: its own state was never entered.
-        """
-        culprit, culprit_state = frame, state
-        while True:
-            decision = None
-            if state is not None:
-                decision = recovery.decide(state.retriers, state.catchers, frame.retries, error, self.chance.random)
-            if isinstance(decision, recovery.RetryAfter):
-                if not self.events_max or sum(frame.retries) < self.events_max:
-                    self._retry(frame, state, decision)
-                    return None
-                # Only attempts that fail before they write an event get here; the history would never end them.
-                cause = f"The state was retried {sum(frame.retries)} times, more often than a history has events."
-                error = StatesError(recovery.RUNTIME, cause)
-            if recovery.is_terminal(error):
-                self._fail_execution(error, frame.cursor, culprit, culprit_state)
-                return None
-            if isinstance(state, map_.MapPlan | parallel.ParallelPlan):
-                frame.cursor = self.record(f"{state.type}StateFailed", frame.cursor, None, None)
-            if isinstance(decision, recovery.CatcherPlan):
-                assert state is not None
-                return self._catch(frame, state, decision, error, culprit)
-            if frame.parent is None:
-                self._fail_execution(error, frame.cursor, culprit, culprit_state)
-                return None
-            parent = self.own(frame.parent)
-            branches.abort_branches(self, parent, frame, state)
-            parent.cursor = frame.cursor
-            frame, state = parent, self.plan.states[parent.state]
-
-    def _retry(self, frame: Frame, state: StatePlan | None, decision: recovery.RetryAfter) -> None:
-        assert state is not None
-        branches.drop_branches(self, frame)
-        used = frame.retries or [0] * len(state.retriers)
-        frame.retries = [n + (index == decision.retrier) for index, n in enumerate(used)]
-        timer_id = self.new_ticket(frame)
-        due = self.now + round(decision.seconds * _MS_PER_SECOND)
-        frame.waiting = OnRetry(timer_id, due)
-        self.commands.append(StartTimer(timer_id, due))
-
-    def _catch(
-        self, frame: Frame, state: StatePlan, catcher: recovery.CatcherPlan, error: StatesError, culprit: Frame
-    ) -> Next:
-        """Goes on where the Catcher says; what fails in its own Assign or Output fails the execution (asl.md 8.5)."""
-        visit = self.visit(frame, state)
-        try:
-            output, size, assigned, assigned_size = catcher.output(visit, frame.input, error_output(error))
-        except StatesError as fault:
-            explained = self._explained(frame, frame, state, fault, frame.followed)
-        except PathError as fault:
-            explained = self._explained(frame, frame, state, invalid_path(fault), frame.followed)
-        else:
-            branches.drop_branches(self, frame)
-            frame.waiting = None
-            return frame, Leave(output, size, catcher.next, assigned, assigned_size)
-        self._fail_execution(explained, frame.cursor, culprit, state)
-        return None
-
-    def _explained(
-        self, frame: Frame, entered_by: Frame, state: StatePlan, error: StatesError, follows: int
-    ) -> StatesError:
-        """The error with its whole cause; a failed evaluation is told in history.
-
-        Args:
-            entered_by: The Frame that entered `state`: the failing one, but of an ItemSelector its parent.
-            follows: previousEventId of EvaluationFailed.
-        """
-        if isinstance(error, PayloadTooLarge):
-            if error.cause is None:
-                error.cause = (
-                    f"The state/task '{state.name}' returned a result with a size exceeding the maximum number of "
-                    "bytes service limit."
-                )
-            return error
-        if not error.located:
-            return error
-        where = f"while executing the state '{state.name}' (entered at the event id #{entered_by.entered})"
-        explained = StatesError(error.error, f"An error occurred {where}. {error.cause}")
-        if error.error == "States.QueryEvaluationError":
-            details = {"error": error.error, "cause": explained.cause, "state": state.name}
-            if error.location is not None:
-                details["location"] = error.location
-            frame.cursor = self.record("EvaluationFailed", follows, None, details)
-        return explained
-
-    def _fail_execution(
-        self, error: StatesError, failing: int, culprit: Frame | None, state: StatePlan | None = None
-    ) -> None:
-        self.record("ExecutionFailed", failing, None, error_details(error))
-        name = key = None
-        if culprit is not None:
-            culprit.waiting = Failed(error.error, error.cause) if culprit.waiting is None else culprit.waiting
-            name, key = None if state is None else state.name, culprit.key
-        self._end(Ending("FAILED", None, error.error, error.cause, name, key))
-
-    def _end(self, ending: Ending) -> None:
-        """Success forgets all Frames; otherwise they stay for a redrive. Tasks still in flight are cancelled."""
-        self.ending = ending
-        cancelled = {command.task_id: command for command in self.commands if isinstance(command, CancelTask)}
-        for frame in {**self.snapshot.frames, **self.changed}.values():
-            if frame is not None and isinstance(frame.waiting, OnTask):
-                cancelled[frame.waiting.task_id] = CancelTask(frame.waiting.task_id)
-        self.commands = list(cancelled.values())
-        if ending.status == "SUCCEEDED":
-            self.changed = dict.fromkeys(self.snapshot.frames)
-
-
-def invalid_path(error: PathError) -> StatesError:
-    """InputPath, OutputPath and the other lone paths share one wording (asl.md 5.3)."""
-    # A null input has a text that names no path [C].
-    cause = error.reason if error.searched is None else f"Invalid path '{error.path}' : {error.reason}"
-    return StatesError(recovery.RUNTIME, cause, located=True)

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.interpreter.messages import CancelTask
-from engine.interpreter.snapshot import ITEMS, PROGRESS, Done, Frame, OnBranches, OnRetry, OnTask, OnTimer, Progress
-from engine.interpreter.states import map_, task
+from engine.interpreter.messages import CancelTask, SendEvent, StartChild, StopRequested
+from engine.interpreter.snapshot import (
+    ITEMS,
+    PROGRESS,
+    Done,
+    Frame,
+    OnBranches,
+    OnMapRun,
+    OnRetry,
+    OnTask,
+    OnTimer,
+    Progress,
+)
+from engine.interpreter.states import distributed_map, map_, task
 from engine.query.evaluation import LEVEL_BYTES
 
 if TYPE_CHECKING:
+    from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Execution
     from engine.interpreter.state_plan import StatePlan
     from engine.interpreter.workspace import Workspace
     from engine.jsonvalue import Json
@@ -50,6 +63,10 @@ def abort_below(work: Workspace, frame: Frame, failing: int) -> None:
             work.record("TaskStateAborted", failing, None, None)
         case OnTimer():
             work.record("WaitStateAborted", failing, None, None)
+        case OnMapRun():
+            stop_map_run(work, waiting)
+            work.record("MapRunAborted", failing, None, None)
+            work.record("MapStateAborted", failing, None, None)
         case OnRetry() if state is not None:
             work.record(f"{state.type}StateAborted", failing, None, None)
         case OnBranches() if state is not None:
@@ -61,6 +78,23 @@ def abort_below(work: Workspace, frame: Frame, failing: int) -> None:
                     abort_below(work, branch, failing)
         case _:
             pass
+
+
+def stop_map_run(work: Workspace, waiting: OnMapRun) -> None:
+    """Has a map run end as ABORTED. One that was to begin in this very transition does not begin."""
+    kept = [c for c in work.commands if not (isinstance(c, StartChild) and c.execution_id == waiting.run)]
+    if len(kept) == len(work.commands):
+        kept.append(SendEvent(waiting.run, StopRequested(None, None)))
+    work.commands = kept
+
+
+def start_of(plan: Plan, execution: Execution) -> StatePlan:
+    """The state that an execution begins with: that of the state machine, or of the Map that it is a child of."""
+    if execution.map is None:
+        return plan.start
+    state = plan.states[execution.map.state]
+    assert isinstance(state, distributed_map.DistributedMapPlan) and state.start is not None  # noqa: PT018  one fact
+    return state.start
 
 
 def branches_of(work: Workspace, forked: OnBranches) -> list[Frame]:

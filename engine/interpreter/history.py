@@ -10,7 +10,6 @@ without its input or parameters has them from there. Events are plain tuples bec
 
 from __future__ import annotations
 
-import zlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -74,10 +73,6 @@ SHOWING_RESULT: Final = frozenset(CODE[kind] for kind in _RESULTS)
 _FIRST_ENTERED_ID = 2
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Below this a segment is not compressed: zlib costs 4 us at least, all overhead for a Task's own segment of 300 bytes.
-_COMPRESS_ABOVE = 600
-_PLAIN, _ZLIB = b"\x00", b"\x01"
-
 
 LAST_EVENT_ID: Final = (1 << 31) - 1
 """No event has a higher id."""
@@ -97,21 +92,6 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
     now: int
     events: list[HistoryTuple]
     times: list[tuple[int, int]] = []
-
-
-_decoder = msgspec.json.Decoder(Segment)
-_encode_segment = msgspec.json.Encoder().encode
-
-
-def seal(segment: Segment) -> bytes:
-    """The segment as bytes to store."""
-    data = _encode_segment(segment)
-    return _PLAIN + data if len(data) <= _COMPRESS_ABOVE else _ZLIB + zlib.compress(data, 1)
-
-
-def unseal(data: bytes) -> Segment:
-    """The segment that `seal` wrote."""
-    return _decoder.decode(data[1:] if data[:1] == _PLAIN else zlib.decompress(data[1:]))
 
 
 def as_aws(segments: Iterable[Segment], *, first: int = 1, last: int = LAST_EVENT_ID) -> Iterator[dict[str, Any]]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.errors import StatesError
-from engine.interpreter.dataflow import compile_fill
+from engine.interpreter import map_limits
+from engine.interpreter.map_items import Batching, batch_input
 from engine.interpreter.snapshot import Frame
-from engine.jsonvalue import encode, text
-from engine.query.jsonata import Bundle, JsonataTemplate, unexpected_type
 
 if TYPE_CHECKING:
     from engine.asl.program import ItemBatcher, MapState
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from engine.interpreter.dataflow import Tap
     from engine.interpreter.states.map_ import MapPlan
     from engine.jsonvalue import Json
-    from engine.query.jsonpath import Path
 
 
 class Iterations(NamedTuple):
@@ -39,11 +36,8 @@ class Iterations(NamedTuple):
 
     def is_exceeded_by(self, failures: int) -> bool:
         """Whether so many failures fail the Map. Without a threshold of its own none does (recorded)."""
-        if self.tolerated_count is not None and failures > self.tolerated_count:
-            return True
-        if self.tolerated_percentage is None or not self.number:
-            return False
-        return 100 * failures / self.number > self.tolerated_percentage
+        count, percentage = self.tolerated_count, self.tolerated_percentage
+        return map_limits.is_exceeded(failures, self.number, count=count, percentage=percentage)
 
 
 def iterations_of(state: MapState, plan: MapPlan, visit: Visit, items: list[Json] | None, tap: Tap) -> Iterations:
@@ -58,21 +52,13 @@ def iterations_of(state: MapState, plan: MapPlan, visit: Visit, items: list[Json
     """
     data, _ = plan.work_input(visit)
     most_at_once = plan.concurrency(data, visit)
-    count = _number(
-        "ToleratedFailureCount", state.tolerated_failure_count, state.tolerated_failure_count_path, data, visit
-    )
-    percentage = _number(
-        "ToleratedFailurePercentage",
-        state.tolerated_failure_percentage,
-        state.tolerated_failure_percentage_path,
-        data,
-        visit,
-    )
+    count = map_limits.tolerated_count(state, data, visit)
+    percentage = map_limits.tolerated_percentage(state, data, visit)
     inputs = items
     config = None if state.item_reader is None else state.item_reader.reader_config
     if inputs is not None and config is not None:
-        most = _number("MaxItems", config.max_items, config.max_items_path, data, visit)
-        inputs = inputs[: int(most)] if most else inputs
+        most = map_limits.whole_number("MaxItems", config.max_items, config.max_items_path, data, visit)
+        inputs = inputs[:most] if most and most > 0 else inputs
     if inputs is not None and state.query_language == "JSONPath" and state.item_reader is None:
         tap("afterItemsPath", inputs)
     if inputs is not None and config is not None and config.items_pointer is not None:
@@ -84,7 +70,7 @@ def iterations_of(state: MapState, plan: MapPlan, visit: Visit, items: list[Json
         inputs = _batches(state.item_batcher, inputs, data, visit)
         tap("afterItemBatcher", inputs)
     number = None if inputs is None else len(inputs)
-    return Iterations(number, most_at_once, None if count is None else int(count), percentage)
+    return Iterations(number, most_at_once, count, percentage)
 
 
 def _selected(plan: MapPlan, visit: Visit, items: list[Json]) -> list[Json]:
@@ -99,56 +85,10 @@ def _selected(plan: MapPlan, visit: Visit, items: list[Json]) -> list[Json]:
 
 def _batches(batcher: ItemBatcher, items: list[Json], data: Json, visit: Visit) -> list[Json]:
     """`[{"BatchInput": {...}, "Items": [...]}, ...]`, each as full as the limits allow."""
-    most = _number("MaxItemsPerBatch", batcher.max_items_per_batch, batcher.max_items_per_batch_path, data, visit)
-    most_bytes = _number(
-        "MaxInputBytesPerBatch",
-        batcher.max_input_bytes_per_batch,
-        batcher.max_input_bytes_per_batch_path,
-        data,
-        visit,
+    batching = Batching(
+        map_limits.items_per_batch(batcher, data, visit),
+        map_limits.bytes_per_batch(batcher, data, visit),
+        batch_input(batcher, data, visit),
     )
-    shared: dict[str, Json] = {}
-    if batcher.batch_input is not None:
-        shared["BatchInput"] = compile_fill(batcher.batch_input)[0](data, visit)
-    frame_bytes = len(encode({**shared, "Items": []}))
-    batches: list[Json] = []
-    batch: list[Json] = []
-    size = frame_bytes
-    for item in items:
-        added = len(encode(item)) + 1
-        is_full = (most is not None and len(batch) >= most) or (most_bytes is not None and size + added > most_bytes)
-        if batch and is_full:
-            batches.append({**shared, "Items": batch})
-            batch, size = [], frame_bytes
-        batch.append(item)
-        size += added
-    if batch:
-        batches.append({**shared, "Items": batch})
-    return batches
-
-
-def _number(
-    field: str, literal: float | JsonataTemplate | None, path: Path | None, data: Json, visit: Visit
-) -> float | None:
-    """A limit that is written, found by a path, or computed.
-
-    Raises:
-        StatesError: It is no number, or negative.
-    """
-    value: Json
-    if path is not None:
-        value = path.evaluate(data, visit)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            shown = value if isinstance(value, str) else text(value)
-            cause = f'The {field}Path field refers to value "{shown}" which is not a valid number: {path.source}'
-            raise StatesError("States.Runtime", cause, located=True)
-        return value
-    if not isinstance(literal, JsonataTemplate):
-        return literal
-    value = Bundle([literal]).evaluate(visit, {"input": visit.input})[0]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise unexpected_type(literal, "number", value)
-    if value < 0:
-        cause = f"The {field} field must not be negative but was: {text(value)}"
-        raise StatesError("States.QueryEvaluationError", cause, location=field, located=True)
-    return value
+    batches, left = batching.split(items)
+    return [*batches, batching.batch(left)] if left else batches

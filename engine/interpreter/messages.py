@@ -8,11 +8,15 @@ harm.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from uuid import UUID
 
 import msgspec
 
 from engine.jsonvalue import Json
+
+if TYPE_CHECKING:
+    from engine.interpreter.snapshot import Execution  # noqa: TC004  commands are never decoded
 
 Ticket: TypeAlias = tuple[int, int, int]
 """(fork, index, number): the Frame that waits, and a number that no other wait of this execution has."""
@@ -47,11 +51,29 @@ class TaskStarted(Value, frozen=True, tag=True):
     worker_name: str | None
 
 
+class Job(Value, frozen=True):
+    """What a `.sync` Task waits for.
+
+    Attributes:
+        id: What its handler knows it by; small.
+        since: When it was submitted, ms since the epoch.
+        child: Where it is an execution of the same store that tells of its end itself: its id, in hexadecimal digits.
+    """
+
+    id: Json
+    since: int
+    child: str | None = None
+
+
 class TaskSubmitted(Value, frozen=True, tag=True):
-    """The request of a `.sync` or `.waitForTaskToken` Task was accepted; its end is still to come."""
+    """The request of a `.sync` or `.waitForTaskToken` Task was accepted; its end is still to come.
+
+    `job`: set where the request has begun something that goes on whoever waits for it.
+    """
 
     task_id: Ticket
     output: Json
+    job: Job | None = None
 
 
 class TaskDone(Value, frozen=True, tag=True):
@@ -72,6 +94,12 @@ class TaskError(Value, frozen=True, tag=True):
     error: str | None
     cause: str | None
     phase: Literal["RUN", "START", "SUBMIT"] = "RUN"
+
+
+class ChildDone(Value, frozen=True, tag=True):
+    """The execution that a `.sync` Task started and waits for is over; it tells so itself."""
+
+    answer: TaskDone | TaskError
 
 
 class TimerDue(Value, frozen=True, tag=True):
@@ -101,16 +129,190 @@ class RedriveRequested(Value, frozen=True, tag=True):
     time: int | None = None
 
 
+ChildStatus: TypeAlias = Literal["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+
+CHILD_STATUSES: tuple[ChildStatus, ...] = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+
+
+class Counts(Value, frozen=True):
+    """How many children, or items, came to which end."""
+
+    succeeded: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    aborted: int = 0
+
+    def plus(self, status: ChildStatus, number: int) -> Counts:
+        """With so many more of a status."""
+        place = CHILD_STATUSES.index(status)
+        return Counts(*[count + number * (place == at) for at, count in enumerate(self.each)])
+
+    def together(self, other: Counts, sign: int = 1) -> Counts:
+        """The sum, or the difference."""
+        return Counts(*[one + sign * two for one, two in zip(self.each, other.each, strict=True)])
+
+    @property
+    def each(self) -> tuple[int, int, int, int]:
+        """In the order of CHILD_STATUSES."""
+        return self.succeeded, self.failed, self.timed_out, self.aborted
+
+    @property
+    def over(self) -> int:
+        """All of them."""
+        return sum(self.each)
+
+    @property
+    def failures(self) -> int:
+        """Those that count against the tolerated failures (asl.md 17.2)."""
+        return self.failed + self.timed_out
+
+
+class Tally(Value, frozen=True):
+    """Of a map run or a chunk: the children that are over, and the items in them."""
+
+    executions: Counts = Counts()
+    items: Counts = Counts()
+
+    def plus(self, status: ChildStatus, items: int) -> Tally:
+        """With one more child, of so many items."""
+        return Tally(self.executions.plus(status, 1), self.items.plus(status, items))
+
+    @property
+    def successes(self) -> Tally:
+        """What a redrive leaves as it is."""
+        return Tally(Counts(self.executions.succeeded), Counts(self.items.succeeded))
+
+    def together(self, other: Tally, sign: int = 1) -> Tally:
+        """The sum, or the difference."""
+        return Tally(self.executions.together(other.executions, sign), self.items.together(other.items, sign))
+
+
+class ItemsRead(Value, frozen=True, tag=True):
+    """The answer to ReadItems. `keys`: of the members of an object; `cursor` None: there are no more items."""
+
+    number: int
+    items: list[Json]
+    keys: list[str] | None
+    cursor: Json
+
+
+class ResultsWritten(Value, frozen=True, tag=True):
+    """The answer to WriteResults: what the Map state's result is."""
+
+    number: int
+    output: Json
+
+
+class MapDataFailed(Value, frozen=True, tag=True):
+    """The items of a map run cannot be read, or its results not be written."""
+
+    number: int
+    error: str
+    cause: str
+
+
+class ChildEnded(Value, frozen=True, tag=True):
+    """A child execution of a chunk is over.
+
+    Attributes:
+        place: Of the child in its chunk.
+        start_date: Milliseconds since the epoch, as `stop_date`.
+        redrives: How often the child was redriven.
+    """
+
+    place: int
+    status: ChildStatus
+    output: Json
+    output_bytes: int
+    error: str | None
+    cause: str | None
+    start_date: int
+    stop_date: int
+    redrives: int = 0
+
+
+class ChunkFailing(Value, frozen=True, tag=True):
+    """So many items of an open chunk have failed so far."""
+
+    chunk: int
+    attempt: int
+    failures: int
+
+
+class ChunkDone(Value, frozen=True, tag=True):
+    """A chunk is over.
+
+    Attributes:
+        chunk: Its number in the map run.
+        attempt: How often it was redriven.
+        tally: What became of its children; those that are missing in it were never begun.
+        outputs: Of the children that succeeded, in their order; None: they are not wanted, or too large.
+        output_bytes: Of these outputs as JSON, whether they are there or not.
+    """
+
+    chunk: int
+    attempt: int
+    tally: Tally
+    outputs: list[Json] | None
+    output_bytes: int
+
+
+class ShareChanged(Value, frozen=True, tag=True):
+    """So many children of a chunk may run at once from now on."""
+
+    parallel: int
+
+
+class MapRunUpdated(Value, frozen=True, tag=True):
+    """UpdateMapRun: what is None stays as it is."""
+
+    max_concurrency: int | None
+    tolerated_failure_count: int | None
+    tolerated_failure_percentage: float | None
+
+
+class MapRunDone(Value, frozen=True, tag=True):
+    """A map run is over: `error` None: it succeeded. `output_bytes`: the length of the output's JSON text.
+
+    `attempt`: how often it was redriven.
+    """
+
+    task_id: Ticket
+    output: Json
+    output_bytes: int
+    error: str | None = None
+    cause: str | None = None
+    attempt: int = 0
+
+
+class NotReopened(Value, frozen=True, tag=True):
+    """The answer to ReopenChild where that cannot be: the execution has succeeded after all, or is no longer kept."""
+
+    execution_id: UUID
+    reason: str
+
+
 Event: TypeAlias = (
     StartRequested
     | TaskStarted
     | TaskSubmitted
     | TaskDone
     | TaskError
+    | ChildDone
     | TimerDue
     | Continue
     | StopRequested
     | RedriveRequested
+    | ItemsRead
+    | ResultsWritten
+    | MapDataFailed
+    | ChildEnded
+    | ChunkFailing
+    | ChunkDone
+    | ShareChanged
+    | MapRunUpdated
+    | MapRunDone
+    | NotReopened
 )
 
 # ── Commands ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,7 +334,9 @@ class ScheduleTask(Value, frozen=True, tag=True):
         heartbeat_seconds: How long the Task may go without a heartbeat.
         role_arn: The role of `Credentials`.
         redrive: How often the execution was redriven before; it belongs to the idempotency key as well.
-        submitted: Its request was accepted before this worker had it, and its task token ends it: nothing is to be run.
+        submitted: Its request was accepted before this worker had it, and its task token or its job ends it: nothing
+            is to be run.
+        job: What it waits for, where there is such a thing: set only with `submitted`.
     """
 
     task_id: Ticket
@@ -147,6 +351,7 @@ class ScheduleTask(Value, frozen=True, tag=True):
     role_arn: str | None = None
     redrive: int = 0
     submitted: bool = False
+    job: Job | None = None
 
 
 class StartTimer(Value, frozen=True, tag=True):
@@ -163,8 +368,79 @@ class CancelTask(Value, frozen=True, tag=True):
     task_id: Ticket
 
 
+class StartChild(Value, frozen=True):
+    """Begin an execution, which is written together with the transition that asks for it; anybody may have it."""
+
+    execution_id: UUID
+    execution: Execution
+
+
+class RunChild(Value, frozen=True):
+    """Run an execution in the memory of this worker; ChildEnded tells how it ended. Nothing of it is written."""
+
+    place: int
+    execution_id: UUID
+    execution: Execution
+
+
+class StopChildren(Value, frozen=True):
+    """Forget all executions that RunChild began."""
+
+
+class ReopenChild(Value, frozen=True):
+    """Redrive an execution, once it is over, unless it was redriven so often already; NotReopened: it cannot be."""
+
+    execution_id: UUID
+    arn: str
+    redrives: int
+
+
+class SendEvent(Value, frozen=True):
+    """Mail an event to another execution, which is written together with the transition; it may be over by then."""
+
+    execution_id: UUID
+    event: Event
+
+
+class ReadItems(Value, frozen=True):
+    """Read the next items of a reader; ItemsRead or MapDataFailed with this number answers.
+
+    Attributes:
+        reader: The ItemReader, evaluated (see `engine.map_data.reading`).
+        cursor: From where.
+        items_max: How many at most.
+        bytes_max: Of their JSON, about.
+    """
+
+    number: int
+    reader: dict[str, Json]
+    cursor: Json
+    items_max: int
+    bytes_max: int
+
+
+class WriteResults(Value, frozen=True):
+    """Write what became of the children of these chunks, in this order; ResultsWritten or MapDataFailed answers."""
+
+    number: int
+    writer: dict[str, Json]
+    chunks: list[UUID]
+
+
 class MailContinue(Value, frozen=True, tag=True):
     """Send Continue back: so much happened in one advance that others should have a turn first."""
 
 
-Command: TypeAlias = ScheduleTask | StartTimer | CancelTask | MailContinue
+Command: TypeAlias = (
+    ScheduleTask
+    | StartTimer
+    | CancelTask
+    | MailContinue
+    | StartChild
+    | RunChild
+    | StopChildren
+    | ReopenChild
+    | SendEvent
+    | ReadItems
+    | WriteResults
+)

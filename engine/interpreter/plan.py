@@ -23,7 +23,7 @@ from engine.asl.program import (
     flows_of,
 )
 from engine.interpreter.dataflow import compile_catcher
-from engine.interpreter.states import choice, fail, map_, parallel, pass_, succeed, task, wait
+from engine.interpreter.states import choice, distributed_map, fail, map_, parallel, pass_, succeed, task, wait
 from engine.interpreter.step import Leave
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def _compile_state(state: State, tap: Tap | None = None) -> StatePlan:
         case ParallelState():
             return parallel.plan(state, tap)
         case MapState():
+            if state.item_processor.mode == "DISTRIBUTED" and tap is None:
+                return distributed_map.plan(state)
             return map_.plan(state, tap)
 
 
@@ -128,7 +130,7 @@ def _link_state(state: State, plan: StatePlan, states: Mapping[str, StatePlan]) 
             plan.catchers = catchers
             if isinstance(plan, parallel.ParallelPlan):
                 plan.starts = [states[flow.start_at] for flow in flows_of(state)]
-            elif isinstance(plan, map_.MapPlan):
+            elif isinstance(plan, map_.MapPlan | distributed_map.DistributedMapPlan):
                 plan.start = states[flows_of(state)[0].start_at]
         case SucceedState() | FailState():
             pass

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from engine.interpreter.context import Visit
     from engine.interpreter.state_plan import StatePlan
     from engine.jsonvalue import Json
+    from engine.query.jsonpath import PathError
 
 RUNTIME = "States.Runtime"
 TIMEOUT = "States.Timeout"
+TASK_FAILED = "States.TaskFailed"
+DATA_LIMIT_EXCEEDED = "States.DataLimitExceeded"
 HEARTBEAT_TIMEOUT = "States.HeartbeatTimeout"
 
 
@@ -60,7 +63,7 @@ def matches(error_equals: Sequence[str], error: StatesError) -> bool:
     for name in error_equals:
         if name in ("States.ALL", error.error):
             return True
-        if name == "States.TaskFailed" and error.error != TIMEOUT:
+        if name == TASK_FAILED and error.error != TIMEOUT:
             return True
         if name == HEARTBEAT_TIMEOUT and isinstance(error, HeartbeatTimeout):
             return True
@@ -129,3 +132,10 @@ def error_details(error: StatesError) -> dict[str, Json]:
     if error.cause is not None:
         details["cause"] = error.cause
     return details
+
+
+def invalid_path(error: PathError) -> StatesError:
+    """InputPath, OutputPath and the other lone paths share one wording (asl.md 5.3)."""
+    # A null input has a text that names no path [C].
+    cause = error.reason if error.searched is None else f"Invalid path '{error.path}' : {error.reason}"
+    return StatesError(RUNTIME, cause, located=True)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from uuid import UUID
 
 import msgspec
 
 from engine.interpreter.history import HistoryTuple, Segment
-from engine.interpreter.messages import Command, Ticket, Value
+from engine.interpreter.messages import Command, Job, Tally, Ticket, Value
 from engine.jsonvalue import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 FORMAT = 1
 """Of the serialised snapshot. A reader refuses a number that it does not know."""
@@ -46,6 +47,7 @@ class OnTask(Value, frozen=True, tag=True):
         deadline: Of TimeoutSeconds, in ms since the epoch.
         started: Whether an activity worker has taken it.
         submitted: Whether the request of a `.sync` or `.waitForTaskToken` Task was accepted.
+        job: What the request has begun, where the Task waits for its end.
     """
 
     task_id: Ticket
@@ -58,6 +60,7 @@ class OnTask(Value, frozen=True, tag=True):
     role_arn: str | None = None
     started: bool = True
     submitted: bool = False
+    job: Job | None = None
 
 
 class OnTimer(Value, frozen=True, tag=True):
@@ -96,6 +99,131 @@ class Progress(Value, frozen=True, tag=True):
     open: int
 
 
+class OnMapRun(Value, frozen=True, tag=True):
+    """The end of a map run.
+
+    Attributes:
+        run: Its execution's id.
+        arn: Of the map run.
+        attempt: How often it was redriven.
+    """
+
+    task_id: Ticket
+    run: UUID
+    arn: str
+    attempt: int = 0
+
+
+class MapRunning(Value, frozen=True, tag=True):
+    """Not a wait of a state: how far a map run is, in its root Frame. It is small, and written for each chunk.
+
+    Attributes:
+        ticket: Of the parent's wait.
+        max_concurrency: As it was given, or changed; 0: as many as there can be.
+        tolerated_failure_count: The same; None: not given.
+        tolerated_failure_percentage: The same.
+        asked: Number of the question to reader or writer that is open; 0: none is.
+        cursor: Where the reader is.
+        is_read: There are no more items.
+        items: How many were read.
+        left: Items, as selected, of a batch that is not full yet.
+        children: How many were made.
+        child_items: The items in them.
+        chunks: How many were made.
+        open: Those that are not over.
+        parallel: Children that the open ones may run at once, together.
+        throttled: Whether some chunk has a smaller share than it was born with.
+        over: Of chunks that are over.
+        failures: Items that failed, in the open chunks, as far as they told.
+        output_bytes: Of the chunks that are over.
+        attempt: How often the map run was redriven.
+        redriven_at: When last.
+        again: Numbers of the chunks that are still to be redriven.
+        stopping: How it will end once no chunk is open.
+    """
+
+    ticket: Ticket
+    max_concurrency: int
+    tolerated_failure_count: int | None
+    tolerated_failure_percentage: float | None
+    asked: int = 0
+    cursor: Json = None
+    is_read: bool = False
+    items: int = 0
+    left: tuple[Json, ...] = ()
+    children: int = 0
+    child_items: int = 0
+    chunks: int = 0
+    open: int = 0
+    parallel: int = 0
+    throttled: bool = False
+    over: Tally = Tally()
+    failures: int = 0
+    output_bytes: int = 0
+    attempt: int = 0
+    redriven_at: int | None = None
+    again: tuple[int, ...] = ()
+    stopping: Stopping | None = None
+
+
+class Stopping(Value, frozen=True):
+    """How a map run that stops will end."""
+
+    status: Literal["FAILED", "ABORTED"]
+    error: str | None
+    cause: str | None
+
+
+class ChunkOpen(Value, frozen=True, tag=True):
+    """A chunk of a map run, in a Frame of its own; `failures`: items that it has told of; `attempt`: its redrives."""
+
+    chunk: UUID
+    children: int
+    items: int
+    parallel: int
+    born_parallel: int
+    failures: int = 0
+    attempt: int = 0
+
+
+class ChunkOver(Value, frozen=True, tag=True):
+    """One that has ended: what ChunkDone told. The outputs are the Frame's input."""
+
+    chunk: UUID
+    children: int
+    items: int
+    tally: Tally
+    attempt: int = 0
+
+
+class ChunkRunning(Value, frozen=True, tag=True):
+    """Not a wait of a state: how far a chunk is, in its root Frame.
+
+    Attributes:
+        begun: How many of its children were begun, in their order, or in that of a redrive.
+        parallel: How many may run at once.
+        allowance: With more failed items than these it stops; None: however many there are.
+        over: Those that are.
+        done: A bit for each of them, by place: mail may come twice.
+        batches: Frames with results.
+        is_stopping: No more are begun.
+        attempt: How often it was redriven.
+        again: Places of the children that a redrive runs again; None: all are run, in order.
+        kept: Children that a redrive left as they were.
+    """
+
+    begun: int
+    parallel: int
+    allowance: int | None
+    over: Tally = Tally()
+    done: int = 0
+    batches: int = 0
+    is_stopping: bool = False
+    attempt: int = 0
+    again: tuple[int, ...] | None = None
+    kept: int = 0
+
+
 class OnContinue(Value, frozen=True, tag=True):
     """The Continue that this execution mailed to itself."""
 
@@ -108,13 +236,32 @@ class Done(Value, frozen=True, tag=True):
 
 
 class Failed(Value, frozen=True, tag=True):
-    """The Frame whose error ended the execution, or whose fork could not be joined; a redrive starts here."""
+    """The Frame whose error ended the execution, or whose fork could not be joined; a redrive starts here.
+
+    `map_run`: that failed, where the Frame waited for one that a redrive goes on with.
+    """
 
     error: str | None
     cause: str | None
+    map_run: OnMapRun | None = None
 
 
-Waiting: TypeAlias = OnTask | OnTimer | OnRetry | OnBranches | Items | Progress | OnContinue | Done | Failed
+Waiting: TypeAlias = (
+    OnTask
+    | OnTimer
+    | OnRetry
+    | OnBranches
+    | OnMapRun
+    | Items
+    | Progress
+    | OnContinue
+    | Done
+    | Failed
+    | MapRunning
+    | ChunkOpen
+    | ChunkOver
+    | ChunkRunning
+)
 
 
 class Frame(msgspec.Struct, gc=False, array_like=True, omit_defaults=True):
@@ -154,6 +301,42 @@ class Frame(msgspec.Struct, gc=False, array_like=True, omit_defaults=True):
     waiting: Waiting | None = None
 
 
+class Parent(Value, frozen=True):
+    """The Task that started an execution.
+
+    Attributes:
+        execution_id: The parent's id in the store, in hexadecimal digits.
+        task_id: The Task's ticket.
+        wants: What the parent is to be told at the end: what DescribeExecution tells, with input and output as TEXT or
+            as JSON values; None: nothing, it does not wait.
+    """
+
+    execution_id: str
+    task_id: Ticket
+    wants: Literal["TEXT", "JSON"] | None = None
+
+
+class MapRole(Value, frozen=True):
+    """What an execution is to a Distributed Map.
+
+    Attributes:
+        kind: The map run itself, a chunk of its items, or a child execution.
+        state: The Map state's name.
+        place: What the one that waits for its end knows it by: a child's place in its chunk, a chunk's number.
+        map_run_arn: Of the map run.
+        above: Id of the execution that waits for its end: a child's chunk, a chunk's map run, a map run's parent.
+            Filled in by whoever writes it: the interpreter does not know ids in the store.
+        items: Of a child: how many it has.
+    """
+
+    kind: Literal["RUN", "CHUNK", "CHILD"]
+    state: str
+    place: int
+    map_run_arn: str
+    above: UUID | None = None
+    items: int = 1
+
+
 class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What never changes while an execution runs: the source of `$$.Execution` and `$$.StateMachine`.
 
@@ -164,6 +347,10 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         sync: Started by StartSyncExecution, whose Context Object has no RedriveCount.
         trace_header: Of X-Ray, as it was given.
         input_text: The input as it was given, where it is not the text that we would write.
+        parent: Set where a Task started it.
+        test_case: Of a mock configuration: whose responses its Tasks get.
+        map: Of what is a part of a Distributed Map. What is not a child of one is no execution for anybody outside.
+        list_key: What lists find it by, in place of its state machine's ARN.
     """
 
     arn: str
@@ -183,6 +370,30 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     state_machine_alias_arn: str | None = None
     trace_header: str | None = None
     input_text: str | None = None
+    parent: Parent | None = None
+    test_case: str | None = None
+    map: MapRole | None = None
+    list_key: str | None = None
+
+    @property
+    def role(self) -> Literal["RUN", "CHUNK", "CHILD"] | None:
+        """See `MapRole`."""
+        return None if self.map is None else self.map.kind
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it is an execution for people too: not a map run, nor a chunk of one."""
+        return self.map is None or self.map.kind == "CHILD"
+
+    @property
+    def is_redrivable(self) -> bool:
+        """Whether it can be redriven when it did not succeed: then its last Frames are kept."""
+        return self.type == "STANDARD" or not self.is_shown
+
+    @property
+    def listed_by(self) -> str:
+        """The ARN that lists find it by."""
+        return self.state_machine_arn if self.list_key is None else self.list_key
 
 
 class Ending(Value, frozen=True):
@@ -323,8 +534,3 @@ def decode_snapshot(data: bytes) -> Snapshot:
         redrives=redrives,
         ending=ending,
     )
-
-
-def encode_frames(frames: Iterable[Frame]) -> bytes:
-    """Frames alone, for a store that writes only what changed."""
-    return _encode(list(frames))

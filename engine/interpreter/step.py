@@ -1,4 +1,4 @@
-"""What a state answers when it is entered or woken: Leave, Stay, Fork or Raise. `advance` carries it out."""
+"""What a state answers when it is entered or woken, a Step; `advance` carries it out."""
 
 from __future__ import annotations
 
@@ -50,10 +50,22 @@ class Fork(Value, frozen=True):
     size: int
 
 
+class BeginMapRun(Value, frozen=True):
+    """The state begins a map run.
+
+    Attributes:
+        length: How many items are known of.
+        items: An array, or the members of an object; None: a reader has them.
+    """
+
+    length: int
+    items: list[Json] | dict[str, Json] | None
+
+
 class Raise(Value, frozen=True):
     """The state failed; whether that means retry, catch or fail is for `recovery` to say."""
 
     error: StatesError
 
 
-Step: TypeAlias = Leave | Stay | Fork | Raise
+Step: TypeAlias = Leave | Stay | Fork | BeginMapRun | Raise

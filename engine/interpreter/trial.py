@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from engine.asl.program import MapState
 from engine.errors import PayloadTooLarge, StatesError
 from engine.interpreter import recovery
-from engine.interpreter.advance import Advance, Next, invalid_path
+from engine.interpreter.advance import Advance
 from engine.interpreter.history import CODE
 from engine.interpreter.map_trial import iterations_of
 from engine.interpreter.messages import ScheduleTask, TaskDone, TaskError, TimerDue
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Execution, Transition
     from engine.interpreter.state_plan import StatePlan
     from engine.interpreter.step import Fork
+    from engine.interpreter.workspace import Next
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
 
@@ -221,7 +222,7 @@ class _Alone(Advance):
             except StatesError as error:
                 return self._failed(frame, state, visit, error)
             except PathError as error:
-                return self._failed(frame, state, visit, invalid_path(error))
+                return self._failed(frame, state, visit, recovery.invalid_path(error))
             if fault is None and is_too_much:
                 fault = StatesError(_EXCEEDED, "The specified tolerated failure threshold was exceeded")
         if fault is not None:

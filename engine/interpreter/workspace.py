@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.errors import PayloadTooLarge, StatesError
 from engine.interpreter.context import Visit
 from engine.interpreter.history import CODE, HistoryTuple, measured
-from engine.interpreter.snapshot import Ending, Frame, FrameKey, Snapshot, copy_frame
+from engine.interpreter.snapshot import Ending, Frame, FrameKey, Snapshot, Transition, copy_frame
 from engine.jsonvalue import encode
 
 if TYPE_CHECKING:
     from engine.interpreter.messages import Command, Ticket
     from engine.interpreter.plan import Plan
     from engine.interpreter.state_plan import StatePlan
-    from engine.interpreter.step import Leave
+    from engine.interpreter.step import Leave, Step
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
 
@@ -26,6 +26,10 @@ VARIABLES_BYTES_MAX = 10 << 20
 
 _FEW_VARIABLES_BYTES = 64 << 10
 """Below this one Frame's variables cannot, with those of a hundred others, pass VARIABLES_BYTES_MAX."""
+
+
+Next: TypeAlias = "tuple[Frame, Step | None] | None"
+"""The Frame to go on with at once, and its step when it is known already."""
 
 
 class Workspace:
@@ -54,6 +58,19 @@ class Workspace:
         self.pause_at = EVENTS_PER_ADVANCE
         if self.events_max:
             self.pause_at = min(EVENTS_PER_ADVANCE, self.events_max - self.first_id)
+
+    def transition(self) -> Transition:
+        """All that was done."""
+        return Transition(
+            changed=self.changed,
+            counter=self.counter,
+            first_event_id=self.first_id,
+            now=self.now if self.history else self.snapshot.last_time,
+            history=self.history,
+            commands=self.commands,
+            redrives=self.redrives,
+            ending=self.ending,
+        )
 
     def record(self, kind: str, previous: int, name: str | None, payload: Any) -> int:
         """Writes a history event; its id."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.interpreter.advance import advance_together
-from engine.interpreter.history import seal
 from engine.interpreter.messages import TaskError
 from tests.definitions import FUNCTION, machine, task
 from tests.driver import Drive, done
@@ -28,7 +28,7 @@ def shown(drive: Drive, kind: str, member: str) -> list[Any]:
 
 def written(drive: Drive, text: str) -> list[int]:
     """How often each segment has a text."""
-    return [seal(segment).count(text.encode()) for segment in drive.segments]
+    return [msgspec.json.encode(segment).count(text.encode()) for segment in drive.segments]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ import random
 
 from engine.asl.parser import load
 from engine.interpreter.advance import advance
-from engine.interpreter.history import as_aws, seal, unseal
+from engine.interpreter.history import as_aws
 from engine.interpreter.messages import Event, ScheduleTask, StartRequested, TaskDone
 from engine.interpreter.plan import compile_plan
 from engine.interpreter.snapshot import ROOT, Snapshot, Transition, joined
+from engine.store.postgres.snapshots import decode_segment, encode_row
 from tests.definitions import machine, task
 from tests.driver import START_TIME, execution_of
 
@@ -41,7 +42,7 @@ def test_joined_transitions_lead_to_where_they_lead_one_by_one() -> None:
 def test_joined_transitions_are_shown_as_they_happened() -> None:
     _, made = transitions()
 
-    together = list(as_aws([unseal(seal(joined(made).segment()))]))
+    together = list(as_aws([decode_segment(encode_row(joined(made).segment()))]))
 
     assert together == list(as_aws([transition.segment() for transition in made]))
     assert len({event["timestamp"] for event in together}) == len(made) == 4

@@ -192,16 +192,6 @@ def test_an_express_execution_ends_after_five_minutes() -> None:
     assert drive.now == START_TIME + 300_000
 
 
-def test_a_distributed_map_refuses_to_run_by_name() -> None:
-    config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
-    processor = {"ProcessorConfig": config, "StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
-    drive = Drive({"StartAt": "M", "States": {"M": {"Type": "Map", "ItemProcessor": processor, "End": True}}}, [1])
-    drive.run()
-    assert drive.ending is not None
-    assert drive.ending.error == "States.Runtime"
-    assert "Distributed Map" in (drive.ending.cause or "")
-
-
 def test_a_snapshot_of_another_format_is_refused() -> None:
     drive, _ = opened(LAMBDA)
     data = encode_snapshot(drive.snapshot)

@@ -9,24 +9,31 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.integrations.request import Answer, Later, Origin, Submitted
 from engine.interpreter.messages import ScheduleTask, StartRequested, TaskError, TaskSubmitted
 from engine.interpreter.snapshot import Snapshot
 from engine.runtime.calls import Outcome, outcome_of
 from engine.runtime.clock import StoreClock
 from engine.runtime.custody import Custody
-from engine.runtime.executions import Executions, LiveExecution
+from engine.runtime.executions import Executions
 from engine.runtime.housekeeping import Housekeeping
+from engine.runtime.jobs import Jobs
 from engine.runtime.lease import Lease
-from engine.runtime.tasks import WORKER_LOST, OpenTask, _request
+from engine.runtime.live import LiveExecution
+from engine.runtime.open_task import OpenTask
+from engine.runtime.task_requests import task_request
+from engine.runtime.tasks import WORKER_LOST
 from engine.runtime.timers import Timers
 from engine.runtime.writer import Item, Writer, in_groups
 from engine.store.hints import Hint
 from engine.store.protocol import DEFAULT_POOL, OwnershipLost, StoreUnavailable
 from tests.simulation.network import Crash, Line
+from tests.simulation.programs import CHILD, JOB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from engine.interpreter.messages import ReadItems, WriteResults
     from engine.interpreter.plan import Plan
     from engine.runtime.writer import Answered, Fate
     from engine.store.hints import Heard, HintKind
@@ -39,12 +46,42 @@ FAMILIES = 2
 """Of handlers; a worker may lack one of them."""
 
 
+class SimulatedJobs(Jobs):
+    """`Jobs`, where a question is a moment at which it will be answered."""
+
+    def __init__(self, worker: SimulatedWorker) -> None:
+        unused: Any = None
+        ended = {"succeeded": 0, "failed": 0, "cancelled": 0}
+        super().__init__(
+            executions=worker.executions, workplace=unused, clock=worker.clock, ended=ended, on_broken=unused
+        )
+        self.asked: dict[int, tuple[OpenTask, float]] = {}
+        self._worker = worker
+
+    def poll(self, task: OpenTask) -> None:
+        task.phase = "POLLING"
+        simulation = self._worker.simulation
+        self.asked[id(task)] = (task, simulation.time + simulation.draw.choice([0.0, 0.1, 5.0]))
+
+    def answer(self, key: int) -> None:
+        task, _ = self.asked.pop(key)
+        if task.is_over:
+            return
+        assert task.job is not None
+        done = self._worker.simulation.job_answer(task)
+        self._answered(task, Later() if done is None else Answer(done.output, done.output_bytes))
+
+    def stop(self, task: OpenTask) -> None:
+        self._worker.simulation.job_stopped(task)
+
+
 class SimulatedTasks:
     """`Tasks`, where a handler is a moment at which it will be done."""
 
     def __init__(self, worker: SimulatedWorker) -> None:
         self.in_flight = 0
         self.running: dict[int, tuple[OpenTask, ScheduleTask, float]] = {}
+        self.jobs = SimulatedJobs(worker)
         self._worker = worker
 
     def schedule(self, execution: LiveExecution, command: ScheduleTask) -> None:
@@ -59,12 +96,17 @@ class SimulatedTasks:
 
     def open(self, execution: LiveExecution, command: ScheduleTask) -> OpenTask:
         phase = "OUTSIDE" if command.submitted else "HELD"
-        task = OpenTask(execution, command.task_id, _request(execution.snapshot.execution, command), None, phase)  # type: ignore[arg-type]
+        origin = Origin(execution.execution_id, command.task_id, execution.pool)
+        request = task_request(execution.snapshot.execution, command, origin)
+        task = OpenTask(execution, command.task_id, request, None, phase)  # type: ignore[arg-type]
         if self._worker.knows(command):
             task.handler = command  # type: ignore[assignment]  what it is, instead of who does it
         elif not command.submitted:
             task.phase = "MISSING"
         execution.tasks[command.task_id] = task
+        if command.job is not None:
+            task.job = command.job
+            self.jobs.watch(task, self._worker.clock.now())
         return task
 
     def _start(self, task: OpenTask) -> None:
@@ -84,13 +126,36 @@ class SimulatedTasks:
         if task.is_over:
             return
         mail = self._worker.executions.mail
-        answer = self._worker.simulation.answer(task.execution, command)
-        if command.task_token is not None and not isinstance(answer, TaskError):
+        simulation = self._worker.simulation
+        answer = simulation.answer(task.execution, command)
+        if command.resource in (JOB, CHILD) and not isinstance(answer, TaskError):
+            key = task.request.idempotency_key
+            if command.resource == JOB:
+                simulation.job_begun(key, command, answer)
+                self.jobs.begun(task, Submitted({}, key))
+            else:
+                self.jobs.begun(task, Submitted({}, key, simulation.child_begun(task)))
+        elif command.task_token is not None and not isinstance(answer, TaskError):
             task.phase = "OUTSIDE"
             self._worker.simulation.submitted(task.execution, command, answer)
             mail(task.execution, TaskSubmitted(command.task_id, {}))
         else:
             mail(task.execution, answer)
+
+    def stop(self, task: OpenTask) -> None:
+        self.cancel(task)
+        if task.job is not None and task.job.child is None:
+            self.jobs.stop(task)
+
+    def poll(self, task: OpenTask) -> None:
+        self.jobs.poll(task)
+
+    def forget(self, task: OpenTask) -> None:
+        self.jobs.forget(task)
+
+    def mailed(self, execution_ids: Iterable[ExecutionId]) -> None:
+        for execution_id in execution_ids:
+            self._worker.housekeeping.hint(execution_id)
 
     def cancel(self, task: OpenTask) -> None:
         task.is_over = True
@@ -102,6 +167,7 @@ class SimulatedTasks:
             return None
         self.cancel(task)
         again = OpenTask(task.execution, task.task_id, task.request, task.handler, "HELD")
+        again.early = task.early
         task.execution.tasks[task.task_id] = again
         return again
 
@@ -110,6 +176,16 @@ class SimulatedTasks:
             return False
         self._worker.executions.mail(task.execution, TaskError(task.task_id, WORKER_LOST, "lost"))
         return True
+
+
+class NoFiles:
+    """`MapData` of Maps whose items are their input and whose results are their output."""
+
+    def ask(self, execution: LiveExecution, command: ReadItems | WriteResults) -> None:
+        raise AssertionError("nothing is to be read or written")
+
+    def forget(self, execution: LiveExecution) -> None:
+        """There is nothing to forget."""
 
 
 class SimulatedWriterThread:
@@ -291,9 +367,11 @@ class SimulatedWorker:
             timers=self.timers,
             wake=lambda: None,
             on_leaving=lambda execution: None,
+            on_born=lambda parent, execution_ids: self.housekeeping.heard(Hint("START")),
             observer=None,
             defers=True,
         )
+        self.executions.map_data = NoFiles()
         self.custody = self.executions.keeper = Custody(
             store=line,
             calls=self.clerk,
@@ -388,6 +466,9 @@ class SimulatedWorker:
         for key, (_, _, at) in self.tasks.running.items():
             if at <= time:
                 turns.append(partial(self.tasks.finish, key))
+        for key, (_, at) in self.tasks.jobs.asked.items():
+            if at <= time:
+                turns.append(partial(self.tasks.jobs.answer, key))
         if self.housekeeping.is_enlisted and (due := self.timers.next_due()) is not None and due <= self.clock.now():
             turns.append(lambda: self.executions.mail_due(self.clock.now()) and None)
         if self.tick_at <= now:
@@ -432,4 +513,5 @@ class SimulatedWorker:
             ahead.append((due + 1 - self.clock.now()) / 1_000)
         ahead += [self.slow_until[thread] - self.simulation.time for thread, outbox in self.outboxes.items() if outbox]
         ahead += [at - self.simulation.time for _, _, at in self.tasks.running.values()]
+        ahead += [at - self.simulation.time for _, at in self.tasks.jobs.asked.values()]
         return self.simulation.time + max(0.0, min(ahead)) * 1.02

@@ -16,21 +16,37 @@ from tests.interpreter.random_programs import GIVEN as GIVEN
 from tests.interpreter.random_programs import Program, Run, World
 
 PROGRAMS = 120
+SMALL = 4
 HEARTBEAT_SECONDS = 150
+JOB = "arn:aws:states:::glue:startJobRun.sync"
+CHILD = "arn:aws:states:::states:startExecution.sync"
 
 
 class DurableProgram(Program):
-    """With Tasks that somebody ends from outside, by their token, and `careful` ones, which must not run twice."""
+    """With Tasks that somebody ends from outside, by their token; that wait for a job, or for a child; and with
+    `careful` ones, which must not run twice.
+    """
+
+    has_children = False
 
     def _task(self, name: str, depth: int, following: list[str]) -> dict[str, Any]:
         state = super()._task(name, depth, following)
         if zlib.crc32(name.encode()) % 8 < 4:
             state["Retry"].append({"ErrorEquals": [WORKER_LOST], "IntervalSeconds": 1, "MaxAttempts": 99})
-        if self._draw.random() < 0.25:
+        kind = self._draw.random()
+        if kind < 0.25:
             state["Resource"] = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
             state["Parameters"] = {"token.$": "$$.Task.Token", "given.$": "$"}
             if self._draw.random() < 0.5:
                 state["HeartbeatSeconds"] = HEARTBEAT_SECONDS
+        elif kind < 0.4:
+            state["Resource"] = JOB
+        elif kind < 0.5:
+            # What a child gives is not known beforehand: it has times in it.
+            state |= {"Resource": CHILD, "ResultPath": None}
+            state.pop("Assign", None)
+            state["Retry"].append({"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 99})
+            self.has_children = True
         return state
 
 
@@ -43,6 +59,7 @@ class Known:
         self.seed = seed
         self.text = encode(program.definition).decode()
         self.is_express = is_express
+        self.has_children = isinstance(program, DurableProgram) and program.has_children
         self.plan: Plan = compile_plan(load(program.definition, type="EXPRESS" if is_express else "STANDARD"))
         careful = () if is_express else program.tasks
         self.careful = {name for name in careful if zlib.crc32(name.encode()) % 8 < 4}
@@ -65,7 +82,7 @@ class KnownWorld(World):
         if task.attempt < self.soft.get(task.state, 0):
             return TaskError(task.task_id, "Soft", "try again")
         arguments: Json = task.arguments
-        if task.task_token is not None and isinstance(arguments, dict):
+        if task.resource.endswith(".waitForTaskToken") and isinstance(arguments, dict):
             arguments = {"given": arguments["given"]}
         output = {"answer": [task.state, zlib.crc32(encode(arguments))]}
         return TaskDone(task.task_id, output, len(encode(output)))
@@ -74,3 +91,10 @@ class KnownWorld(World):
 @lru_cache(2 * PROGRAMS)
 def known(seed: int, *, is_express: bool = False) -> Known:
     return Known(seed % PROGRAMS, is_express=is_express)
+
+
+@lru_cache(1)
+def small() -> list[int]:
+    """Seeds of programs for children: a Map may start many, one after the other."""
+    programs = [known(seed) for seed in range(PROGRAMS)]
+    return [one.seed for one in programs if not one.has_children and len(one.plan.states) <= SMALL]

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from engine.asl.parser import load
 from engine.interpreter.plan import compile_plan
-from engine.store.protocol import Birth, ExecutionId, RevisionId, uuid7
+from engine.store.protocol import Birth, ExecutionId, RevisionId
+from engine.uuids import uuid7
 from tests.definitions import machine, task, wait
 from tests.driver import execution_of
 from tests.simulation.world import Faults, Simulation, Started

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import structlog
 
-from engine.interpreter.messages import ScheduleTask, TimerDue
+from engine.interpreter.messages import ChildDone, ScheduleTask, StopRequested, TaskSubmitted, TimerDue
 from engine.interpreter.snapshot import OnTask
 from engine.runtime import lease
 from engine.runtime.custody import Custody
@@ -20,30 +20,29 @@ from engine.runtime.unwritten import Unwritten
 from engine.runtime.writer import Writer
 from engine.store.memory import MemoryStore
 from engine.store.memory_handle import MemoryHandle
-from engine.store.protocol import Committed, OwnershipLost, StoreUnavailable
+from engine.store.protocol import NEVER_DUE, Committed, OwnershipLost, StoreUnavailable
 from tests.simulation import fleet
 from tests.simulation.world import HINTED, OUTAGES, Broken, Faults, Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RUNS_MAX = 150
+RUNS_MAX = 250
 
 Plant = pytest.MonkeyPatch
 
 
 def commit_order(patch: Plant) -> None:
     """Commands are carried out when they are folded, not when they are written."""
-    real = Executions._checkpoint
+    real = Executions._submit
 
-    def too_early(self: Executions, execution: Any, transition: Any, *args: Any) -> Any:
-        checkpoint = real(self, execution, transition, *args)
-        for command in transition.commands:
+    def too_early(self: Executions, execution: Any, checkpoint: Any, folded: Any) -> None:
+        for command in () if folded is None else folded.transition.commands:
             if isinstance(command, ScheduleTask):
                 self.tasks.schedule(execution, command)
-        return checkpoint
+        real(self, execution, checkpoint, folded)
 
-    patch.setattr(Executions, "_checkpoint", too_early)
+    patch.setattr(Executions, "_submit", too_early)
 
 
 def early_acknowledgement(patch: Plant) -> None:
@@ -242,6 +241,60 @@ def written_twice(patch: Plant) -> None:
     patch.setattr(Executions, "_committed", committed)
 
 
+def job_forgotten(patch: Plant) -> None:
+    """Nobody asks again about a job that was not over."""
+    real = Executions.start_timer
+
+    def start_timer(self: Executions, execution: Any, key: Any, due: int) -> None:
+        real(self, execution, key, due if key[1] != "POLL" else NEVER_DUE)
+
+    patch.setattr(Executions, "start_timer", start_timer)
+
+
+def job_submitted_twice(patch: Plant) -> None:
+    """What a request has begun is not written with it."""
+    real = Executions.mail
+
+    def mail(self: Executions, execution: Any, event: Any) -> None:
+        real(self, execution, event if not isinstance(event, TaskSubmitted) else TaskSubmitted(event.task_id, {}))
+
+    patch.setattr(Executions, "mail", mail)
+
+
+def job_stopped_with_its_worker(patch: Plant) -> None:
+    """A worker that has to let go of an execution stops its jobs."""
+    real = fleet.SimulatedTasks.cancel
+
+    def cancel(self: Any, task: Any) -> None:
+        real(self, task)
+        if task.job is not None and task.job.child is None:
+            self.jobs.stop(task)
+
+    patch.setattr(fleet.SimulatedTasks, "cancel", cancel)
+
+
+def children_go_on(patch: Plant) -> None:
+    """The end of a parent is not told to its children with it."""
+    real = MemoryStore.send
+
+    def send(self: MemoryStore, mail: Any) -> bool:
+        is_told = isinstance(mail.event, StopRequested) and str(mail.event.cause).startswith("The Task state")
+        return not is_told and real(self, mail)
+
+    patch.setattr(MemoryStore, "send", send)
+
+
+def ends_are_lost(patch: Plant) -> None:
+    """The end of a child is told only to a parent that somebody has."""
+    real = MemoryStore.send
+
+    def send(self: MemoryStore, mail: Any) -> bool:
+        row = self.open.get(mail.execution_id)
+        return not (isinstance(mail.event, ChildDone) and row is not None and row.owner is None) and real(self, mail)
+
+    patch.setattr(MemoryStore, "send", send)
+
+
 BUGS: list[Callable[[Plant], None]] = [
     commit_order,
     early_acknowledgement,
@@ -262,6 +315,11 @@ BUGS: list[Callable[[Plant], None]] = [
     cleared_too_early,
     lost_runs_again,
     asks_twice,
+    job_forgotten,
+    job_submitted_twice,
+    job_stopped_with_its_worker,
+    children_go_on,
+    ends_are_lost,
 ]
 
 HINTED_BUGS: list[Callable[[Plant], None]] = [silent_when_alone]

@@ -12,15 +12,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from engine.interpreter.advance import EXPRESS_SECONDS_MAX
 from engine.interpreter.history import as_aws
 from engine.interpreter.messages import NO_TICKET, ScheduleTask, StopRequested, TaskDone, TaskError
-from engine.interpreter.snapshot import OnTask
+from engine.interpreter.snapshot import OnTask, Parent
 from engine.jsonvalue import text
 from engine.store.memory import MemoryStore, Row
 from engine.store.protocol import (
-    UUID7_BITS,
     Birth,
     Checkpoint,
     Conflict,
@@ -31,19 +31,20 @@ from engine.store.protocol import (
     OwnershipLost,
     RevisionId,
     WorkerId,
-    uuid7,
 )
+from engine.uuids import UUID7_BITS, uuid7
 from tests.driver import execution_of
 from tests.histories import fault_of
 from tests.simulation.fleet import SimulatedWorker
 from tests.simulation.network import Crash
-from tests.simulation.programs import GIVEN, PROGRAMS, Known, known
+from tests.simulation.programs import GIVEN, PROGRAMS, Known, known, small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.interpreter.plan import Plan
-    from engine.runtime.executions import LiveExecution
+    from engine.runtime.live import LiveExecution
+    from engine.runtime.open_task import OpenTask
     from engine.runtime.writer import Fate
     from engine.store.memory_handle import Incarnation, MemoryHandle
 
@@ -51,7 +52,7 @@ START = 1_700_000_000.0
 LEASE_SECONDS = 15.0
 FAULTS_SECONDS = 60.0
 PATIENCE_SECONDS = 4_000.0
-TURNS_MAX = 60_000
+TURNS_MAX = 120_000
 DEPTH_MAX = 3
 LONG_SECONDS = 3.0
 
@@ -155,6 +156,8 @@ class Simulation:
         self.runs: dict[TaskKey, int] = defaultdict(int)
         self.run_by: dict[TaskKey, list[tuple[SimulatedWorker, float]]] = defaultdict(list)
         self.turns = 0
+        self.jobs: dict[str, tuple[float, TaskDone]] = {}  # by idempotency key: when it is over, and what it gives
+        self.children: dict[str, ExecutionId] = {}
         self._waits: list[tuple[SimulatedWorker, float]] = []
         self._everybody: list[SimulatedWorker] = []  # the dead as well
         self._answers: dict[str, tuple[ExecutionId, Callable[[], None]]] = {}  # by token, which nobody has given yet
@@ -353,18 +356,7 @@ class Simulation:
     def _start(self) -> None:
         program = known(self.draw.randrange(PROGRAMS), is_express=self.is_express)
         execution_id = ExecutionId(self._new_id())
-        revision_id = RevisionId(self._new_id())
-        self.plans[revision_id] = program.plan
-        arn = f"arn:aws:states:us-east-1:123456789012:execution:machine:{execution_id}"
-        execution = execution_of(
-            GIVEN,
-            arn=arn,
-            name=str(execution_id),
-            type="EXPRESS" if self.is_express else "STANDARD",
-            start_time=self.store.now(),
-        )
-        birth = Birth(execution=execution, revision_id=revision_id)
-        started = self.started[execution_id] = Started(execution_id, program)
+        started, birth = self._drafted(execution_id, program, None)
         worker = self.draw.choice(self.workers)
         if self.draw.random() < 0.7 and not worker.is_dead and worker.free():
             worker.start(execution_id, birth, program.plan, partial(self._told, started, birth))
@@ -374,6 +366,21 @@ class Simulation:
             if self.draw.random() < 0.3:
                 self.at(self.draw.uniform(0, 20), partial(self._start_named, started, birth))
         self._plan_for(started)
+
+    def _drafted(self, execution_id: ExecutionId, program: Known, parent: Parent | None) -> tuple[Started, Birth]:
+        revision_id = RevisionId(self._new_id())
+        self.plans[revision_id] = program.plan
+        arn = f"arn:aws:states:us-east-1:123456789012:execution:machine:{execution_id}"
+        execution = execution_of(
+            GIVEN,
+            arn=arn,
+            name=str(execution_id),
+            type="EXPRESS" if self.is_express else "STANDARD",
+            start_time=self.store.now(),
+            parent=parent,
+        )
+        started = self.started[execution_id] = Started(execution_id, program)
+        return started, Birth(execution=execution, revision_id=revision_id)
 
     def _start_named(self, started: Started, birth: Birth) -> None:
         self.client.start_named(started.execution_id, birth)
@@ -478,6 +485,51 @@ class Simulation:
         if self.draw.random() < 0.1:
             self.at(seconds + self.draw.random(), partial(self._stop, self.started[execution.execution_id]))
 
+    # ── jobs and children ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def job_begun(self, key: str, command: ScheduleTask, answer: TaskDone) -> None:
+        """A job was submitted, for the first time or again."""
+        over_at = self.time + self.draw.choice([0.0, 2.0, 30.0, 300.0])
+        self.jobs.setdefault(key, (over_at, answer))
+
+    def job_answer(self, task: OpenTask) -> TaskDone | None:
+        """What a job gives; None: it is not over."""
+        assert task.job is not None
+        over_at, answer = self.jobs[str(task.job.id)]
+        return answer if over_at <= self.time else None
+
+    def job_stopped(self, task: OpenTask) -> None:
+        """Only of what nobody waits for."""
+        row = self.store.open.get(task.execution.execution_id)
+        frame = None if row is None or row.snapshot is None else row.snapshot.frames.get(task.task_id[:2])
+        if frame is not None and isinstance(frame.waiting, OnTask) and frame.waiting.task_id == task.task_id:
+            raise Broken("a job is stopped that somebody waits for")
+
+    def child_begun(self, task: OpenTask) -> ExecutionId:
+        """The child of a Task, started now or before."""
+        key, origin = task.request.idempotency_key, task.request.origin
+        assert origin is not None
+        if key not in self.children:
+            child = self.children[key] = ExecutionId(self._new_id())
+            parent = Parent(origin.execution_id.hex, origin.task_id, "TEXT")
+            started, birth = self._drafted(child, known(self.draw.choice(small())), parent)
+            self._start_named(started, birth)
+        return self.children[key]
+
+    def check_children(self, checkpoint: Checkpoint) -> None:
+        """With the end of a parent its children are stopped."""
+        for mail in checkpoint.sent:
+            if isinstance(mail.event, StopRequested):
+                self.started[mail.execution_id].is_stopped = True
+        if checkpoint.transition.ending is None:
+            return
+        for frame in checkpoint.snapshot.frames.values():
+            waiting = frame.waiting
+            job = waiting.job if isinstance(waiting, OnTask) else None
+            child = None if job is None or job.child is None else self.store.open.get(ExecutionId(UUID(hex=job.child)))
+            if child is not None and not any(isinstance(mail.event, StopRequested) for mail in child.mail.values()):
+                raise Broken("a child goes on though its parent is over")
+
     def tempt(self, group: Group) -> None:
         """Somebody answers a token just before the store is told that nobody waits for it, or that its Task is left."""
         tokens = [token for checkpoint in group.checkpoints for token in checkpoint.tokens_closed]
@@ -552,6 +604,7 @@ class WatchedStore(MemoryStore):
 
     def write(self, row: Row, checkpoint: Checkpoint) -> None:
         super().write(row, checkpoint)
+        self._simulation.check_children(checkpoint)
         if checkpoint.transition.ending is not None:
             self._simulation.ended(row)
 

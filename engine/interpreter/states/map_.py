@@ -1,7 +1,4 @@
-"""Map, Inline: the same states for each item of an array (asl.md 16).
-
-A Map in DISTRIBUTED mode is parsed and validated, but entering it fails, loudly and by name.
-"""
+"""Map, Inline: the same states for each item of an array (asl.md 16). For the other mode see `distributed_map`."""
 
 from __future__ import annotations
 
@@ -35,7 +32,9 @@ CONCURRENCY_MAX = 40
 Selector: TypeAlias = Callable[[Visit], tuple[Json, int]]
 """What ItemSelector makes of the iteration's `$$.Map.Item`, and the bound of its JSON bytes."""
 
-Items: TypeAlias = Callable[[Json, Visit], list[Json]]
+Items: TypeAlias = Callable[[Json, Visit], Json]
+"""An array; of a Distributed Map also an object."""
+
 Concurrency: TypeAlias = Callable[[Json, Visit], int]
 
 
@@ -61,10 +60,10 @@ def plan(state: MapState, tap: Tap | None = None) -> MapPlan:
         type="Map",
         unsupported=_unsupported(state),
         work_input=work_input,
-        items=_items(state),
+        items=compile_items(state),
         items_of_input=state.items is None and (state.items_path is None or state.items_path.root == "$"),
-        selector=_selector(state.item_selector, work_input),
-        concurrency=_concurrency(state),
+        selector=compile_selector(state.item_selector, work_input),
+        concurrency=compile_concurrency(state),
         finish=compile_result_exit(state, tap),
     )
 
@@ -77,14 +76,13 @@ def enter(state: MapPlan, visit: Visit) -> Step:
     data, size = state.work_input(visit)
     concurrency = state.concurrency(data, visit)
     items = state.items(data, visit)
+    assert isinstance(items, list), "an Inline Map takes no object"
     # What ItemsPath takes from the input is no larger than it; whatever else is measured once for all.
     size = visit.measure(items, size if state.items_of_input else UNKNOWN.fixed)
     return Fork(items, min(concurrency or CONCURRENCY_MAX, CONCURRENCY_MAX), size)
 
 
 def _unsupported(state: MapState) -> str | None:
-    if state.item_processor.mode == "DISTRIBUTED":
-        return "Distributed Map (ProcessorConfig.Mode DISTRIBUTED)"
     fields = {"ItemReader": state.item_reader, "ItemBatcher": state.item_batcher, "ResultWriter": state.result_writer}
     found = ", ".join(name for name, field in fields.items() if field is not None)
     return f"An Inline Map with {found}" if found else None
@@ -95,42 +93,47 @@ def join(state: MapPlan, visit: Visit, results: list[Json], size: int) -> Leave:
     return state.finish(visit, results, visit.measure_beyond_limit(results, size), state.next)
 
 
-def _items(state: MapState) -> Items:
+def compile_items(state: MapState) -> Items:
+    """What the Map iterates over: an array, or in DISTRIBUTED mode also an object."""
+    kinds = (list, dict) if state.item_processor.mode == "DISTRIBUTED" else (list,)
     if state.query_language == "JSONata":
-        return _items_of_input if state.items is None else _items_by_jsonata(state.items)
+        return _items_of_input(kinds) if state.items is None else _items_by_jsonata(state.items, kinds)
     path = state.items_path
     shown = "$" if path is None else path.source.removeprefix("$") if path.root == "$$" else path.source
 
-    def find(data: Json, visit: Visit) -> list[Json]:
+    def find(data: Json, visit: Visit) -> Json:
         value = data if path is None else path.evaluate(data, visit)
-        if not isinstance(value, list):
+        if not isinstance(value, kinds):
             raise StatesError("States.Runtime", f'Reference path "{shown}" must point to array.', located=True)
         return value
 
     return find
 
 
-def _items_of_input(data: Json, visit: Visit) -> list[Json]:
-    if not isinstance(data, list):
-        cause = f"Map state input must be an array but was: {text(data)}"
-        raise StatesError("States.QueryEvaluationError", cause, located=True)
-    return data
+def _items_of_input(kinds: tuple[type, ...]) -> Items:
+    def find(data: Json, visit: Visit) -> Json:
+        if not isinstance(data, kinds):
+            cause = f"Map state input must be an array but was: {text(data)}"
+            raise StatesError("States.QueryEvaluationError", cause, located=True)
+        return data
+
+    return find
 
 
-def _items_by_jsonata(template: JsonataTemplate) -> Items:
+def _items_by_jsonata(template: JsonataTemplate, kinds: tuple[type, ...]) -> Items:
     bundle = Bundle([template])
 
-    def find(data: Json, visit: Visit) -> list[Json]:
+    def find(data: Json, visit: Visit) -> Json:
         value = bundle.evaluate(visit, {"input": visit.input})[0]
-        if not isinstance(value, list):
+        if not isinstance(value, kinds):
             raise unexpected_type(template, "array", value)
         return value
 
     return find
 
 
-def _selector(selector: Fill | None, work_input: WorkInput) -> Selector | None:
-    """`$` is the effective input of the Map state, not the item (asl.md 16.1)."""
+def compile_selector(selector: Fill | None, work_input: WorkInput) -> Selector | None:
+    """ItemSelector: `$` is the effective input of the Map state, not the item (asl.md 16.1)."""
     if selector is None:
         return None
     evaluate, growth = compile_fill(selector)
@@ -143,7 +146,8 @@ def _selector(selector: Fill | None, work_input: WorkInput) -> Selector | None:
     return select
 
 
-def _concurrency(state: MapState) -> Concurrency:
+def compile_concurrency(state: MapState) -> Concurrency:
+    """MaxConcurrency or its Path; 0 when there is neither."""
     path, literal = state.max_concurrency_path, state.max_concurrency
     if path is not None:
         return _concurrency_by_path(path)

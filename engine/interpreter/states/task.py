@@ -105,7 +105,7 @@ def enter(state: TaskPlan, visit: Visit) -> Step:
 def rescheduled(state: TaskPlan, frame: Frame, waiting: OnTask, now: int, redrive: int) -> tuple[Command, ...]:
     """The commands of a Task whose worker was lost: it runs again, with what is left of its time.
 
-    One that was submitted and waits for its token is only waited for.
+    One that was submitted and waits for its token or its job is only waited for.
     """
     arguments = frame.input if waiting.arguments_are_input else waiting.arguments
     return _commands(state, waiting, arguments, sum(frame.retries), frame.entered, now, redrive)
@@ -211,8 +211,10 @@ def _commands(
         waiting.heartbeat_seconds,
         waiting.role_arn,
         redrive,
-        # Whoever polled a `.sync` job is gone with its worker; a token goes on being the right to end the Task.
-        waiting.submitted and state.resource.pattern == "WAIT_FOR_TASK_TOKEN",
+        # A handler that did all of a `.sync` Task itself is gone with its worker; a job goes on, and a token is the
+        # right to end the Task still.
+        waiting.submitted and (state.resource.pattern == "WAIT_FOR_TASK_TOKEN" or waiting.job is not None),
+        waiting.job,
     )
     if waiting.deadline is None and waiting.heartbeat_seconds is None:
         return (schedule,)

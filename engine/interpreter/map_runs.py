@@ -1,0 +1,540 @@
+"""Folds the events of a map run: has items read, makes chunks of children, watches tolerance, gathers results. Pure.
+
+A map run is an execution without a history (docs/decisions/0020). Its input says what it goes by:
+
+    {"parent": ARN of the execution, "ticket": [...] of its wait,
+     "maxConcurrency": 0, "toleratedFailureCount": null, "toleratedFailurePercentage": null,
+     "items": [...] | null, "keys": [...] | null, "reader": {...} | null,
+     "batch": {"items": 10, "bytes": null, "shared": {"BatchInput": {}}} | null,
+     "scope": {"context": {...}, "input": ..., "size": 9, "variables": {...}} | null, "writer": {...} | null}
+
+`scope` is what ItemSelector may read of the Map state. The output of its ending is what `map_counts.summary` shows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from msgspec.structs import replace
+
+from engine import arns
+from engine.errors import StatesError
+from engine.interpreter import map_limits, recovery
+from engine.interpreter.map_actor import MapActor
+from engine.interpreter.map_counts import summary
+from engine.interpreter.map_items import Batching, SelectingVisit, selected
+from engine.interpreter.messages import (
+    ChunkDone,
+    ChunkFailing,
+    Command,
+    Event,
+    ItemsRead,
+    MapDataFailed,
+    MapRunDone,
+    MapRunUpdated,
+    NotReopened,
+    ReadItems,
+    RedriveRequested,
+    ReopenChild,
+    ResultsWritten,
+    SendEvent,
+    ShareChanged,
+    StartChild,
+    StartRequested,
+    StopRequested,
+    Ticket,
+    WriteResults,
+)
+from engine.interpreter.snapshot import (
+    ROOT,
+    ChunkOpen,
+    ChunkOver,
+    Ending,
+    Execution,
+    Frame,
+    MapRole,
+    MapRunning,
+    Redrives,
+    Snapshot,
+    Stopping,
+)
+from engine.interpreter.states.distributed_map import DistributedMapPlan
+from engine.jsonvalue import encode
+from engine.query.jsonpath import PathError
+from engine.uuids import UUID7_BITS, chunk_id
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from engine.jsonvalue import Json
+
+PARALLEL_MAX = 10_000
+"""Children that run at once, where MaxConcurrency does not say less (asl.md 17.1)."""
+
+EXCEEDED = "States.ExceedToleratedFailureThreshold"
+_EXCEEDED_CAUSE = "The specified tolerated failure threshold was exceeded"
+
+CHUNK_MAX = 1_000
+CHUNK_MIN = 10
+CHUNK_BYTES_MAX = 1 << 20
+"""Of a chunk: children, and bytes of their inputs. More: what a lost worker did is done again. Fewer: more checkpoints
+of the map run."""
+
+_SHARES = 8
+"""Into so many parts MaxConcurrency is divided, so that several workers have a chunk each."""
+
+_ROUNDS = 50
+"""How many children one after the other make a chunk with a small share long enough."""
+
+CHUNKS = 1
+"""In place of a fork: the Frames of chunks are (CHUNKS, number)."""
+
+
+def pending_commands(snapshot: Snapshot) -> list[Command]:
+    """What a loaded map run waits for from its own worker: reader or writer, and chunks that are to be open again."""
+    state, about = _running(snapshot.frames[ROOT]), snapshot.execution
+    commands: list[Command] = [_question(about, snapshot, state)] if state.asked else []
+    opened = [frame.waiting for frame in snapshot.frames.values() if isinstance(frame.waiting, ChunkOpen)]
+    return commands + [_reopen(about, chunk.chunk, chunk.attempt) for chunk in opened if chunk.attempt]
+
+
+def _reopen(about: Execution, chunk: UUID, redrives: int) -> ReopenChild:
+    return ReopenChild(chunk, arns.map_chunk_arn(about.state_machine_arn, str(chunk)), redrives)
+
+
+def _running(frame: Frame) -> MapRunning:
+    assert isinstance(frame.waiting, MapRunning), "the root of a map run"
+    return frame.waiting
+
+
+def _given(execution: Execution) -> dict[str, Any]:
+    assert isinstance(execution.input, dict), "made by the Map state"
+    return execution.input
+
+
+def _question(execution: Execution, snapshot: Snapshot, state: MapRunning) -> ReadItems | WriteResults:
+    given = _given(execution)
+    if not state.is_read and state.stopping is None:
+        return ReadItems(state.asked, given["reader"], state.cursor, _items_max(given, state), CHUNK_BYTES_MAX)
+    chunks = []
+    for number in range(state.chunks):
+        waiting = snapshot.frames[CHUNKS, number].waiting
+        assert isinstance(waiting, ChunkOver), "results are written when all is over"
+        chunks.append(waiting.chunk)
+    return WriteResults(state.asked, given["writer"], chunks)
+
+
+def _children_max(state: MapRunning) -> int:
+    """How many children the next chunk has, unless they are too large."""
+    return max(1, min(CHUNK_MAX, _ROUNDS * _share(state), max(CHUNK_MIN, state.children // _SHARES)))
+
+
+def _share(state: MapRunning) -> int:
+    """How many of its children the next chunk may run at once, unless it has fewer."""
+    most = _most(state)
+    return max(1, min(most - state.parallel, -(-most // _SHARES)))
+
+
+def _most(state: MapRunning) -> int:
+    return min(state.max_concurrency or PARALLEL_MAX, PARALLEL_MAX)
+
+
+def _items_max(given: dict[str, Any], state: MapRunning) -> int:
+    per_batch = int((given["batch"] or {}).get("items") or 1)
+    children = _children_max(state)
+    if given["items"] is not None:  # a few are spread as well
+        children = min(children, -(-len(given["items"]) // (_SHARES * per_batch)) or 1)
+    return children * per_batch
+
+
+def chunks_key(map_run_arn: str) -> str:
+    """What lists find the chunks of a map run by."""
+    return f"{map_run_arn}#chunks"
+
+
+def exports(execution: Execution) -> bool:
+    """Whether a map run writes its results to a place outside."""
+    writer = _given(execution)["writer"]
+    return writer is not None and "Resource" in writer
+
+
+class MapRun(MapActor[MapRunning]):
+    """The map run, and what it has in hand during one fold."""
+
+    __slots__ = ()
+
+    # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, event: Event) -> None:
+        """See `MapActor`."""
+        match event:
+            case StartRequested() if self.root is None:
+                self._begin()
+            case ItemsRead(number) | ResultsWritten(number) | MapDataFailed(number) if number == self.state.asked:
+                self._take_answer(event)
+            case ChunkDone():
+                self._close_chunk(event)
+            case ChunkFailing(number, attempt, failures):
+                self._note_failures(number, attempt, failures)
+            case MapRunUpdated():
+                self._update(event)
+            case StopRequested(error, cause):
+                self._stop(Stopping("ABORTED", error, cause))
+            case RedriveRequested(time) if self.ending is not None:
+                self._redrive(self.now if time is None else time)
+            case NotReopened(_, reason):
+                self._stop(Stopping("FAILED", recovery.RUNTIME, reason))
+            case _:
+                pass
+
+    def _begin(self) -> None:
+        given = self.given
+        ticket = cast("Ticket", tuple(given["ticket"]))
+        self.root = MapRunning(
+            ticket, given["maxConcurrency"], given["toleratedFailureCount"], given["toleratedFailurePercentage"]
+        )
+
+    def _take_answer(self, event: Event) -> None:
+        self.put(asked=0)
+        match event:
+            case ItemsRead(_, items, keys, cursor):
+                self.put(cursor=cursor)
+                self._add(items, keys, is_last=cursor is None)
+            case ResultsWritten() | MapDataFailed() if self.state.stopping is not None:
+                # Why it stopped is worth more than why that could not be written.
+                self._end_as(self.state.stopping)
+            case ResultsWritten(_, output):
+                self._end("SUCCEEDED", output, len(encode(output)))
+            case MapDataFailed(_, recovery.DATA_LIMIT_EXCEEDED, _):
+                self._stop(self._too_large())
+            case MapDataFailed(_, error, cause):
+                self._stop(Stopping("FAILED", error, cause))
+            case _:
+                raise AssertionError(event)
+
+    def _close_chunk(self, event: ChunkDone) -> None:
+        frame = self.find((CHUNKS, event.chunk))
+        chunk, state = None if frame is None else frame.waiting, self.state
+        if frame is None or not isinstance(chunk, ChunkOpen) or event.attempt != chunk.attempt:
+            return
+        frame = self.own(frame.key)
+        frame.waiting = ChunkOver(chunk.chunk, chunk.children, chunk.items, event.tally, chunk.attempt)
+        limit = self.execution.payload_bytes_max
+        output_bytes = state.output_bytes + event.output_bytes
+        frame.input, frame.size = event.outputs, event.output_bytes
+        if 0 < limit < output_bytes:
+            frame.input, frame.size = None, 0
+        self.put(
+            open=state.open - 1,
+            parallel=state.parallel - chunk.parallel,
+            over=state.over.together(event.tally),
+            failures=state.failures - chunk.failures,
+            output_bytes=output_bytes,
+        )
+
+    def _note_failures(self, number: int, attempt: int, failures: int) -> None:
+        frame = self.find((CHUNKS, number))
+        chunk = None if frame is None else frame.waiting
+        if frame is None or not isinstance(chunk, ChunkOpen) or attempt != chunk.attempt:
+            return
+        self.put(failures=self.state.failures + failures - chunk.failures)
+        self.own(frame.key).waiting = replace(chunk, failures=failures)
+
+    def _update(self, event: MapRunUpdated) -> None:
+        state = self.state
+        if event.max_concurrency is not None:
+            state = replace(state, max_concurrency=event.max_concurrency, throttled=True)
+        if event.tolerated_failure_count is not None:
+            state = replace(state, tolerated_failure_count=event.tolerated_failure_count)
+        if event.tolerated_failure_percentage is not None:
+            state = replace(state, tolerated_failure_percentage=event.tolerated_failure_percentage)
+        self.root = state
+
+    def _redrive(self, time: int) -> None:
+        """Goes on where it ended: chunks that did not succeed are redriven, the rest is read (execution.md 9.2)."""
+        self.ending = None
+        self.redrives = Redrives(self.redrives.count + 1, time)
+        again, over = [], self.state.over
+        for frame in self.frames():
+            chunk = frame.waiting
+            if isinstance(chunk, ChunkOver) and chunk.tally.executions.succeeded < chunk.children:
+                again.append(frame.key[1])
+                over = over.together(chunk.tally, -1).together(chunk.tally.successes)
+                self.own(frame.key).waiting = replace(chunk, tally=chunk.tally.successes)
+        self.put(
+            attempt=self.state.attempt + 1,
+            redriven_at=time,
+            stopping=None,
+            asked=0,
+            failures=0,
+            over=over,
+            again=tuple(again),
+        )
+
+    def _reopen_chunks(self) -> None:
+        """Redrives as many chunks as may be open; what became of their children before does not count any more."""
+        while self.state.again and self.state.parallel < _most(self.state):
+            number, *rest = self.state.again
+            frame = self.own((CHUNKS, number))
+            chunk = frame.waiting
+            assert isinstance(chunk, ChunkOver), "a chunk that is over"
+            share = max(1, min(_share(self.state), chunk.children))
+            frame.waiting = ChunkOpen(
+                chunk.chunk, chunk.children, chunk.items, share, chunk.children, attempt=chunk.attempt + 1
+            )
+            size, frame.input, frame.size = frame.size, None, 0
+            self.commands.append(_reopen(self.execution, chunk.chunk, chunk.attempt + 1))
+            self.put(
+                again=tuple(rest),
+                open=self.state.open + 1,
+                parallel=self.state.parallel + share,
+                over=self.state.over.together(chunk.tally, -1),
+                output_bytes=self.state.output_bytes - size,
+                throttled=True,
+            )
+
+    # ── going on ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def go_on(self) -> None:
+        """Makes chunks, asks for items, stops, or ends."""
+        if self.ending is not None:
+            return
+        self._judge()
+        if self.state.stopping is not None:
+            if not self.state.open and not self.state.asked:
+                self._end_stopped(self.state.stopping)
+            return
+        if self.state.throttled or (self.state.is_read and self.state.open and self.state.parallel < _most(self.state)):
+            self._share_anew()
+        self._reopen_chunks()
+        while self.state.stopping is None and not self.state.asked and not self.state.is_read:
+            if self.state.parallel >= _most(self.state):
+                return
+            if self.given["reader"] is not None:
+                self._read()
+            else:
+                self._slice()
+        if self.state.stopping is not None:
+            self.go_on()
+        elif self.state.is_read and not self.state.open and not self.state.asked and not self.state.again:
+            self._finish()
+
+    @property
+    def _total(self) -> int | None:
+        """How many items there are, if that is known."""
+        if self.given["items"] is not None:
+            return len(self.given["items"])
+        return self.state.items if self.state.is_read else None
+
+    def _judge(self) -> None:
+        state = self.state
+        is_exceeded = map_limits.is_exceeded(
+            state.over.items.failures + state.failures,
+            self._total,
+            count=state.tolerated_failure_count,
+            percentage=state.tolerated_failure_percentage,
+            neither=True,
+        )
+        if is_exceeded:
+            self._stop(Stopping("FAILED", EXCEEDED, _EXCEEDED_CAUSE))
+
+    def _allowance(self) -> int | None:
+        """How many more items may fail, whatever becomes of those that are under way; None: nobody can tell."""
+        state, total = self.state, self._total
+        count, percentage = state.tolerated_failure_count, state.tolerated_failure_percentage
+        limits = [] if count is None else [count]
+        if percentage == 0 or (count is None and percentage is None):
+            limits.append(0)
+        elif percentage is not None and total is not None:
+            limits.append(int(percentage * total / 100))
+        return max(0, min(limits) - state.over.items.failures - state.failures) if limits else None
+
+    def _read(self) -> None:
+        most = self.given["reader"]["ReaderConfig"].get("MaxItems")
+        if most is not None and most < 0:
+            self._stop(Stopping("FAILED", "States.ItemReaderFailed", "field MaxItems must be positive"))
+            return
+        self.counter += 1
+        self.put(asked=self.counter)
+        self.commands.append(ReadItems(self.counter, self.given["reader"], self.state.cursor,
+                                       _items_max(self.given, self.state), CHUNK_BYTES_MAX))  # fmt: skip
+
+    def _slice(self) -> None:
+        """Takes the next items of the state's own."""
+        first, items, keys = self.state.items, self.given["items"], self.given["keys"]
+        last, size = min(first + _items_max(self.given, self.state), len(items)), 0
+        for place in range(first, last):
+            size += len(encode(items[place]))
+            if size > CHUNK_BYTES_MAX:
+                last = place + 1
+        self._add(items[first:last], None if keys is None else keys[first:last], is_last=last == len(items))
+
+    def _add(self, items: list[Json], keys: list[str] | None, *, is_last: bool) -> None:
+        """Makes children of items that were read, and a chunk of these."""
+        state = self.state
+        self.put(items=state.items + len(items), is_read=is_last)
+        try:
+            found = self._selected(items, keys, state.items)
+        except StatesError as error:
+            self._stop(Stopping("FAILED", error.error or "", self._explained(error)))
+            return
+        except PathError as error:
+            self._stop(Stopping("FAILED", recovery.RUNTIME, self._explained(recovery.invalid_path(error))))
+            return
+        counts: list[int] | None = None
+        batch = self.given["batch"]
+        if batch is not None:
+            batching = Batching(batch["items"], batch["bytes"], batch["shared"])
+            found, left = batching.split([*state.left, *found])
+            if is_last and left:
+                found, left = [*found, batching.batch(left)], []
+            self.put(left=tuple(left))
+            counts = [len(cast("Any", one)["Items"]) for one in found]
+        for first in range(0, len(found), CHUNK_MAX):
+            part = slice(first, first + CHUNK_MAX)
+            is_final = first + CHUNK_MAX >= len(found)
+            self._make_chunk(found[part], None if counts is None else counts[part], is_last=is_final)
+
+    def _selected(self, items: list[Json], keys: list[str] | None, first: int) -> list[Json]:
+        scope = self.given["scope"]
+        if scope is None:
+            return items
+        plan = self.plan.states[self.role.state]
+        assert isinstance(plan, DistributedMapPlan) and plan.selector is not None  # noqa: PT018  one fact
+        frame = Frame(ROOT, None, plan.name, scope["input"], scope["size"])
+        visit = SelectingVisit(self, frame, plan, scope["variables"], scope["context"])
+        return selected(plan.selector, visit, items, keys, first=first, source=_source(self.given["reader"]))
+
+    def _explained(self, error: StatesError) -> str:
+        if not error.located:
+            return error.cause or ""
+        return f"An error occurred while executing the state '{self.role.state}'. {error.cause}"
+
+    def _make_chunk(self, inputs: list[Json], counts: list[int] | None, *, is_last: bool) -> None:
+        state, about = self.state, self.execution
+        items = len(inputs) if counts is None else sum(counts)
+        # Nobody comes after the last one: it has all that is left.
+        share = _most(state) - state.parallel if state.is_read and is_last else _share(state)
+        parallel = max(1, min(share, len(inputs)))
+        number = state.chunks
+        chunk = chunk_id(self.now, self.chance.getrandbits(UUID7_BITS))
+        given: Json = {
+            "inputs": inputs,
+            "items": cast("Json", counts),
+            "parallel": parallel,
+            "allowance": self._allowance(),
+            "outputs": not exports(about),
+        }
+        execution = replace(
+            about,
+            arn=arns.map_chunk_arn(about.state_machine_arn, str(chunk)),
+            name=str(chunk),
+            input=given,
+            start_time=self.now,
+            map=MapRole("CHUNK", self.role.state, number, about.arn),
+            list_key=chunks_key(about.arn),
+        )
+        self.commands.append(StartChild(chunk, execution))
+        waiting = ChunkOpen(chunk, len(inputs), items, parallel, parallel)
+        self.changed[CHUNKS, number] = Frame((CHUNKS, number), ROOT, "", None, 0, waiting=waiting)
+        self.put(
+            chunks=number + 1,
+            children=state.children + len(inputs),
+            child_items=state.child_items + items,
+            open=state.open + 1,
+            parallel=state.parallel + parallel,
+        )
+
+    def _open_chunks(self) -> list[Frame]:
+        return [frame for frame in self.frames() if isinstance(frame.waiting, ChunkOpen)]
+
+    def _share_anew(self) -> None:
+        """Divides what may run at once among the open chunks, none of which gets more than it was born with or less.
+
+        A chunk with no share begins nothing more until others are over.
+        """
+        left, throttled = _most(self.state), False
+        chunks = self._open_chunks()
+        for place, frame in enumerate(chunks):
+            chunk = frame.waiting
+            assert isinstance(chunk, ChunkOpen)
+            share = min(chunk.children, -(-left // (len(chunks) - place)))
+            left -= share
+            throttled |= share < min(chunk.children, chunk.born_parallel)
+            if share != chunk.parallel:
+                self.commands.append(SendEvent(chunk.chunk, ShareChanged(share)))
+                self.own(frame.key).waiting = replace(chunk, parallel=share)
+        self.put(parallel=_most(self.state) - left, throttled=throttled)
+
+    def _stop(self, stopping: Stopping) -> None:
+        if self.state.stopping is not None or self.ending is not None:
+            return
+        self.put(stopping=stopping, asked=0)
+        for frame in self._open_chunks():
+            assert isinstance(frame.waiting, ChunkOpen)
+            self.commands.append(SendEvent(frame.waiting.chunk, StopRequested(None, None)))
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _finish(self) -> None:
+        if self._writes:
+            self._write()
+            return
+        if 0 < self.execution.payload_bytes_max < self.state.output_bytes:
+            stopping = self._too_large()
+            self._end("FAILED", None, 0, stopping.error, stopping.cause)
+            return
+        outputs: list[Json] = []
+        for number in range(self.state.chunks):
+            found = self.get((CHUNKS, number)).input
+            assert isinstance(found, list), "of a chunk that is over"
+            outputs += found
+        if ((self.given["writer"] or {}).get("WriterConfig") or {}).get("Transformation") == "FLATTEN":
+            outputs = [inner for one in outputs for inner in (one if isinstance(one, list) else [one])]
+        self._end("SUCCEEDED", outputs, self.state.output_bytes + 2)
+
+    @property
+    def _writes(self) -> bool:
+        """Whether its result is made of all that is known of the children, which is not in memory here."""
+        config = (self.given["writer"] or {}).get("WriterConfig") or {}
+        return exports(self.execution) or config.get("Transformation") == "NONE"
+
+    def _write(self) -> None:
+        self.counter += 1
+        self.put(asked=self.counter)
+        after = Snapshot(execution=self.execution, frames={**self.snapshot.frames, **cast("Any", self.changed)})
+        self.commands.append(_question(self.execution, after, self.state))
+
+    def _too_large(self) -> Stopping:
+        cause = (
+            f"The state/task '{self.role.state}' returned a result with a size exceeding the maximum number of "
+            "bytes service limit."
+        )
+        return Stopping("FAILED", recovery.DATA_LIMIT_EXCEEDED, cause)
+
+    def _end_stopped(self, stopping: Stopping) -> None:
+        """What came of the children of a run that failed too often is exported as well: also what was never begun."""
+        if stopping.error == EXCEEDED and exports(self.execution):
+            self._write()
+        else:
+            self._end_as(stopping)
+
+    def _end_as(self, stopping: Stopping) -> None:
+        self._end(stopping.status, None, 0, stopping.error, stopping.cause)
+
+    def _end(self, status: str, output: Json, size: int, error: str | None = None, cause: str | None = None) -> None:
+        # One that was aborted has no error of its own; nobody waits for it any more.
+        told = error if status == "SUCCEEDED" or error else status
+        self.tell_above(MapRunDone(self.state.ticket, output, size, told, cause, self.state.attempt))
+        shown = cast("Any", status)
+        self.ending = Ending(shown, summary(self.state, self.frames(), self._total), error, cause)
+
+
+def _source(reader: dict[str, Json] | None) -> str:
+    """`$$.Map.Item.Source` (asl.md 6): where the items come from; None: from the state's input."""
+    if reader is None:
+        return "STATE_DATA"
+    arguments = reader["Arguments"]
+    assert isinstance(arguments, dict), "evaluated"
+    place = "/".join(str(arguments[name]) for name in ("Bucket", "Key") if arguments.get(name) is not None)
+    return place if place.startswith("file:") else f"S3://{place}"
