@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
-from engine.interpreter.advance import not_redrivable
+from engine.interpreter.advance import not_redrivable, time_limit
 from engine.interpreter.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from engine.asl.program import StateMachine
     from engine.integrations.request import Answer
     from engine.interpreter.history import Segment
-    from engine.interpreter.messages import ScheduleTask
+    from engine.interpreter.messages import Event, ScheduleTask
     from engine.interpreter.plan import Plan
     from engine.interpreter.snapshot import Ending, Execution
     from engine.jsonvalue import Json
     from engine.runtime.clock import Clock
-    from engine.runtime.executions import LiveExecution
+    from engine.runtime.live import LiveExecution
     from engine.runtime.metrics import Metrics
-    from engine.store.library import ExecutionRecord, Garbage, Library, StateMachineRecord
+    from engine.store.library import Library
     from engine.store.protocol import Birth, ExecutionId, TakenTask
+    from engine.store.records import ExecutionRecord, Garbage, StateMachineRecord
 
 _REDRIVABLE_MS = 14 * 24 * 3_600 * 1_000
 
@@ -135,8 +136,11 @@ class Backend(Protocol[X]):
         """A state machine was changed by a call of `library`: what was remembered of it may be wrong."""
         ...
 
-    def check(self, program: StateMachine, region: str, account_id: str) -> None:
-        """Refuses to start a program of which it is certain that a Task has no handler. Raises MissingHandler."""
+    def check(self, program: StateMachine, region: str, account_id: str, test_case: str | None = None) -> None:
+        """Refuses to start a program of which it is certain that a Task has no handler. Raises MissingHandler.
+
+        `test_case`: key of the one that is to be run; see `MockConfig`.
+        """
         ...
 
     async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> X:
@@ -181,6 +185,10 @@ class Backend(Protocol[X]):
 
     async def stop(self, execution: X, error: str | None, cause: str | None) -> None:
         """Stops an execution; one that is over stays as it is (execution.md 8)."""
+        ...
+
+    async def send(self, execution: X, event: Event) -> None:
+        """Mails an execution an event, if it is open."""
         ...
 
     async def redrive(self, execution: X, plan: Plan | None, client_token: str | None = None) -> int:
@@ -257,6 +265,8 @@ def not_redrivable_now(record: ExecutionRecord, now: int) -> str | None:
     """Why the execution cannot be redriven, in AWS's words (execution.md 9.1); None: it can."""
     ended = Snapshot(execution=record.execution, ending=record.ending, last_event_id=record.last_event_id)
     reason = not_redrivable(ended)
-    if reason is None and record.stop_date is not None and now - record.stop_date > _REDRIVABLE_MS:
-        return "Execution redrivable period exceeded"
-    return reason
+    if reason is not None or record.stop_date is None:
+        return reason
+    if record.stop_date >= time_limit(record.execution, record.redrives):  # AWS adds how long it was open before
+        return "Execution has exceeded the max execution time"
+    return "Execution redrivable period exceeded" if now - record.stop_date > _REDRIVABLE_MS else None

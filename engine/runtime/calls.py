@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from anyio.lowlevel import current_token
@@ -73,6 +75,16 @@ class ThreadCalls:
         except Exception as error:  # noqa: BLE001  the event loop would only log it, and go on without the answer
             self._on_broken(error)
         self._after()
+
+
+def taken(queue: SimpleQueue[T], *, seconds: float | None = None, most: int = sys.maxsize) -> list[T]:
+    """All that waits in a queue, up to `most`; when nothing does, the first that comes within `seconds`."""
+    found = []
+    with suppress(Empty):
+        found.append(queue.get(timeout=seconds))
+        while len(found) < most:
+            found.append(queue.get_nowait())
+    return found
 
 
 def outcome_of(function: Callable[[], T]) -> Outcome[T]:

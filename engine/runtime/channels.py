@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import anyio
 
+    from engine.errors import StatesError
     from engine.jsonvalue import Json
-    from engine.runtime.tasks import OpenTask, Tasks
+    from engine.runtime.open_task import OpenTask
+    from engine.runtime.tasks import Tasks
 
 
 class _Signals:
@@ -41,10 +43,9 @@ class TaskChannel(_Signals):
         super().__init__(tasks)
         self._task = task
 
-    def cancel(self) -> None:
+    def cancel(self, otherwise: StatesError) -> None:
         """See `Channel`."""
-        if self._task.scope is not None:
-            self._task.scope.cancel()
+        self._tasks.cut_off(self._task, otherwise)
 
     def heartbeat(self) -> None:
         """See `Signals`."""
@@ -60,8 +61,8 @@ class LoneChannel(_Signals):
         super().__init__(tasks)
         self._scope = scope
 
-    def cancel(self) -> None:
-        """See `Channel`."""
+    def cancel(self, otherwise: StatesError) -> None:
+        """See `Channel`; whoever asked waits for the handler's end."""
         self._scope.cancel()
 
     def heartbeat(self) -> None:

@@ -7,10 +7,10 @@ answers at once, so its committer hands over each checkpoint as it comes.
 from __future__ import annotations
 
 import threading
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
-from engine.runtime.calls import outcome_of, poster
+from engine.runtime.calls import outcome_of, poster, taken
 from engine.runtime.writer import Closing, Item, in_groups
 from engine.store.protocol import Checkpoint, Conflict, Group, OwnershipLost, StoreUnavailable
 
@@ -144,26 +144,16 @@ class GroupCommitter:
 
     def _turn(self) -> bool:
         """Waits for something to write, or until a renewal is due; False: it is over."""
-        items: list[Item] = []
-        others: list[Callable[[], None] | None] = []
-        try:
-            waited = self._queue.get(timeout=max(0.0, self._renew_at - self._lease.monotonic()))
-            while True:
-                if isinstance(waited, Item):
-                    items.append(waited)
-                else:
-                    others.append(waited)
-                waited = self._queue.get_nowait()
-        except Empty:
-            pass
-        for group in in_groups(items):
+        waited = taken(self._queue, seconds=max(0.0, self._renew_at - self._lease.monotonic()))
+        for group in in_groups([one for one in waited if isinstance(one, Item)]):
             self._post(self._answer, self._writer.write(group))
         if self._lease.monotonic() >= self._renew_at:
             self._renew()
-        for other in others:
+        for other in waited:
             if other is None:
                 return False
-            other()
+            if not isinstance(other, Item):
+                other()
         return True
 
     def _renew(self) -> None:

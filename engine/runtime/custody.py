@@ -10,12 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from engine.integrations.invocation import wanted
-from engine.interpreter.advance import pending_commands
+from engine.interpreter.advance import LAST_INSTANT, pending_commands, time_limit, time_limit_due
 from engine.interpreter.messages import (
     CancelTask,
     Continue,
     MailContinue,
     ScheduleTask,
+    SendEvent,
+    StartChild,
     StartTimer,
     StopRequested,
     TaskDone,
@@ -23,7 +25,7 @@ from engine.interpreter.messages import (
     TaskStarted,
     TimerDue,
 )
-from engine.runtime.executions import LiveExecution
+from engine.runtime.live import LiveExecution
 from engine.runtime.tasks import WORKER_LOST
 from engine.store.protocol import HANDLER_RETRY_MS, NEVER_DUE, Mail, OwnershipLost, Release, StoreUnavailable
 
@@ -32,12 +34,12 @@ if TYPE_CHECKING:
 
     from engine.interpreter.messages import Command, Ticket
     from engine.interpreter.plan import Plan
-    from engine.interpreter.snapshot import Transition
+    from engine.interpreter.snapshot import Redrives, Transition
     from engine.runtime.calls import Calls, Outcome
     from engine.runtime.clock import Clock
     from engine.runtime.committer import Committer
     from engine.runtime.executions import Executions
-    from engine.runtime.tasks import OpenTask
+    from engine.runtime.open_task import OpenTask
     from engine.runtime.timers import Timers
     from engine.runtime.writer import Fate
     from engine.store.protocol import Claim, Claims, DurableStore, ExecutionId
@@ -138,7 +140,7 @@ class Custody:
         if execution is None:
             known = None if isinstance(plan, Exception) else plan
             execution = LiveExecution(claim.execution_id, known, claim.snapshot, claim.seq)
-        execution.revision_id = claim.revision_id
+        execution.revision_id, execution.pool = claim.revision_id, claim.pool
         self._executions.add(execution)
         if claim.deaths >= DEATHS_MAX:
             self._executions.suspend(execution, f"{claim.deaths} workers died while they ran this execution alone")
@@ -161,6 +163,8 @@ class Custody:
             self._executions.deliver(execution, mail)
         if len(execution.mailbox) > 1:
             _put_answers_first(execution)
+        if self._clock.now() >= _latest(execution, execution.snapshot.redrives):
+            self._executions.mail(execution, time_limit_due(execution.snapshot.redrives))
         if not execution.is_busy:
             self._executions.next(execution)
         return execution
@@ -181,11 +185,14 @@ class Custody:
                     self._executions.mail(execution, Continue())
                 case CancelTask():
                     raise AssertionError("nothing that is loaded asks for less than it waits for")
+                case _:
+                    self._executions.carry_out(execution, command)
         if lost_tasks is None:
             return
         lost = [task for task in interrupted if task.task_id[2] <= lost_tasks]
         execution.lost_tasks = max((task.task_id[2] for task in lost), default=0)
         for task in lost:
+            task.may_have_run = True
             # Of one that has no handler here nobody can say whether it wants to be run again: a worker that has will.
             if task.handler is not None:
                 self.tasks.lose(task)
@@ -198,6 +205,8 @@ class Custody:
         """
         lost_tasks = execution.lost_tasks
         assert lost_tasks is not None
+        if execution.children and transition.ending is None:
+            return lost_tasks
         over = {*over, *(command.task_id for command in transition.commands if isinstance(command, CancelTask))}
         now = self._clock.now()
         if (
@@ -206,7 +215,10 @@ class Custody:
                 task_id[2] <= lost_tasks and task.phase != "OUTSIDE" and task_id not in over
                 for task_id, task in execution.tasks.items()
             )
-            or any(timer.due <= now and task_id not in over for (task_id, _), timer in execution.timers.items())
+            or any(
+                timer.due <= now and task_id not in over and kind != "POLL"
+                for (task_id, kind), timer in execution.timers.items()
+            )
         ):
             return lost_tasks
         return None
@@ -272,8 +284,8 @@ class Custody:
         except OwnershipLost:
             self._on_lost()
             return
-        if not claims or claims[0].seq != execution.seq:
-            # Somebody else's by now, or this worker had it and lost it in between.
+        if not claims or claims[0].seq != execution.seq or execution.is_emptied:
+            # Somebody else's by now, or this worker had it and lost it in between, or what it ran was stopped.
             self._executions.drop(execution)
             if claims:
                 assert execution.plan is not None
@@ -283,6 +295,8 @@ class Custody:
             if mail.id not in execution.in_hand:
                 execution.in_hand.add(mail.id)
                 execution.mailbox.append(mail)
+        # Else one that cannot be given up because of this mail would be asked for again and again.
+        self._executions.deliver_early(execution, execution.tasks.values())
         _put_answers_first(execution)
         self._executions.next(execution)
 
@@ -292,9 +306,9 @@ class Custody:
         """See `Keeper`."""
         if not self._parks or transition.ending is not None or execution.mailbox or execution.quarantine is not None:
             return None
-        if self._may_rest(execution):
+        if execution.children or execution.asking or execution.reopening or self._may_rest(execution):
             return None
-        wake_at = NEVER_DUE
+        wake_at = _latest(execution, transition.redrives)
         over = set(over)
         for command in transition.commands:
             match command:
@@ -302,6 +316,8 @@ class Custody:
                     wake_at = min(wake_at, command.due)
                 case CancelTask(task_id):
                     over.add(task_id)
+                case StartChild() | SendEvent():
+                    pass  # written with the transition
                 case _:
                     return None
         if any(task.phase != "OUTSIDE" and task_id not in over for task_id, task in execution.tasks.items()):
@@ -321,12 +337,22 @@ class Custody:
 
     def idle(self, execution: LiveExecution) -> None:
         """See `Keeper`."""
-        if not self._parks or execution.quarantine is not None:
+        if not self._parks or execution.quarantine is not None or execution.asking or execution.reopening:
             return
-        wake_at, missing = NEVER_DUE, []
+        if execution.in_chunk is not None:
+            self._idle_in_chunk(execution, execution.in_chunk)
+            return
+        latest = _latest(execution, execution.snapshot.redrives)
+        wake_at, missing = latest, list(execution.missing)
+        if execution.children and not missing and not self._may_be_given_up(execution):
+            return
+        if missing:
+            wake_at = self._clock.now() + HANDLER_RETRY_MS
+        elif self.is_draining and not execution.snapshot.execution.is_shown:
+            wake_at = 0
         for task in execution.tasks.values():
             match task.phase:
-                case "QUEUED" | "RUNNING":
+                case "QUEUED" | "RUNNING" | "POLLING":
                     return
                 case "HELD":
                     if not self.is_draining:
@@ -341,6 +367,11 @@ class Custody:
                     pass
         wake_at = min([wake_at, *(timer.due for timer in execution.timers.values())])
         if not missing and self._is_soon(wake_at):
+            if self._is_soon(latest):
+                timed_out = time_limit_due(execution.snapshot.redrives)
+                self._executions.start_timer(execution, (timed_out.timer_id, timed_out.heartbeat), latest)
+            if any(task.job is not None for task in execution.tasks.values()):
+                self._executions.resting.add(execution.execution_id)  # it takes nobody's place
             return
         if not missing and self._may_rest(execution):
             self._executions.resting.add(execution.execution_id)
@@ -350,16 +381,35 @@ class Custody:
             return
         for resource in missing:
             self.missing[resource] = self.missing.get(resource, 0) + 1
+        if execution.children:
+            execution.is_emptied = True
+            self._executions.children.stop(execution)  # they must not go on once it is somebody else's
         execution.is_busy = execution.is_releasing = True
         release = Release(
             execution_id=execution.execution_id, seq=execution.seq, wake_at=wake_at, missing=sorted(set(missing))
         )
         self._committer.submit(release, partial(self._release_answered, execution))
 
+    def _idle_in_chunk(self, child: LiveExecution, chunk: LiveExecution) -> None:
+        """A child of a map run rests; where it can do no more here its whole chunk is given up."""
+        chunk.missing += [wanted(task.request) for task in child.tasks.values() if task.phase == "MISSING"]
+        if not chunk.is_busy and (chunk.missing or self.is_draining):
+            self.idle(chunk)
+
+    def _may_be_given_up(self, chunk: LiveExecution) -> bool:
+        """Whether none of a chunk's children has a Task in flight, when this worker drains."""
+        tasks = (task for child in chunk.children.values() for task in child.tasks.values())
+        return self.is_draining and not any(task.phase in ("QUEUED", "RUNNING") for task in tasks)
+
     def _may_rest(self, execution: LiveExecution) -> bool:
-        """Whether it may wait in memory: giving it up and taking it back costs more than all else that is written."""
+        """Whether it may wait in memory: giving it up and taking it back costs more than all else that is written.
+
+        Of a map run and its chunks, too: they hear of each child. But a suspect that waits for another one, which is to
+        be claimed alone, must not keep its worker from claiming that.
+        """
+        about = execution.snapshot.execution
         return (
-            execution.snapshot.execution.type == "EXPRESS"
+            (about.type == "EXPRESS" if about.is_shown else execution.lost_tasks is None)
             and not self.is_draining
             and len(self._executions.resting) < RESTING_MAX
         )
@@ -454,6 +504,12 @@ class Custody:
             self._timers.cancel(timer)
             del execution.timers[key]
             self._executions.mail(execution, TimerDue(*key))
+
+
+def _latest(execution: LiveExecution, redrives: Redrives) -> int:
+    """When an execution is due at the latest, whatever it waits for."""
+    latest = time_limit(execution.snapshot.execution, redrives)
+    return NEVER_DUE if latest == LAST_INSTANT else latest
 
 
 def _put_answers_first(execution: LiveExecution) -> None:

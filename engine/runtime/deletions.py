@@ -1,13 +1,18 @@
-"""What a worker learns of state machines that are being deleted: their executions end (`Executions.doomed`)."""
+"""What a worker learns of state machines that are being deleted: their executions end (`Executions.doomed`).
+
+When the last one has ended the state machine goes. Whoever ends one asks for that, not as a part of its checkpoint but
+soon after it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from engine.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from engine.runtime.calls import Calls, Outcome
     from engine.runtime.executions import Executions
@@ -16,14 +21,24 @@ ASK_SECONDS = 1.0
 """An execution that goes on may take so many seconds' steps more, after DeleteStateMachine; on AWS a few as well."""
 
 
+class DeletingStore(Protocol):
+    """What `Deletions` wants of `Library`."""
+
+    def deleting(self) -> Mapping[str, int]:
+        """Since when which state machines, by ARN, are DELETING."""
+        ...
+
+    def finish_deletion(self, arn: str) -> None:
+        """Has a state machine go that is DELETING and has no open execution any more."""
+        ...
+
+
 class Deletions:
     """Asks the store now and then."""
 
-    def __init__(
-        self, deleting: Callable[[], Mapping[str, int]], calls: Calls, executions: Executions, now: Callable[[], float]
-    ) -> None:
-        """`deleting` is the store's; `now` gives monotonic seconds."""
-        self._deleting = deleting
+    def __init__(self, store: DeletingStore, calls: Calls, executions: Executions, now: Callable[[], float]) -> None:
+        """`now` gives monotonic seconds."""
+        self._store = store
         self._calls = calls
         self._executions = executions
         self._now = now
@@ -36,12 +51,35 @@ class Deletions:
             self._due = self._now() + ASK_SECONDS
             if not self._is_asking:
                 self._is_asking = True
-                self._calls.ask(self._deleting, self._answered)
+                self._calls.ask(partial(_ask, self._store, self._finished()), self._answered)
         return self._due
+
+    def _finished(self) -> Collection[str]:
+        """State machines of which an execution has ended here, and none is at hand any more.
+
+        Others may have some that are parked or elsewhere; it costs a look at all of its executions to find out, and is
+        asked again when the next one ends.
+        """
+        ended = self._executions.ended_of_doomed
+        if not ended:
+            return ()
+        left = {live.snapshot.execution.state_machine_arn for live in self._executions.live.values()}
+        finished = ended - left
+        ended &= left
+        return finished
 
     def _answered(self, outcome: Outcome[Mapping[str, int]]) -> None:
         self._is_asking = False
         try:
-            self._executions.doomed = outcome()
+            doomed = outcome()
         except StoreUnavailable:
             return  # another time
+        # The last one may have ended before this worker has learned of it.
+        self._executions.ended_of_doomed |= doomed.keys() - self._executions.doomed.keys()
+        self._executions.doomed = doomed
+
+
+def _ask(store: DeletingStore, finished: Collection[str]) -> Mapping[str, int]:
+    for arn in finished:
+        store.finish_deletion(arn)
+    return store.deleting()

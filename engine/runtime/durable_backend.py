@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
-from weakref import WeakValueDictionary
 
 import anyio
 
-from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
+from engine.errors import ExecutionNotRedrivable, InvalidExecutionInput, InvalidOutput
 from engine.integrations.invocation import check_error, check_text, json_value
 from engine.integrations.registry import MissingHandler
 from engine.interpreter.advance import EXPRESS_SECONDS_MAX
@@ -22,15 +18,18 @@ from engine.runtime.activities import HEARD_PAUSE_SECONDS_MAX, PAUSE_SECONDS_MAX
 from engine.runtime.backend import Ended, not_redrivable_now
 from engine.runtime.calls import poster
 from engine.runtime.clock import StoreClock
-from engine.runtime.endings import Endings
-from engine.runtime.executions import ExecutionQuarantined
+from engine.runtime.definitions import Definitions
 from engine.runtime.fleet_worker import FleetWorker
 from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.metrics import Metrics
-from engine.store.protocol import UUID7_BITS, Mail, MailId, StoreUnavailable, uuid7
+from engine.runtime.patience import Patience
+from engine.runtime.results import RemoteExecution, Results
+from engine.runtime.together import Together
+from engine.store.protocol import Mail, MailId, StoreUnavailable
+from engine.uuids import UUID7_BITS, uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from anyio.abc import TaskGroup
@@ -39,79 +38,27 @@ if TYPE_CHECKING:
     from engine.integrations.registry import Handlers
     from engine.integrations.request import Answer
     from engine.interpreter.history import Segment
-    from engine.interpreter.messages import ScheduleTask
+    from engine.interpreter.messages import Event, ScheduleTask
     from engine.interpreter.plan import Plan
     from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
-    from engine.runtime.executions import LiveExecution, Observer
     from engine.runtime.fleet_worker import FleetOptions
+    from engine.runtime.observers import Observer
     from engine.store.hints import Hint
-    from engine.store.library import ExecutionRecord, Garbage, Library, StateMachineRecord, Store
+    from engine.store.library import Library, Store
     from engine.store.protocol import Birth, DurableStore, ExecutionId, TakenTask
+    from engine.store.records import ExecutionRecord, Garbage, StateMachineRecord
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 30.0
-"""How long a call that may safely be made again is made again while the store cannot be reached."""
-
-DEFINITION_SECONDS = 1.0
-"""How long after somebody else's update executions may still start with the definition before it; of AWS too it is said
-that this takes a few seconds. Asked for each start, it would be a third of what a start costs."""
-
 _NOBODY_CAME_SECONDS = 1.0
 """After the five minutes of a synchronous execution, a worker that runs it ends it; this long later there is none."""
 
-_CLIENT_KINDS = Endings.KINDS | ActivityPolls.KINDS
-_REMEMBERED_MAX = 4_096
-_CALLS_MAX = 16
-_BACK_OFF_SECONDS = 0.05
-_BACK_OFF_SECONDS_MAX = 2.0
+_CLIENT_KINDS = Results.KINDS | ActivityPolls.KINDS
 _OPEN_BACK_OFF_SECONDS = 0.5
 _OPEN_BACK_OFF_SECONDS_MAX = 10.0
-
-
-class RemoteExecution:
-    """An execution of the store: `Tracked`, and as far as it was seen from here.
-
-    Attributes:
-        ending: Once it was seen to be over.
-    """
-
-    __slots__ = ("__weakref__", "arn", "ending", "execution_id", "name")
-
-    def __init__(self, execution_id: ExecutionId, arn: str, name: str) -> None:
-        self.execution_id = execution_id
-        self.arn = arn
-        self.name = name
-        self.ending: Ending | None = None
-
-
-class _Waiter:
-    """Somebody who waits for an end that this process may see before the store tells.
-
-    Attributes:
-        left: Done when the execution has left this process; `live` is how it then was.
-    """
-
-    __slots__ = ("left", "live")
-
-    def __init__(self) -> None:
-        self.left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.live: LiveExecution | None = None
-
-    def look(self) -> LiveExecution | None:
-        """How it was when it left; what comes later is waited for."""
-        if self.left.done():
-            self.left = asyncio.get_running_loop().create_future()
-        return self.live
-
-    def tell(self, live: LiveExecution | None) -> None:
-        """It has left."""
-        self.live = live
-        if not self.left.done():
-            self.left.set_result(None)
 
 
 class DurableBackend:
@@ -145,15 +92,17 @@ class DurableBackend:
         self._options = options
         self._entered: Store | None = None
         self._handle: DurableStore | None = None
-        self._waiters: dict[str, list[_Waiter]] = {}
-        self._born_here: WeakValueDictionary[str, RemoteExecution] = WeakValueDictionary()
         self._is_open = False
-        self._remembered: dict[str, tuple[StateMachineRecord, float]] = {}
         self._waits_for = "not entered yet"
-        self._limiter = anyio.CapacityLimiter(_CALLS_MAX)
+        self._patience = Patience(chance)
+        self._definitions = Definitions(self._asked_state_machine)
         self._client_polls = ActivityPolls()
         self._group: TaskGroup
-        self._endings: Endings
+        self._results: Results
+        self._descriptions: Together[str, ExecutionRecord] = Together("asl reader", self._described)
+        self._starts: Together[tuple[ExecutionId, Birth], bool] = Together("asl client", self._started)
+        # Apart: somebody's open transaction may hold one of the names.
+        self._named_starts: Together[tuple[ExecutionId, Birth], bool] = Together("asl namer", self._started)
         self._heard: Callable[[Hint], None]
 
     @property
@@ -176,7 +125,7 @@ class DurableBackend:
         back_off = _OPEN_BACK_OFF_SECONDS
         while True:
             try:
-                return await self._in_thread(self._open_store)
+                return await self._patience.once(self._open_store)
             except StoreUnavailable as error:
                 if error.is_final or not self._options.waits_for_store:
                     raise
@@ -191,7 +140,7 @@ class DurableBackend:
         self._group = await anyio.create_task_group().__aenter__()
         try:
             self._handle = self._store.handle()
-            self.clock.observe(await self._persistently(self._client.now))
+            self.clock.observe(await self._patience.ask(self._client.now))
             self._begin_listening()
             if self._handlers is not None:
                 worker = FleetWorker(
@@ -200,22 +149,22 @@ class DurableBackend:
                     clock=self.clock,
                     chance=self._chance,
                     observer=self._observer,
-                    on_leaving=self._on_leaving,
+                    on_leaving=self._results.left,
                     options=self._options,
                 )
                 self._waits_for = "not enlisted among the workers yet"
                 self.worker = await worker.__aenter__()
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._in_thread(self._store.close)
+                await self._patience.once(self._store.close)
             await self._group.__aexit__(None, None, None)
             raise
-        self._group.start_soon(self._endings.run)
+        self._group.start_soon(self._results.run)
         self._is_open = True
         return self
 
     def _begin_listening(self) -> None:
-        self._endings = Endings(self._ask_endings, self._store.hints)
+        self._results = Results(self._store, self._patience, is_here=self._is_here)
         post = poster()
 
         def heard(hint: Hint) -> None:
@@ -229,7 +178,7 @@ class DurableBackend:
         self._heard = heard
 
     def _hear(self, hint: Hint) -> None:
-        self._endings.heard(hint)
+        self._results.heard(hint)
         self._polls.heard(hint)
         if self.worker is not None:
             self.worker.heard(hint)
@@ -244,10 +193,11 @@ class DurableBackend:
         finally:
             self._is_open = False
             self._store.hints.ignore(self._heard)
-            for waiter in (waiter for waiters in self._waiters.values() for waiter in waiters):
-                waiter.tell(None)
+            for calls in (self._descriptions, self._starts, self._named_starts):
+                calls.close()
+            self._results.close()
             with anyio.CancelScope(shield=True):
-                await self._in_thread(self._store.close)
+                await self._patience.once(self._store.close)
             self._group.cancel_scope.cancel()
             await self._group.__aexit__(None, None, None)
 
@@ -269,27 +219,9 @@ class DurableBackend:
 
     async def gc(self, *, older_than: int | None, dry_run: bool) -> Garbage:
         """See `Backend`."""
-        return await self._in_thread(partial(self._store.gc, older_than=older_than, dry_run=dry_run))
+        return await self._patience.once(self._store.gc, older_than=older_than, dry_run=dry_run)
 
     # ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        # Never abandoned: a statement that was cut off may have been carried out, and costs its connection.
-        return await anyio.to_thread.run_sync(function, limiter=self._limiter)
-
-    async def _persistently(self, function: Callable[[], T]) -> T:
-        """Calls what may be called twice, until the store is there. Raises StoreUnavailable after PATIENCE_SECONDS."""
-        back_off = _BACK_OFF_SECONDS
-        with anyio.move_on_after(PATIENCE_SECONDS) as scope:
-            while True:
-                try:
-                    return await self._in_thread(function)
-                except StoreUnavailable:
-                    if anyio.current_time() + back_off > scope.deadline:
-                        raise
-                await anyio.sleep(back_off * (0.5 + self._chance.random() / 2))
-                back_off = min(back_off * 2, _BACK_OFF_SECONDS_MAX)
-        raise StoreUnavailable(f"no answer for {PATIENCE_SECONDS:.0f} seconds")
 
     @property
     def library(self) -> Library:
@@ -298,45 +230,30 @@ class DurableBackend:
 
     async def ask(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Backend`."""
-        return await self._persistently(partial(function, *args, **kwargs))
+        return await self._patience.ask(function, *args, **kwargs)
 
     # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def create_state_machine(self, machine: StateMachineRecord) -> StateMachineRecord:
         """See `Backend`."""
-        return self._remember(await self._persistently(partial(self._store.create_state_machine, machine)))
+        return self._definitions.remember(await self._patience.ask(self._store.create_state_machine, machine))
 
     async def deploy(self, machine: StateMachineRecord) -> StateMachineRecord:
         """See `Backend`."""
-        return self._remember(await self._persistently(partial(self._store.deploy, machine)))
+        return self._definitions.remember(await self._patience.ask(self._store.deploy, machine))
 
     async def state_machine(self, arn: str) -> StateMachineRecord:
         """See `Backend`: as it was at most DEFINITION_SECONDS ago."""
-        record, until = self._remembered.get(arn, (None, 0.0))
-        now = time.monotonic()
-        if record is not None:
-            if now < until:
-                return record
-            # One caller asks again; the others need not wait for it.
-            self._remembered[arn] = (record, now + DEFINITION_SECONDS / 2)
-        try:
-            return self._remember(await self._persistently(partial(self._store.state_machine, arn)))
-        except BaseException:
-            self._remembered.pop(arn, None)
-            raise
+        return await self._definitions.of(arn)
 
-    def _remember(self, record: StateMachineRecord) -> StateMachineRecord:
-        self._remembered.pop(record.arn, None)
-        self._remembered[record.arn] = (record, time.monotonic() + DEFINITION_SECONDS / 2)
-        if len(self._remembered) > _REMEMBERED_MAX:
-            del self._remembered[next(iter(self._remembered))]
-        return record
+    async def _asked_state_machine(self, arn: str) -> StateMachineRecord:
+        return await self._patience.ask(self._store.state_machine, arn)
 
     def forget_machine(self, arn: str) -> None:
         """See `Backend`."""
-        self._remembered.pop(arn, None)
+        self._definitions.forget(arn)
 
-    def check(self, program: StateMachine, region: str, account_id: str) -> None:
+    def check(self, program: StateMachine, region: str, account_id: str, test_case: str | None = None) -> None:
         """See `Backend`: another worker may have the handlers that this one has not."""
 
     # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -349,18 +266,28 @@ class DurableBackend:
             self.worker.revisions.add(birth.revision_id, plan)
         is_born = False
         if self.worker is not None and self.worker.free() > 0:
-            # It may be over before anybody waits for its end, who then need not ask the store.
-            self._born_here[execution.arn] = tracked
+            self._results.born_here(tracked)
             fate, reason = await self.worker.start(execution_id, birth, plan)
             if fate == "UNWRITABLE":
                 raise InvalidExecutionInput(reason)
             is_born = fate == "WRITTEN"
         if not is_born:
-            start = partial(self._client.start_named, execution_id, birth)
-            tracked.execution_id, is_new = await self._persistently(start)
+            tracked.execution_id, is_new = await self._start_unowned(execution_id, birth)
             if is_new:
                 self._hint(tracked.execution_id)
         return tracked
+
+    async def _start_unowned(self, execution_id: ExecutionId, birth: Birth) -> tuple[ExecutionId, bool]:
+        """See `DurableStore.start_named`."""
+        if self._is_open:
+            with suppress(StoreUnavailable):
+                if await (self._named_starts if birth.is_named else self._starts).ask((execution_id, birth)):
+                    return execution_id, True
+        return await self._patience.ask(self._client.start_named, execution_id, birth)
+
+    def _started(self, births: Sequence[tuple[ExecutionId, Birth]]) -> list[bool]:
+        started = self._client.start_many(births)
+        return [execution_id in started for execution_id, _ in births]
 
     async def run_sync(self, execution_id: ExecutionId, birth: Birth, plan: Plan, program: StateMachine) -> Ended:
         """See `Backend`."""
@@ -386,18 +313,29 @@ class DurableBackend:
 
     async def describe(self, execution_arn: str) -> ExecutionRecord:
         """See `Backend`."""
-        return await self._persistently(partial(self._store.execution, execution_arn))
+        if self._is_open:
+            with suppress(StoreUnavailable):  # alone, then
+                return await self._descriptions.ask(execution_arn)
+        return await self._patience.ask(self._store.execution, execution_arn)
+
+    def _described(self, execution_arns: Sequence[str]) -> list[ExecutionRecord | Exception]:
+        found = self._store.described(set(execution_arns))
+        return [found[arn] for arn in execution_arns]
 
     async def history(self, execution_arn: str) -> Sequence[Segment]:
         """See `Backend`."""
-        return await self._persistently(partial(self._store.history, execution_arn))
+        return await self._patience.ask(self._store.history, execution_arn)
 
     async def stop(self, execution: RemoteExecution, error: str | None, cause: str | None) -> None:
         """See `Backend`."""
         check_error(error, cause)
+        await self.send(execution, StopRequested(error, cause))
+
+    async def send(self, execution: RemoteExecution, event: Event) -> None:
+        """See `Backend`."""
         mail_id = MailId(uuid7(self.clock.now(), self._chance.getrandbits(UUID7_BITS)))
-        mail = Mail(id=mail_id, execution_id=execution.execution_id, event=StopRequested(error, cause))
-        await self._persistently(partial(self._client.deliver, [mail]))
+        mail = Mail(id=mail_id, execution_id=execution.execution_id, event=event)
+        await self._patience.ask(self._client.deliver, [mail])
         self._hint(execution.execution_id)
 
     async def redrive(self, execution: RemoteExecution, plan: Plan | None, client_token: str | None = None) -> int:
@@ -410,7 +348,7 @@ class DurableBackend:
             reason = not_redrivable_now(await self.describe(execution.arn), self.clock.now())
             if reason is not None:
                 raise ExecutionNotRedrivable(reason)
-            execution_id, made = await self._in_thread(partial(self._store.reopen, execution.arn, client_token))
+            execution_id, made = await self._patience.once(self._store.reopen, execution.arn, client_token)
         except ExecutionNotRedrivable:
             # The same call made twice at once: the other one was faster.
             if client_token is None:
@@ -425,76 +363,15 @@ class DurableBackend:
 
     async def resume(self, execution: RemoteExecution, plan: Plan | None) -> None:
         """See `Backend`."""
-        self._hint(await self._persistently(partial(self._store.resume, execution.arn)))
+        self._hint(await self._patience.ask(self._store.resume, execution.arn))
 
     async def result(self, execution: RemoteExecution) -> tuple[Ending, Json]:
         """See `Backend`."""
-        if execution.ending is not None and execution.ending.status == "SUCCEEDED":
-            return execution.ending, None  # every other end may be undone by a redrive
-        waiter = _Waiter()
-        waiters = self._waiters.setdefault(execution.arn, [])
-        waiters.append(waiter)
-        try:
-            return await self._result(execution, waiter)
-        finally:
-            waiters.remove(waiter)
-            if not waiters:
-                self._waiters.pop(execution.arn, None)
+        assert self._store is not None
+        return await self._results.of(execution)
 
-    async def _result(self, execution: RemoteExecution, waiter: _Waiter) -> tuple[Ending, Json]:
-        while True:
-            live = waiter.look()
-            if live is not None and live.ending is not None:
-                if live.fault is not None:
-                    raise live.fault
-                execution.ending = live.ending
-                return live.ending, live.failed_input
-            if self._is_here(execution):
-                await waiter.left
-                continue
-            if not self._is_open:  # nobody asks for all who wait any more
-                answers = await self._ask_endings([execution.execution_id])
-                if execution.execution_id in answers:
-                    return await self._ended(execution, answers[execution.execution_id])
-                await asyncio.sleep(PAUSE_SECONDS_MAX)
-                continue
-            found = self._endings.wait_for(execution.execution_id)
-            try:
-                await asyncio.wait((waiter.left, found), return_when=asyncio.FIRST_COMPLETED)
-                if found.done():
-                    return await self._ended(execution, found.result())
-            finally:
-                self._endings.forget(found)
-
-    async def _ended(self, execution: RemoteExecution, found: Ending | str | None) -> tuple[Ending, Json]:
-        if found is None:
-            raise ExecutionDoesNotExist(execution.arn)
-        if isinstance(found, str):
-            raise ExecutionQuarantined(f"{execution.arn}: {found}")
-        execution.ending = found
-        return found, await self._failed_input(execution.arn, found)
-
-    async def _ask_endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
-        return await self._persistently(partial(self._store.endings, execution_ids))
-
-    def _is_here(self, execution: RemoteExecution) -> bool:
-        """Whether it runs in this very process, which will tell."""
-        worker = self.worker
-        return self._is_open and worker is not None and execution.execution_id in worker.worker.executions.live
-
-    async def _failed_input(self, execution_arn: str, ending: Ending) -> Json:
-        if ending.frame is None:
-            return None
-        snapshot = await self._persistently(partial(self._store.snapshot, execution_arn))
-        frame = None if snapshot is None else snapshot.frames.get(ending.frame)
-        return None if frame is None else frame.input
-
-    def _on_leaving(self, live: LiveExecution) -> None:
-        tracked = self._born_here.get(live.arn)
-        if tracked is not None and live.fault is None:
-            tracked.ending = live.ending
-        for waiter in self._waiters.get(live.arn, ()):
-            waiter.tell(live)
+    def _is_here(self, execution_id: ExecutionId) -> bool:
+        return self.worker is not None and execution_id in self.worker.worker.executions.live
 
     def _hint(self, execution_id: ExecutionId) -> None:
         if self.worker is not None:
@@ -522,11 +399,11 @@ class DurableBackend:
         await self._take_token(task_token, TaskError(NO_TICKET, error, cause))
 
     async def _take_token(self, task_token: str, event: TaskDone | TaskError) -> None:
-        self._hint(await self._in_thread(partial(self._client.take_token, task_token, event)))
+        self._hint(await self._patience.once(self._client.take_token, task_token, event))
 
     async def send_task_heartbeat(self, task_token: str) -> None:
         """See `Backend`."""
-        await self._persistently(partial(self._client.heartbeat_token, task_token))
+        await self._patience.ask(self._client.heartbeat_token, task_token)
 
     async def get_activity_task(
         self, activity_arn: str, worker_name: str | None, *, wait_seconds: float
@@ -535,7 +412,7 @@ class DurableBackend:
         check_text("worker_name", worker_name)
 
         async def take() -> TakenTask | None:
-            taken = await self._in_thread(partial(self._client.take_task, activity_arn, worker_name))
+            taken = await self._patience.once(self._client.take_task, activity_arn, worker_name)
             if taken is not None:
                 self._hint(taken.execution_id)
             return taken

@@ -12,50 +12,59 @@ import traceback
 from collections import deque
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from engine.integrations.invocation import message_of
-from engine.interpreter.advance import advance_together
+from engine.interpreter.advance import advance_together, time_limit
 from engine.interpreter.messages import (
+    NO_TICKET,
     CancelTask,
+    ChildDone,
     Continue,
     MailContinue,
+    ReadItems,
+    ReopenChild,
+    RunChild,
     ScheduleTask,
+    SendEvent,
+    StartChild,
     StartTimer,
+    StopChildren,
     StopRequested,
-    TaskDone,
-    TaskError,
     TimerDue,
+    WriteResults,
 )
 from engine.interpreter.snapshot import Snapshot
-from engine.runtime.unwritten import Unwritten, may_wait
-from engine.store.protocol import Checkpoint, Mail
+from engine.runtime.checkpoints import Checkpoints
+from engine.runtime.folded import Folded, may_defer, take_together
+from engine.runtime.map_children import MapChildren
+from engine.runtime.unwritten import CHUNK_MS, Unwritten
+from engine.store.protocol import Checkpoint, ExecutionId, Mail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import anyio
-
-    from engine.interpreter.messages import Command, Event, Ticket
-    from engine.interpreter.plan import Plan
+    from engine.interpreter.messages import Command, Event
     from engine.interpreter.snapshot import Ending, Transition
-    from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
+    from engine.runtime.collaborators import Keeper, MapData, Reopener, TaskStarter
     from engine.runtime.committer import Committer
-    from engine.runtime.tasks import OpenTask
-    from engine.runtime.timers import Key, Timer, Timers
+    from engine.runtime.live import LiveExecution, Post
+    from engine.runtime.observers import Observer, Tracer
+    from engine.runtime.open_task import OpenTask
+    from engine.runtime.timers import Key, Timers
     from engine.runtime.writer import Fate
-    from engine.store.protocol import Birth, Claim, ExecutionId, ExecutionStatus, MailId, RevisionId
+    from engine.store.protocol import ExecutionStatus
 
 _MS_PER_SECOND = 1_000
 
-TOGETHER_MAX = 256
-"""Posts that are folded into one checkpoint."""
+_TIMERS_OF_A_TASK: Final = (False, True, "POLL")
+_WRITE: Final[Key] = (NO_TICKET, "WRITE")
 
 _CONFLICTS_MAX = 50
 """In a row, of one execution. Each has a cause that loading it again takes away; more must be an error of ours."""
@@ -65,210 +74,9 @@ DELETED = "The state machine was deleted"
 
 _TRACE_CHARACTERS_MAX = 4_000
 
-Post: TypeAlias = "Event | Mail"
-"""What a mailbox holds: mail of the store, which a checkpoint consumes, or an event of this process."""
-
 
 class ExecutionQuarantined(Exception):
     """The engine itself failed on this execution, and on it alone; it was left as it was. `__cause__` tells why."""
-
-
-class LiveExecution:
-    """An execution in memory. One that has ended stays as long as somebody holds it, to tell how.
-
-    Attributes:
-        snapshot: Where it stands; of one that ended only what it never changes.
-        seq: Of its last checkpoint that is written.
-        birth: Set until its first checkpoint is written, when it is born with that.
-        is_busy: It is ready, or a checkpoint or release of it is being written: mail waits.
-        is_writing: A checkpoint of it is being written.
-        is_releasing: It is being given up, with a checkpoint or without.
-        conflicts: Times that the checkpoint which is wanted now was refused.
-        lost_tasks: As `Claim.lost_tasks`, of an orphan; 0 when none of its Tasks may have run.
-        in_hand: Mail of the store that is in the mailbox or being folded.
-        consumed: Mail of the store that was consumed since mail was last asked for: the answer may bring it again.
-        revision_id: What it runs; None when nothing of that is at hand, and then it does not run here.
-        reclaimed: A claim of this very execution that came before its release was answered.
-        ending: Set once it is over.
-        stopped_at: When that was, ms since the epoch.
-        failed_input: The input of the state whose error ended it.
-        fault: Why it cannot go on or was stopped, where the definition is not to blame.
-        quarantine: Set when it is to be left as it is: why.
-        is_gone: It is not this worker's any more; whatever is still answered is of no interest.
-        tasks: Tasks that it waits for.
-        timers: Timers that are set.
-        ended: Set when `ending` or `fault` is; made when somebody waits for it.
-        on_birth: Called once with what became of its first checkpoint.
-        unwritten: Of an Express execution: what it did since its last checkpoint.
-    """
-
-    __slots__ = (
-        "__weakref__", "birth", "conflicts", "consumed", "ended", "ending", "execution_id", "failed_input", "fault",
-        "in_hand", "is_busy", "is_gone", "is_releasing", "is_writing", "lost_tasks", "mailbox", "on_birth", "plan",
-        "quarantine", "reclaimed", "revision_id", "seq", "snapshot", "stopped_at", "tasks", "timers", "unwritten",
-        "waiters",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        execution_id: ExecutionId,
-        plan: Plan | None,
-        snapshot: Snapshot,
-        seq: int = 0,
-        birth: Birth | None = None,
-    ) -> None:
-        self.execution_id = execution_id
-        self.plan = plan
-        self.snapshot = snapshot
-        self.seq = seq
-        self.birth = birth
-        self.mailbox: deque[Post] = deque()
-        self.is_busy = False
-        self.is_writing = False
-        self.is_releasing = False
-        self.conflicts = 0
-        self.lost_tasks: int | None = None
-        self.in_hand: set[MailId] = set()
-        self.consumed: set[MailId] = set()
-        self.reclaimed: Claim | None = None
-        self.revision_id: RevisionId | None = None if birth is None else birth.revision_id
-        self.tasks: dict[Ticket, OpenTask] = {}
-        self.timers: dict[Key, Timer[LiveExecution]] = {}
-        self.ending: Ending | None = snapshot.ending
-        self.stopped_at = snapshot.last_time
-        self.failed_input: Json = None
-        self.fault: BaseException | None = None
-        self.quarantine: str | None = None
-        self.is_gone = False
-        self.ended: anyio.Event | None = None
-        self.on_birth: Callable[[Fate, str], None] | None = None
-        self.unwritten: Unwritten | None = None
-        self.waiters = 0
-
-    @property
-    def arn(self) -> str:
-        """Its ARN."""
-        return self.snapshot.execution.arn
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.snapshot.execution.name
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended, or cannot go on."""
-        return self.ending is not None or self.fault is not None
-
-
-class Folded:
-    """What was folded into one checkpoint.
-
-    Attributes:
-        posts: In this order.
-        transition: What they did.
-        mail: What of it came from the store.
-        over: Tasks that it answers.
-        answered: Those of them that this worker knows.
-        tokens: Of those that were not answered by their token.
-        taken: Those that were answered by mail: nobody has a token of theirs any more.
-    """
-
-    __slots__ = ("answered", "mail", "over", "posts", "taken", "tokens", "transition")
-
-    def __init__(self, execution: LiveExecution, posts: list[Post], transition: Transition) -> None:
-        self.posts = posts
-        self.transition = transition
-        self.mail: list[MailId] = []
-        self.over: list[Ticket] = []
-        self.answered: list[OpenTask] = []
-        self.tokens: list[str] = []
-        self.taken: list[Ticket] = []
-        for post in posts:
-            is_mail = isinstance(post, Mail)
-            event = post.event if isinstance(post, Mail) else post
-            if isinstance(post, Mail):
-                self.mail.append(post.id)
-            if isinstance(event, TaskDone | TaskError):
-                self.over.append(event.task_id)
-                if is_mail:
-                    self.taken.append(event.task_id)
-                task = execution.tasks.get(event.task_id)
-                if task is not None:
-                    self.answered.append(task)
-                    if task.task_token is not None and not is_mail:  # mail of an answer took the token with it
-                        self.tokens.append(task.task_token)
-
-
-class TaskStarter(Protocol):
-    """What carries out the commands that concern Tasks."""
-
-    def schedule(self, execution: LiveExecution, command: ScheduleTask) -> None:
-        """Starts a Task; its answer comes as mail."""
-        ...
-
-    def start_held(self, execution: LiveExecution) -> None:
-        """Starts those Tasks that could not be started when they were scheduled, if they can be now."""
-        ...
-
-    def cancel(self, task: OpenTask) -> None:
-        """Stops a Task, as far as it can be stopped."""
-        ...
-
-
-class Keeper(Protocol):
-    """Who knows how an execution came here, and gives it back."""
-
-    def rest(self, execution: LiveExecution, transition: Transition, over: Collection[Ticket]) -> int | None:
-        """Whether the execution, once this is written, only waits: until when, to be released with the checkpoint.
-
-        Args:
-            over: Tasks that were answered in the transition.
-        """
-        ...
-
-    def still_lost(self, execution: LiveExecution, transition: Transition, over: Collection[Ticket]) -> int | None:
-        """Its `lost_tasks` once this is written; `over` as above."""
-        ...
-
-    def idle(self, execution: LiveExecution) -> None:
-        """It has nothing to fold."""
-        ...
-
-    def released(self, execution: LiveExecution) -> None:
-        """It was given up with its checkpoint."""
-        ...
-
-    def reconcile(self, execution: LiveExecution) -> None:
-        """Its checkpoint could not be written because the world moved on; the event is back in the mailbox."""
-        ...
-
-    def heartbeat_due(self, execution: LiveExecution, task: OpenTask) -> None:
-        """The time of a heartbeat of a task token has come; the store knows whether it did."""
-        ...
-
-    def quarantine(self, execution: LiveExecution) -> None:
-        """It cannot go on: to be left as it is, with the reason for people to see."""
-        ...
-
-
-class Observer(Protocol):
-    """Called after each commit, before the commands are carried out; it must not wait.
-
-    One that raises stops the execution it was told of: whoever waits for that gets the observer's own error.
-    """
-
-    def __call__(self, execution_arn: str, transition: Transition, /) -> object:
-        """`transition` is shared: not to be changed."""
-        ...
-
-
-class Tracer(Protocol):
-    """Called after each commit with where the execution stood before; must neither wait nor raise."""
-
-    def __call__(self, plan: Plan, before: Snapshot, transition: Transition, /) -> object:
-        """All of it is shared: not to be changed, nor kept, as `before` moves on."""
-        ...
 
 
 class Executions:
@@ -282,7 +90,9 @@ class Executions:
         transitions: How many were written.
         started: Executions whose first transition was.
         ended: Executions that ended, by status.
+        children: Express children of map runs.
         doomed: Since when which state machines, by ARN, are being deleted: their executions end at their next event.
+        ended_of_doomed: Of those the ones of which an execution has ended here, until somebody takes them out.
     """
 
     def __init__(
@@ -294,6 +104,7 @@ class Executions:
         timers: Timers[LiveExecution],
         wake: Callable[[], None],
         on_leaving: Callable[[LiveExecution], None],
+        on_born: Callable[[LiveExecution, Sequence[ExecutionId]], None],
         observer: Observer | None,
         tracer: Tracer | None = None,
         defers: bool = False,
@@ -304,6 +115,7 @@ class Executions:
         Args:
             wake: Called when there is something to fold.
             on_leaving: Called when an execution is over or not here.
+            on_born: Called when an execution has had others begin, which anybody may have.
             defers: Whether Express executions run in memory, without a checkpoint for each step.
         """
         self.live: dict[ExecutionId, LiveExecution] = {}
@@ -311,20 +123,26 @@ class Executions:
         self.transitions = self.started = 0
         self.ended: dict[ExecutionStatus, int] = {}
         self.doomed: Mapping[str, int] = {}
+        self.ended_of_doomed: set[str] = set()
         self.arrivals: set[ExecutionId] | None = None
         self.resting: set[ExecutionId] = set()
         self.tasks: TaskStarter
         self.keeper: Keeper
+        self.map_data: MapData
+        self.reopening: Reopener
+        self.children = MapChildren(self, clock)
         self._clock = clock
         self._chance = chance
         self._committer = committer
         self._timers = timers
         self._wake = wake
         self._on_leaving = on_leaving
+        self._on_born = on_born
         self._observer = observer
         self._tracer = tracer
         self._defers = defers
         self._chronicler = chronicler
+        self._checkpoints = Checkpoints(chronicler, chance)
         self._ready: deque[LiveExecution] = deque()
 
     @property
@@ -348,8 +166,21 @@ class Executions:
         """Puts mail of the store into the mailbox, unless it is there or was."""
         if mail.id not in execution.in_hand and mail.id not in execution.consumed:
             execution.in_hand.add(mail.id)
+            if isinstance(mail.event, ChildDone):
+                task = execution.tasks.get(mail.event.answer.task_id)
+                if task is not None and task.phase in ("HELD", "QUEUED", "RUNNING"):
+                    task.early = mail  # what was submitted comes first, as it came
+                    return
             execution.mailbox.append(mail)
             self._make_ready(execution)
+
+    def deliver_early(self, execution: LiveExecution, tasks: Iterable[OpenTask]) -> None:
+        """Puts into the mailbox what came before its time for these Tasks."""
+        for task in tasks:
+            if task.early is not None:
+                execution.mailbox.append(task.early)
+                task.early = None
+                self._make_ready(execution)
 
     def _make_ready(self, execution: LiveExecution) -> None:
         if not execution.is_busy:
@@ -362,12 +193,17 @@ class Executions:
         due = self._timers.take_due(now)
         for execution, key in due:
             del execution.timers[key]
-            task_id, is_heartbeat = key
-            task = execution.tasks.get(task_id) if is_heartbeat else None
-            if task is not None and task.task_token is not None:
+            task_id, kind = key
+            task = execution.tasks.get(task_id) if kind else None
+            if kind == "WRITE":
+                self._write_due(execution)
+            elif kind == "POLL":
+                assert task is not None, "its timers go with a Task"
+                self.tasks.poll(task)
+            elif task is not None and task.task_token is not None:
                 self.keeper.heartbeat_due(execution, task)
             else:
-                self.mail(execution, TimerDue(*key))
+                self.mail(execution, TimerDue(task_id, kind))
         return bool(due)
 
     def fold(self, seconds: float) -> None:
@@ -390,11 +226,14 @@ class Executions:
             self._timers.postpone(timer, self._clock.now() + task.heartbeat_seconds * _MS_PER_SECOND)
 
     def start_timer(self, execution: LiveExecution, key: Key, due: int) -> None:
-        """Sets a timer, in place of the one with this key."""
+        """Sets a timer, in place of the one with this key. No event of the interpreter's comes after `time_limit`."""
+        if key[1] is False:
+            due = min(due, time_limit(execution.snapshot.execution, execution.snapshot.redrives))
         before = execution.timers.get(key)
         if before is not None:
             self._timers.cancel(before)
         execution.timers[key] = self._timers.start(execution, key, due)
+        self._wake()
 
     def halt(self, execution: LiveExecution, fault: BaseException, error: str) -> None:
         """Ends an execution that cannot go on here as ABORTED; whoever waits for it gets `fault`."""
@@ -405,6 +244,9 @@ class Executions:
     def quarantine(self, execution: LiveExecution, error: Exception) -> None:
         """Leaves an execution alone that the engine itself failed on, as it last was."""
         import structlog
+
+        if execution.in_chunk is not None:
+            execution = execution.in_chunk  # it has no row of its own
 
         structlog.get_logger().error("execution quarantined", execution=execution.arn, exc_info=error)
         trace = "".join(traceback.format_exception(error))
@@ -438,7 +280,7 @@ class Executions:
             return  # it was quarantined or dropped since
         self.resting.discard(execution.execution_id)
         try:
-            self._fold_posts(execution, _take_together(execution))
+            self._fold_posts(execution, take_together(execution))
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
             self.quarantine(execution, error)
 
@@ -476,13 +318,18 @@ class Executions:
             self._settle(execution, folded.answered)  # late answers, dropped by `advance`
             self.next(execution)
             return
-        if self._defers and _may_defer(execution, folded):
-            if execution.unwritten is None:
-                execution.unwritten = Unwritten(execution.snapshot)
-            execution.unwritten.add(transition, folded.mail)
+        if execution.in_chunk is not None:
             self._take_over(execution, folded, None)
             return
-        self._submit(execution, self._checkpoint(execution, transition, folded), folded)
+        if self._defers and may_defer(execution, folded, self._clock.now()):
+            if execution.unwritten is None:
+                execution.unwritten = Unwritten(execution.snapshot, self._clock.now())
+            execution.unwritten.add(transition, folded.mail)
+            if execution.snapshot.execution.role == "CHUNK" and _WRITE not in execution.timers:
+                self.start_timer(execution, _WRITE, self._clock.now() + CHUNK_MS)
+            self._take_over(execution, folded, None)
+            return
+        self._submit(execution, self._checkpoints.of(execution, transition, folded, self.keeper), folded)
 
     def _submit(self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded | None) -> None:
         unwritten = execution.unwritten
@@ -501,6 +348,11 @@ class Executions:
             execution.is_writing = False  # no answer will come
             raise
 
+    def _write_due(self, execution: LiveExecution) -> None:
+        """What the children of a chunk did for a while is written, be they all that moves: see `CHUNK_MS`."""
+        if execution.unwritten is not None and not execution.is_busy:
+            self.write(execution)
+
     def write(self, execution: LiveExecution) -> None:
         """Writes what an execution that has nothing to fold did since its last checkpoint; it goes on after that."""
         assert execution.unwritten is not None
@@ -512,36 +364,6 @@ class Executions:
             transition=execution.unwritten.joined(None),
         )
         self._submit(execution, checkpoint, None)
-
-    def _checkpoint(self, execution: LiveExecution, transition: Transition, folded: Folded) -> Checkpoint:
-        opened: dict[Ticket, str] = {}
-        closed: list[str] = []
-        for command in transition.commands:
-            if isinstance(command, ScheduleTask) and command.task_token is not None:
-                opened[command.task_id] = command.task_token
-            elif isinstance(command, CancelTask) and command.task_id not in folded.taken:
-                task = execution.tasks.get(command.task_id)
-                token = opened.get(command.task_id) if task is None else task.task_token
-                if token is not None:
-                    closed.append(token)
-        closed += folded.tokens
-        return Checkpoint(
-            execution_id=execution.execution_id,
-            seq=execution.seq + 1,
-            snapshot=execution.snapshot,
-            transition=transition,
-            birth=execution.birth,
-            mail=folded.mail,
-            tokens_opened=[(token, task_id) for task_id, token in opened.items()],
-            tokens_closed=closed,
-            release=self.keeper.rest(execution, transition, folded.over),
-            lost_tasks=None
-            if execution.lost_tasks is None
-            else self.keeper.still_lost(execution, transition, folded.over),
-            status_changes=()
-            if self._chronicler is None
-            else self._chronicler.status_changes(execution.snapshot, transition),
-        )
 
     def _told(
         self, execution: LiveExecution, checkpoint: Checkpoint, folded: Folded | None, fate: Fate, reason: str
@@ -595,6 +417,10 @@ class Executions:
             execution.consumed.add(mail_id)
         if execution.birth is not None:
             self._born(execution)
+        if checkpoint.sent:
+            self.tasks.mailed([mail.execution_id for mail in checkpoint.sent])
+        if checkpoint.born:
+            self._on_born(execution, [execution_id for execution_id, _ in checkpoint.born])
         if folded is not None:
             self._take_over(execution, folded, checkpoint.release)
         elif execution.quarantine is not None:
@@ -606,6 +432,32 @@ class Executions:
         """What was folded has happened: the snapshot moves on, and the commands are carried out."""
         transition = folded.transition
         self.transitions += 1
+        if execution.snapshot.execution.is_shown:
+            self._show(execution, transition)
+        else:
+            execution.snapshot.apply(transition)
+        if transition.ending is None:
+            execution.ending = None  # one that was redriven was loaded as it had ended
+        self._settle(execution, folded.answered)
+        if release is not None:
+            for command in transition.commands:
+                if isinstance(command, CancelTask):
+                    self.carry_out(execution, command)
+            self.keeper.released(execution)
+            return
+        if transition.ending is None and execution.quarantine is not None:
+            self.keeper.quarantine(execution)
+            return
+        for command in () if execution.fault is not None else transition.commands:
+            self.carry_out(execution, command)
+        if transition.ending is not None:
+            self._end(execution, transition.ending)
+        else:
+            self.next(execution)
+        self._wake()  # timers were started, and a committer that answers late keeps time from jumping no longer
+
+    def _show(self, execution: LiveExecution, transition: Transition) -> None:
+        """Tells whoever wants to know, and has the snapshot move on in between."""
         self.started += transition.first_event_id == 1
         if self._tracer is not None and execution.plan is not None:
             self._tracer(execution.plan, execution.snapshot, transition)
@@ -614,20 +466,6 @@ class Executions:
         execution.snapshot.apply(transition)
         if self._observer is not None:
             self._tell(self._observer, execution, transition)
-        self._settle(execution, folded.answered)
-        if release is not None:
-            self.keeper.released(execution)
-            return
-        if transition.ending is None and execution.quarantine is not None:
-            self.keeper.quarantine(execution)
-            return
-        for command in () if execution.fault is not None else transition.commands:
-            self._carry_out(execution, command)
-        if transition.ending is not None:
-            self._end(execution, transition.ending)
-        else:
-            self.next(execution)
-        self._wake()  # timers were started, and a committer that answers late keeps time from jumping no longer
 
     def _tell(self, observer: Observer, execution: LiveExecution, transition: Transition) -> None:
         try:
@@ -646,7 +484,8 @@ class Executions:
         if not execution.is_busy:
             self.keeper.idle(execution)
 
-    def _carry_out(self, execution: LiveExecution, command: Command) -> None:
+    def carry_out(self, execution: LiveExecution, command: Command) -> None:
+        """Does what a transition that is written has ordered."""
         match command:
             case ScheduleTask():
                 self.tasks.schedule(execution, command)
@@ -655,10 +494,20 @@ class Executions:
             case CancelTask(task_id):
                 task = execution.tasks.get(task_id)
                 if task is not None:
-                    self.tasks.cancel(task)
+                    self.tasks.stop(task)
                     self._settle(execution, (task,))
             case MailContinue():
                 execution.mailbox.append(Continue())
+            case RunChild():
+                self.children.run(execution, command)
+            case StopChildren():
+                self.children.stop(execution)
+            case ReadItems() | WriteResults():
+                self.map_data.ask(execution, command)
+            case ReopenChild():
+                self.reopening.reopen(execution, command)
+            case StartChild() | SendEvent():
+                pass  # written with the transition
 
     def _settle(self, execution: LiveExecution, tasks: Iterable[OpenTask]) -> None:
         """Forgets Tasks that nobody waits for any more, and their timers."""
@@ -666,15 +515,21 @@ class Executions:
             if execution.tasks.pop(task.task_id, None) is None:
                 continue
             task.is_over = True
-            for heartbeat in (False, True):
-                timer = execution.timers.pop((task.task_id, heartbeat), None)
+            self.tasks.forget(task)
+            if task.early is not None:
+                execution.mailbox.append(task.early)  # to be dropped as every late answer is
+            for kind in _TIMERS_OF_A_TASK:
+                timer = execution.timers.pop((task.task_id, kind), None)
                 if timer is not None:
                     self._timers.cancel(timer)
 
     def _end(self, execution: LiveExecution, ending: Ending) -> None:
         execution.ending = ending
         execution.stopped_at = execution.snapshot.last_time
-        self.ended[ending.status] = self.ended.get(ending.status, 0) + 1
+        if execution.snapshot.execution.is_shown:
+            self.ended[ending.status] = self.ended.get(ending.status, 0) + 1
+        if self.doomed and execution.snapshot.execution.state_machine_arn in self.doomed:
+            self.ended_of_doomed.add(execution.snapshot.execution.state_machine_arn)
         if ending.frame is not None:
             failed = execution.snapshot.frames.get(ending.frame)
             execution.failed_input = None if failed is None else failed.input
@@ -700,35 +555,12 @@ class Executions:
         # Another one: the checkpoint that is being written, perhaps for the second time, still reads the old one.
         execution.snapshot = Snapshot(execution=execution.snapshot.execution)
         execution.unwritten = None
+        self.children.stop(execution)
+        if execution.in_chunk is not None:
+            self.children.left(execution)
+            return
+        if execution.snapshot.execution.role == "RUN":
+            self.map_data.forget(execution)
         self.live.pop(execution.execution_id, None)
         self.resting.discard(execution.execution_id)
         self._on_leaving(execution)
-
-
-def _may_defer(execution: LiveExecution, folded: Folded) -> bool:
-    """Whether what was folded may stay in memory alone. Of what dies with its workers each step is to be known."""
-    return (
-        execution.snapshot.execution.type == "EXPRESS"
-        and execution.birth is None
-        and execution.lost_tasks is None
-        and execution.quarantine is None
-        and folded.transition.ending is None
-        and not folded.tokens
-        and not (execution.unwritten is not None and execution.unwritten.is_full)
-        and may_wait(folded.posts)
-    )
-
-
-def _take_together(execution: LiveExecution) -> list[Post]:
-    """Takes what may be folded together out of the mailbox."""
-    mailbox = execution.mailbox
-    if len(mailbox) == 1 or execution.lost_tasks is not None:
-        return [mailbox.popleft()]  # of a suspect one by one: what kills workers is not to take others' results along
-    return [mailbox.popleft() for _ in range(min(len(mailbox), TOGETHER_MAX))]
-
-
-def waiting_event(execution: LiveExecution, make: Callable[[], Any]) -> Any:
-    """The event that is set when the execution is over; made by the first who waits."""
-    if execution.ended is None:
-        execution.ended = make()
-    return execution.ended

@@ -23,9 +23,9 @@ from engine.interpreter.snapshot import Snapshot
 from engine.runtime.calls import ThreadCalls
 from engine.runtime.committer import GroupCommitter
 from engine.runtime.deletions import Deletions
-from engine.runtime.executions import LiveExecution
 from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import LEASE_SECONDS, Lease
+from engine.runtime.live import LiveExecution
 from engine.runtime.metrics import StoreMeter, together
 from engine.runtime.starter import Starter
 from engine.runtime.sync_executions import SyncExecutions
@@ -33,15 +33,17 @@ from engine.runtime.task_groups import cancel_and_leave
 from engine.runtime.watchdog import STILL_PART, Watchdog
 from engine.runtime.worker import Worker
 from engine.runtime.writer import Writer
+from engine.store.hints import Hint
 from engine.store.protocol import DEFAULT_POOL, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import TracebackType
 
     from anyio.abc import TaskGroup
 
     from engine.asl.program import StateMachine
+    from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.registry import Handlers
     from engine.interpreter.plan import Plan
     from engine.interpreter.snapshot import Execution
@@ -49,10 +51,9 @@ if TYPE_CHECKING:
     from engine.runtime.calls import Outcome
     from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import StoreClock
-    from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
+    from engine.runtime.observers import Observer, Tracer
     from engine.runtime.writer import Fate
-    from engine.store.hints import Hint
     from engine.store.library import Library, Store
     from engine.store.protocol import Birth, ExecutionId, RevisionId
 
@@ -94,6 +95,7 @@ class FleetOptions:
     notice: Callable[..., None] | None = None
     tracer: Tracer | None = None
     chronicler: Chronicler | None = None
+    lambda_emulator: LambdaEmulator | None = None
 
     def tell(self, event: str, **about: object) -> None:
         """Passes a notice on, if somebody wants it."""
@@ -175,7 +177,7 @@ class FleetWorker:
         self._calls: ThreadCalls
         self._broken: BaseException | None = None
         self._slow_calls: ThreadCalls
-        self._may_run_sync: dict[RevisionId, bool] = {}
+        self._may_run_sync: dict[tuple[RevisionId, str | None], None] = {}
         self._is_draining = False
         self._is_leaving = False
         self._drained = anyio.Event()
@@ -211,6 +213,7 @@ class FleetWorker:
             threads_max=self._options.threads_max,
             processes_max=self._options.processes_max,
             commands_max=self._options.commands_max,
+            lambda_emulator=self._options.lambda_emulator,
         )
         if self._options.chronicler is not None:
             await anyio.to_thread.run_sync(self._options.chronicler.open, self._store)
@@ -261,10 +264,12 @@ class FleetWorker:
             clock=self._clock,
             chance=self._chance,
             observer=self._observer,
+            library=self._store,
             tracer=self._options.tracer,
             chronicler=self._options.chronicler,
             in_flight_max=self._options.concurrency,
             hint=self.hint,
+            on_born=self._born,
             on_lost=self._lost,
         )
         self.sync = SyncExecutions(make, on_ended=self._wake)
@@ -296,7 +301,7 @@ class FleetWorker:
             hints=self._store.hints,
         )
 
-        self._deletions = Deletions(self._store.deleting, self._calls, self.worker.executions, self._lease.monotonic)
+        self._deletions = Deletions(self._store, self._calls, self.worker.executions, self._lease.monotonic)
 
     def _sample(self) -> None:
         self._meter.backlog = self._store.backlog(self._options.pools)
@@ -377,9 +382,11 @@ class FleetWorker:
         """How many more executions this worker can take."""
         if self._is_draining or not self.housekeeping.is_enlisted or not self._lease.is_safe:
             return 0
+        if self._options.claims == "own":
+            return self._options.concurrency  # nobody else would have what it starts
         executions = self.worker.executions
         in_hand = max(self.worker.tasks.in_flight, len(executions.live) - len(executions.resting))
-        return max(0, self._options.concurrency - in_hand)
+        return max(0, self._options.concurrency - in_hand + self.worker.tasks.apart)
 
     async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> tuple[Fate, str]:
         """Starts an execution that this worker owns from birth; what became of its first checkpoint, and why."""
@@ -399,17 +406,27 @@ class FleetWorker:
         """Whether a synchronous execution may run in this process: it has a handler for every Task of it."""
         if self._is_draining or birth.pool not in self._options.pools:
             return False
-        may = self._may_run_sync.get(birth.revision_id)
-        if may is None:
-            may = self._may_run_sync[birth.revision_id] = self._has_handlers(birth.execution, program)
-            if len(self._may_run_sync) > _PLANS_MAX:
-                del self._may_run_sync[next(iter(self._may_run_sync))]
-        return may
+        asked = (birth.revision_id, birth.execution.test_case)
+        if asked in self._may_run_sync:
+            return True
+        if not self._has_handlers(birth.execution, program):
+            return False  # asked again the next time: the Lambda emulator may have its function by then
+        self._may_run_sync[asked] = None
+        if len(self._may_run_sync) > _PLANS_MAX:
+            del self._may_run_sync[next(iter(self._may_run_sync))]
+        return True
 
     def _has_handlers(self, execution: Execution, program: StateMachine) -> bool:
         account = account_of(execution.state_machine_arn)
         try:
-            check_handlers(self._handlers, program, region=execution.region, account=account, activities=())
+            check_handlers(
+                self._handlers,
+                program,
+                region=execution.region,
+                account=account,
+                activities=(),
+                test_case=execution.test_case,
+            )
         except MissingHandler:
             return False
         return True
@@ -418,6 +435,11 @@ class FleetWorker:
         """There may be something to do for this execution; in the event loop only."""
         self.housekeeping.hint(execution_id)
         self.worker.wake()
+
+    def _born(self, parent: LiveExecution, execution_ids: Sequence[ExecutionId]) -> None:
+        """They are claimed together with others, as whatever somebody else has started."""
+        del execution_ids
+        self.housekeeping.heard(Hint("START", frozenset([parent.pool])))
 
     def _break(self, error: BaseException) -> None:
         self._broken = error

@@ -16,7 +16,8 @@ from engine.interpreter.snapshot import Snapshot
 from engine.runtime.backend import Ended, not_redrivable_now
 from engine.runtime.calls import DirectCalls
 from engine.runtime.committer import DirectCommitter
-from engine.runtime.executions import ExecutionQuarantined, LiveExecution, waiting_event
+from engine.runtime.executions import ExecutionQuarantined
+from engine.runtime.live import LiveExecution, waiting_event
 from engine.runtime.metrics import Metrics
 from engine.runtime.task_groups import cancel_and_leave
 from engine.runtime.worker import Worker
@@ -30,19 +31,20 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from engine.asl.program import StateMachine
+    from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.registry import Handlers
     from engine.integrations.request import Answer
     from engine.interpreter.history import Segment
-    from engine.interpreter.messages import ScheduleTask
+    from engine.interpreter.messages import Event, ScheduleTask
     from engine.interpreter.plan import Plan
     from engine.interpreter.snapshot import Ending, Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
-    from engine.runtime.executions import Observer, Tracer
-    from engine.store.library import ExecutionRecord, Garbage, StateMachineRecord
+    from engine.runtime.observers import Observer, Tracer
     from engine.store.protocol import Birth, Claim, ExecutionId, TakenTask
+    from engine.store.records import ExecutionRecord, Garbage, StateMachineRecord
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,6 +66,7 @@ class MemoryBackend:
         threads_max: int,
         commands_max: int,
         processes_max: int | None,
+        lambda_emulator: LambdaEmulator | None = None,
     ) -> None:
         self.clock = clock
         self.is_open = False
@@ -79,6 +82,7 @@ class MemoryBackend:
         self._threads_max = threads_max
         self._commands_max = commands_max
         self._processes_max = processes_max
+        self._lambda_emulator = lambda_emulator
         self._workplace: OwnWorkplace | None = None
         self._group: TaskGroup
         self._waiters = 0
@@ -101,7 +105,10 @@ class MemoryBackend:
             raise RuntimeError("the engine is open already")
         self.clock.attach(lambda: self.worker.on_clock_released())
         self._workplace = OwnWorkplace(
-            threads_max=self._threads_max, processes_max=self._processes_max, commands_max=self._commands_max
+            threads_max=self._threads_max,
+            processes_max=self._processes_max,
+            commands_max=self._commands_max,
+            lambda_emulator=self._lambda_emulator,
         )
         if self._chronicler is not None:
             await anyio.to_thread.run_sync(self._chronicler.open, self.library)
@@ -122,6 +129,8 @@ class MemoryBackend:
             chronicler=self._chronicler,
             in_flight_max=self._in_flight_max,
             on_leaving=self._on_leaving,
+            on_born=self._adopt,
+            library=self.library,
             hint=self._hint,
             on_lost=self._cannot_be_lost,
             may_start=lambda: True,
@@ -167,6 +176,13 @@ class MemoryBackend:
     def _hint(self, execution_id: ExecutionId) -> None:
         self.worker.custody.fetch([execution_id])
 
+    def _adopt(self, parent: LiveExecution, execution_ids: Sequence[ExecutionId]) -> None:
+        assert parent.plan is not None
+        for execution_id in execution_ids:
+            claim = self._store.claim_one(execution_id)
+            if claim is not None:  # one that is redriven may be here already
+                self.worker.custody.take(claim, parent.plan)
+
     def _cannot_be_lost(self) -> None:
         raise AssertionError("nobody else has this store")
 
@@ -199,9 +215,16 @@ class MemoryBackend:
     def forget_machine(self, arn: str) -> None:
         """See `Backend`: nothing is remembered here."""
 
-    def check(self, program: StateMachine, region: str, account_id: str) -> None:
+    def check(self, program: StateMachine, region: str, account_id: str, test_case: str | None = None) -> None:
         """See `Backend`."""
-        check_handlers(self._handlers, program, region=region, account=account_id, activities=self._activity_arns())
+        check_handlers(
+            self._handlers,
+            program,
+            region=region,
+            account=account_id,
+            activities=self._activity_arns(),
+            test_case=test_case,
+        )
 
     def _activity_arns(self) -> set[str]:
         assert self._at_work is not None
@@ -267,8 +290,12 @@ class MemoryBackend:
     async def stop(self, execution: LiveExecution, error: str | None, cause: str | None) -> None:
         """See `Backend`."""
         check_error(error, cause)
+        await self.send(execution, StopRequested(error, cause))
+
+    async def send(self, execution: LiveExecution, event: Event) -> None:
+        """See `Backend`."""
         if not execution.is_over:
-            self._at_work.executions.mail(execution, StopRequested(error, cause))
+            self._at_work.executions.mail(execution, event)
 
     async def redrive(self, execution: LiveExecution, plan: Plan | None, client_token: str | None = None) -> int:
         """See `Backend`."""

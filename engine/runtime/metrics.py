@@ -98,9 +98,10 @@ class Metrics:
         live: Executions in memory.
         transitions: Calls of the interpreter that were written.
         in_flight: Tasks whose handler runs or waits for its turn.
+        jobs_watched: Jobs of `.sync` Tasks that are asked about here; those of parked executions are nobody's.
         tasks_ended: Tasks whose handler has come to an end, by outcome: `succeeded`, `failed`, `cancelled`.
         abandoned: Handlers in threads that were given up while they ran.
-        hanging: Those of them that still run.
+        hanging: Those of them that still run, and coroutines that do not heed their cancellation.
         quarantined: Executions that were put into quarantine here.
         missing: How often an execution was given up because this worker has no handler, by Resource.
         told: Log records and status changes, by kind and what became of them: `delivered`, `dropped`.
@@ -112,6 +113,7 @@ class Metrics:
     live: int = 0
     transitions: int = 0
     in_flight: int = 0
+    jobs_watched: int = 0
     tasks_ended: Mapping[str, int] = field(default_factory=dict)
     abandoned: int = 0
     hanging: int = 0
@@ -130,6 +132,7 @@ def together(first: Metrics, second: Metrics) -> Metrics:
         live=first.live + second.live,
         transitions=first.transitions + second.transitions,
         in_flight=first.in_flight + second.in_flight,
+        jobs_watched=first.jobs_watched + second.jobs_watched,
         tasks_ended=_sum(first.tasks_ended, second.tasks_ended),
         quarantined=first.quarantined + second.quarantined,
         missing=_sum(first.missing, second.missing),

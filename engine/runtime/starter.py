@@ -6,12 +6,12 @@ In the worker's groups all executions would wait for somebody's open transaction
 from __future__ import annotations
 
 import threading
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.runtime.calls import poster
+from engine.runtime.calls import poster, taken
 from engine.runtime.writer import GROUP_MAX, FateAnswer
 from engine.store.protocol import Checkpoint, OwnershipLost, StoreUnavailable, WorkerId
 
@@ -81,12 +81,7 @@ class Starter:
 
     def _turn(self) -> bool:
         """Waits for something to write; False: it is over."""
-        waiting = [self._queue.get()]
-        while len(waiting) < GROUP_MAX:
-            try:
-                waiting.append(self._queue.get_nowait())
-            except Empty:
-                break
+        waiting = taken(self._queue, most=GROUP_MAX)
         asked = [one for one in waiting if one is not None]
         for worker_id in {one.worker_id for one in asked}:
             self._start([one for one in asked if one.worker_id == worker_id], worker_id)

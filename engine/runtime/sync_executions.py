@@ -11,7 +11,7 @@ import anyio
 
 from engine.interpreter.messages import StartRequested
 from engine.interpreter.snapshot import Snapshot
-from engine.runtime.executions import LiveExecution, waiting_event
+from engine.runtime.live import LiveExecution, waiting_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,38 +8,41 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import from_thread
 from anyio.lowlevel import current_token
 
-from engine.asl.resource import parse_resource
 from engine.errors import InvalidOutput, StatesError, TaskTimedOut
-from engine.integrations.invocation import check_error, function_of, json_value, shortened, wanted
-from engine.integrations.registry import MissingHandler, account_of
-from engine.integrations.request import TaskRequest, UnsupportedTask
+from engine.integrations.invocation import check_error, function_of, json_value, shortened
+from engine.integrations.request import Answer, Origin, Submitted, TaskRequest, UnsupportedTask, job_handler
 from engine.interpreter.messages import NO_TICKET, TaskDone, TaskError, TaskStarted, TaskSubmitted
+from engine.runtime import stubborn
 from engine.runtime.activities import ActivityPolls
 from engine.runtime.channels import LoneChannel, TaskChannel
-from engine.store.protocol import Offer, StoreUnavailable
+from engine.runtime.jobs import Jobs
+from engine.runtime.offers import Offers
+from engine.runtime.open_task import OpenTask
+from engine.runtime.task_requests import missing_handler, task_request
+from engine.runtime.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterable
 
     from anyio.abc import TaskGroup
 
-    from engine.asl.resource import Resource
     from engine.integrations.registry import Handlers
-    from engine.integrations.request import Answer, Handler, Workplace
-    from engine.interpreter.messages import Event, ScheduleTask, Ticket
+    from engine.integrations.request import Handler, Workplace
+    from engine.interpreter.messages import Event, ScheduleTask
     from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
-    from engine.runtime.calls import Calls, Outcome
+    from engine.runtime.calls import Calls
     from engine.runtime.clock import Clock
-    from engine.runtime.executions import Executions, LiveExecution
+    from engine.runtime.executions import Executions
+    from engine.runtime.live import LiveExecution
+    from engine.runtime.open_task import Phase
     from engine.store.protocol import DurableStore, ExecutionId
 
 WORKER_LOST = "Engine.WorkerLost"
@@ -47,40 +50,6 @@ _WORKER_LOST_CAUSE = "The worker that ran the Task was lost; its handler says th
 
 _RULES_CACHED = 4_096
 """Handlers remembered by what was asked for; function names may come from data, so there is a bound."""
-
-
-_OFFERED_AT_ONCE_MAX = 256
-
-Phase: TypeAlias = Literal["HELD", "QUEUED", "RUNNING", "OFFERING", "OUTSIDE", "MISSING"]
-"""Where a Task is. HELD: it may not be started now. QUEUED: it waits for its turn. OFFERING: it is being offered to the
-workers of its activity. OUTSIDE: somebody else will end it: who has its token, or an activity worker. MISSING: this
-worker has no handler for it."""
-
-
-class OpenTask:
-    """A Task that an execution waits for.
-
-    Attributes:
-        is_over: Nobody waits for it any more.
-        scope: Cancels its handler; None while none runs.
-    """
-
-    __slots__ = (
-        "execution", "handler", "heartbeat_seconds", "is_over", "phase", "request", "scope", "task_id", "task_token",
-    )  # fmt: skip
-
-    def __init__(
-        self, execution: LiveExecution, task_id: Ticket, request: TaskRequest, handler: Handler | None, phase: Phase
-    ) -> None:
-        self.execution = execution
-        self.task_id = task_id
-        self.request = request
-        self.handler = handler
-        self.task_token = request.task_token
-        self.heartbeat_seconds = request.heartbeat_seconds
-        self.phase: Phase = phase
-        self.is_over = False
-        self.scope: anyio.CancelScope | None = None
 
 
 class Tasks:
@@ -91,6 +60,7 @@ class Tasks:
         polls: Who waits here for Tasks of activities that have no handler but workers.
         in_flight: Handlers that run or wait for their turn.
         ended: Handlers that came to an end, by outcome: `succeeded`, `failed`, `cancelled`.
+        left: Handlers that were cancelled, still run, and are left alone.
     """
 
     def __init__(
@@ -112,31 +82,52 @@ class Tasks:
 
         Args:
             hint: Called when an execution has mail in the store.
-            in_flight_max: Of handlers no more run at once; the rest wait their turn.
+            in_flight_max: Of handlers no more run at once; the rest wait their turn (`Turns`).
             may_start: Whether a Task may be started now; those that may not are held.
             is_alone: No other worker could have a handler that this one has not: the execution is stopped.
         """
         self.polls = ActivityPolls()
-        self.in_flight = 0
+        self.in_flight = self.left = 0
         self.ended = {"succeeded": 0, "failed": 0, "cancelled": 0}
         self._executions = executions
         self._store = store
         self._calls = calls
-        self._unoffered: deque[OpenTask] = deque()
-        self._is_offering = False
         self._workplace = workplace
         self.clock = clock
         self._group = group
         self._hint = hint
-        self._in_flight_max = in_flight_max
+        self._turns = Turns(in_flight_max)
         self._may_start = may_start
         self._is_alone = is_alone
-        self._running = 0
         self._handlers_at_work: dict[asyncio.Task[None], OpenTask] = {}
-        self._waiting: deque[OpenTask] = deque()
-        self._find = lru_cache(_RULES_CACHED)(handlers.find)
+        self._handlers = handlers
+        self._rule_for = lru_cache(_RULES_CACHED)(handlers.rule_for)
         self._token = current_token()
         self._thread = threading.get_ident()
+        self._offers = Offers(
+            executions=executions,
+            store=store,
+            calls=calls,
+            polls=self.polls,
+            on_missing=self._missing,
+        )
+        self._jobs = Jobs(
+            executions=executions,
+            workplace=workplace,
+            clock=clock,
+            ended=self.ended,
+            on_broken=self._break,
+        )
+
+    @property
+    def apart(self) -> int:
+        """Handlers that run and take no place of others: see `Turns`."""
+        return self._turns.apart
+
+    @property
+    def jobs_watched(self) -> int:
+        """Jobs that are asked about here."""
+        return self._jobs.watched
 
     # ── starting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,8 +138,8 @@ class Tasks:
             self._start(task)
         elif task.phase == "OFFERING":
             self.offer(task)
-        elif task.phase == "MISSING" and self._is_alone:
-            self._without_handler(task)
+        elif task.phase == "MISSING":
+            self._missing(task)
 
     def start_held(self, execution: LiveExecution) -> None:
         """See `TaskStarter`."""
@@ -159,18 +150,41 @@ class Tasks:
 
     def open(self, execution: LiveExecution, command: ScheduleTask) -> OpenTask:
         """The execution waits for this Task from now on; nothing runs yet."""
-        request = _request(execution.snapshot.execution, command)
-        handler = self._find(
-            request.state, request.resource, function_of(request), region=request.region, account=request.account_id
-        )
+        origin = Origin(execution.execution_id, command.task_id, execution.pool)
+        request = task_request(execution.snapshot.execution, command, origin)
+        handler = self._handler_for(request)
+        job = command.job
+        # A rule that does all of the Task itself stands in the place of one that has begun a job: it knows of none.
+        is_polled = job is not None and job.child is None
         phase: Phase = "HELD"
-        if command.submitted:
+        if command.submitted and not (is_polled and job_handler(handler, request.resource) is None):
             phase = "OUTSIDE"
         elif handler is None:
             phase = "OFFERING" if request.resource.kind == "activity" else "MISSING"
         task = OpenTask(execution, command.task_id, request, handler, phase)
         execution.tasks[task.task_id] = task
+        if phase == "OUTSIDE" and job is not None:
+            task.job = job
+            self._jobs.watch(task, self.clock.now())
         return task
+
+    def _handler_for(self, request: TaskRequest) -> Handler | None:
+        """What does a Task, if anything here does: a rule, else the engine itself or a function of the emulator.
+
+        In an execution of a test case what is mocked goes before all of them.
+        """
+        if request.test_case is not None:
+            mocks = self._handlers.mocks
+            if mocks is None or not mocks.knows(request.test_case):
+                return None  # another worker has the mock configuration that has it
+            mocked = mocks.find(request.test_case, request.state, request.attempt)
+            if mocked is not None:
+                return mocked
+        function = function_of(request)
+        rule = self._rule_for(
+            request.state, request.resource, function, region=request.region, account=request.account_id
+        )
+        return rule or self._handlers.without_rule(request.resource, function)
 
     def _start(self, task: OpenTask) -> None:
         assert task.handler is not None
@@ -181,65 +195,36 @@ class Tasks:
         self.clock.hold()
         self.in_flight += 1
         task.phase = "QUEUED"
-        self._waiting.append(task)
+        self._turns.join(task)
         self.start_waiting()
 
-    def _without_handler(self, task: OpenTask) -> None:
-        self._executions.halt(task.execution, _missing_handler(task.request), "Engine.MissingHandler")
+    def _missing(self, task: OpenTask) -> bool:
+        """Stops the execution if nobody else can have a handler; whether it was."""
+        if self._is_alone:
+            self._executions.halt(task.execution, missing_handler(task.request), "Engine.MissingHandler")
+        return self._is_alone
 
     def offer(self, task: OpenTask) -> None:
-        """Offers a Task to the workers of its activity, if there is such an activity; those that come together at once.
-
-        That is an effect of a checkpoint, carried out after it. Whoever owns the execution next offers the Task again,
-        which changes nothing.
-        """
-        self._unoffered.append(task)
-        if not self._is_offering:
-            self._offer_next()
-
-    def _offer_next(self) -> None:
-        batch: list[OpenTask] = []
-        while self._unoffered and len(batch) < _OFFERED_AT_ONCE_MAX:
-            task = self._unoffered.popleft()
-            if not task.is_over:
-                batch.append(task)
-        if batch:
-            self._is_offering = True
-            offers = [_offer(task) for task in batch]
-            self._calls.ask(partial(self._store.offer_tasks, offers), partial(self._offered, batch))
-
-    def _offered(self, batch: list[OpenTask], outcome: Outcome[Collection[str]]) -> None:
-        self._is_offering = False
-        try:
-            existing = outcome()
-        except StoreUnavailable:
-            existing = ()  # the executions are given up, and offered again by whoever takes them
-        for task in batch:
-            if task.is_over:
-                continue
-            task.phase = "OUTSIDE" if task.request.resource.arn in existing else "MISSING"
-            if task.phase == "MISSING" and self._is_alone:
-                self._without_handler(task)
-            elif not task.execution.is_busy:
-                self._executions.keeper.idle(task.execution)
-        self.polls.offered(existing)
-        if self._unoffered:
-            self._offer_next()
+        """See `HeldTasks`."""
+        self._offers.offer(task)
 
     def start_waiting(self) -> None:
         """Starts the Tasks whose turn has come."""
-        while self._waiting and (self._in_flight_max is None or self._running < self._in_flight_max):
-            if not self._waiting[0].is_over and not self._may_start():
+        while (task := self._turns.head()) is not None:
+            if not task.is_over and not self._may_start():
                 return
-            task = self._waiting.popleft()
+            self._turns.begin(task)
             if task.is_over:
-                self.clock.release()
-                self.in_flight -= 1
+                self._give_up_place(task)
                 continue
-            self._running += 1
             task.phase = "RUNNING"
             task.scope = anyio.CancelScope()
             self._spawn(task)
+
+    def _give_up_place(self, task: OpenTask) -> None:
+        self._turns.leave(task)
+        self.clock.release()
+        self.in_flight -= 1
 
     def _spawn(self, task: OpenTask) -> None:
         # A task of asyncio's own: one of a task group takes four times as long to make, a third of what a Task costs.
@@ -251,28 +236,84 @@ class Tasks:
         del self._handlers_at_work[running]
         error = None if running.cancelled() else running.exception()
         if error is not None:
-            self._group.start_soon(_raise, error)  # an error of ours ends the engine; nobody else would hear of it
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        self._group.start_soon(_raise, error)  # an error of ours ends the engine; nobody else would hear of it
 
     async def close(self) -> None:
-        """Cancels the handlers that run, and waits until they have ended; to be called once no more are started."""
-        while self._handlers_at_work:
+        """Cancels the handlers that run, and waits until they have ended; to be called once no more are started.
+
+        Jobs that are being stopped are waited for, a while; so are handlers that do not end.
+        """
+        patience = asyncio.get_running_loop().time() + stubborn.PATIENCE_SECONDS
+        while self._handlers_at_work and (left := patience - asyncio.get_running_loop().time()) > 0:
             for task in self._handlers_at_work.values():
-                if task.scope is not None:
+                if task.scope is not None and not task.is_left:
                     task.scope.cancel()
-            await asyncio.wait(self._handlers_at_work)
+            if all(task.is_left for task in self._handlers_at_work.values()):
+                break
+            await asyncio.wait(self._handlers_at_work, timeout=left)
+        for running, task in self._handlers_at_work.items():
+            if task.scope is not None:
+                stubborn.let_hang(task.scope)
+            stubborn.forget(running)
+        await self._jobs.close()
 
     def hold_waiting(self) -> None:
         """The Tasks that wait for their turn are not to be started any more."""
-        while self._waiting:
-            self._waiting.popleft().phase = "HELD"
+        for task in self._turns.clear():
+            task.phase = "HELD"
             self.clock.release()
             self.in_flight -= 1
 
     def cancel(self, task: OpenTask) -> None:
         """See `TaskStarter`."""
         task.is_over = True
-        if task.scope is not None:
+        self.cut_off(task, None)
+
+    def cut_off(self, task: OpenTask, otherwise: StatesError | None) -> None:
+        """Cancels a Task's handler, if one runs; should it not end, the Task ends with `otherwise`."""
+        if task.scope is not None and not task.scope.cancel_called:
             task.scope.cancel()
+            asyncio.get_running_loop().call_later(stubborn.PATIENCE_SECONDS, self._leave, task, otherwise)
+
+    def _leave(self, task: OpenTask, otherwise: StatesError | None) -> None:
+        """Leaves a handler alone that was cancelled, unless it has ended."""
+        if task.scope is None:
+            return
+        stubborn.let_hang(task.scope)
+        task.is_left = True
+        self.left += 1
+        self._give_up_place(task)
+        if otherwise is None:
+            self.ended["cancelled"] += 1
+        else:
+            self._answer(task, otherwise, is_fixed=False)
+        self.start_waiting()
+
+    def stop(self, task: OpenTask) -> None:
+        """See `TaskStarter`."""
+        task.is_unwanted = True
+        if task.is_submitting:
+            task.is_over = True  # not cut off, else nobody would know what to stop
+            return
+        self.cancel(task)
+        if task.job is None or task.job.child is None:
+            self._jobs.stop(task)
+
+    def forget(self, task: OpenTask) -> None:
+        """See `TaskStarter`."""
+        self._jobs.forget(task)
+
+    def poll(self, task: OpenTask) -> None:
+        """See `TaskStarter`."""
+        self._jobs.poll(task)
+
+    def mailed(self, execution_ids: Iterable[ExecutionId]) -> None:
+        """See `TaskStarter`."""
+        for execution_id in execution_ids:
+            self._hint(execution_id)
 
     def interrupt(self, task: OpenTask) -> OpenTask | None:
         """Stops a Task's handler, if one runs. The execution waits as for a Task that was never started: the result."""
@@ -280,6 +321,7 @@ class Tasks:
             return None
         self.cancel(task)
         again = OpenTask(task.execution, task.task_id, task.request, task.handler, "HELD")
+        again.early = task.early
         task.execution.tasks[task.task_id] = again
         return again
 
@@ -295,14 +337,19 @@ class Tasks:
     async def _run(self, task: OpenTask) -> None:
         assert task.scope is not None
         assert task.handler is not None
-        answer: Answer | Exception | None = None
+        answer: Answer | Submitted | Exception | None = None
+        jobs = job_handler(task.handler, task.request.resource)
         try:
             with task.scope:
                 if task.is_over:
                     return  # cancelled before it began; run, it would act until it first waits
                 if task.request.resource.kind == "activity":
                     self._mail(task, TaskStarted(task.task_id, task.handler.name))
-                answer = await task.handler.run(task.request, TaskChannel(self, task), self._workplace)
+                if jobs is None:
+                    answer = await task.handler.run(task.request, TaskChannel(self, task), self._workplace)
+                else:
+                    task.is_submitting = True
+                    answer = await jobs.submit(task.request, TaskChannel(self, task), self._workplace)
         except (StatesError, UnsupportedTask) as error:
             answer = error
         except Exception as error:  # noqa: BLE001  user code is caught where it is called, so this is our own fault
@@ -310,11 +357,19 @@ class Tasks:
                 self._executions.quarantine(task.execution, error)
         finally:
             task.scope = None
-            self._running -= 1
-            self.in_flight -= 1
-            self.clock.release()
-            self.start_waiting()
-        if answer is not None:
+            task.is_submitting = False
+            if task.is_left:
+                self.left -= 1
+            else:
+                self._give_up_place(task)
+                self.start_waiting()
+        if task.is_left:
+            return
+        if isinstance(answer, Submitted):
+            self._jobs.begun(task, answer)
+        elif isinstance(answer, StatesError) and jobs is not None:
+            self._refused(task, answer)
+        elif answer is not None:
             self._answer(task, answer, is_fixed=False)
         else:
             self.ended["cancelled"] += 1
@@ -347,15 +402,18 @@ class Tasks:
             assert not isinstance(answer, Exception)
             self._mail(task, TaskDone(task_id, answer.output, answer.output_bytes))
 
+    def _refused(self, task: OpenTask, answer: StatesError) -> None:
+        """A job was not begun."""
+        self.ended["failed"] += 1
+        failed = shortened(answer)
+        self._mail(task, TaskError(task.task_id, failed.error, failed.cause, "SUBMIT"))
+
     async def do_alone(self, about: Execution, command: ScheduleTask) -> Answer:
         """See `Backend.do_task`."""
-        request = _request(about, command)
-        function = function_of(request)
-        handler = self._find(
-            request.state, request.resource, function, region=request.region, account=request.account_id
-        )
+        request = task_request(about, command)
+        handler = self._handler_for(request)
         if handler is None:
-            raise _missing_handler(request)
+            raise missing_handler(request)
         if isinstance(handler.fixed_answer, Exception):
             raise handler.fixed_answer
         if handler.fixed_answer is not None:
@@ -421,44 +479,3 @@ class Tasks:
 
 async def _raise(error: BaseException) -> None:
     raise error
-
-
-def _offer(task: OpenTask) -> Offer:
-    request = task.request
-    assert request.task_token is not None, "a Task of an activity has a token"
-    return Offer(
-        task_token=request.task_token,
-        activity_arn=request.resource.arn,
-        input=request.arguments,
-        deadline=request.deadline,
-    )
-
-
-def _missing_handler(request: TaskRequest) -> MissingHandler:
-    return MissingHandler([(request.state, wanted(request))])
-
-
-def _request(about: Execution, command: ScheduleTask) -> TaskRequest:
-    return TaskRequest(
-        execution_arn=about.arn,
-        execution_name=about.name,
-        state=command.state,
-        resource=_parsed(command.resource),
-        arguments=command.arguments,
-        attempt=command.attempt,
-        entered=command.entered,
-        redrive_count=command.redrive,
-        region=about.region,
-        account_id=account_of(about.state_machine_arn),
-        task_token=command.task_token,
-        deadline=command.deadline,
-        heartbeat_seconds=command.heartbeat_seconds,
-        role_arn=command.role_arn,
-    )
-
-
-@lru_cache(_RULES_CACHED)
-def _parsed(arn: str) -> Resource:
-    resource = parse_resource(arn)
-    assert resource is not None, f"the parser let a Resource through that it cannot read: {arn}"
-    return resource

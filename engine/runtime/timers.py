@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from engine.interpreter.messages import Ticket
 
-Key: TypeAlias = "tuple[Ticket, bool]"
-"""(timer_id, heartbeat): of a Task's two timers the second is its heartbeat."""
+Key: TypeAlias = "tuple[Ticket, bool | Literal['POLL', 'WRITE']]"
+"""(timer_id, heartbeat): of a Task's two timers the second is its heartbeat. What is no event of the execution: POLL,
+when to ask about a Task's job again; WRITE, when a chunk of a map run is to be written."""
 
 # A long-lived heap is mostly timers of Tasks that ended in time; below this nobody minds them.
 _DEAD_MIN = 1_000

@@ -25,6 +25,9 @@ BYTES_MAX = 1 << 20
 """Of inputs of states, which is about what the history holds. With so much of either a checkpoint is written after all:
 hundreds of executions that pass large documents on would fill the memory of a worker."""
 
+CHUNK_MS = 1_000
+"""A chunk of a map run is written so often at least: what its children did since is done again when its worker dies."""
+
 
 class Unwritten:
     """Of one execution.
@@ -34,10 +37,11 @@ class Unwritten:
         mail: Mail of the store that was folded since.
     """
 
-    __slots__ = ("_bytes", "_events", "_transitions", "before", "mail")
+    __slots__ = ("_bytes", "_events", "_since", "_transitions", "before", "mail")
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, now: int) -> None:
         """Nothing yet: `snapshot` is as it was written, and may move on."""
+        self._since = now
         self.before = Snapshot(
             execution=snapshot.execution,
             frames=dict(snapshot.frames),
@@ -50,10 +54,11 @@ class Unwritten:
         self._transitions: list[Transition] = []
         self._bytes = self._events = 0
 
-    @property
-    def is_full(self) -> bool:
+    def is_full(self, now: int) -> bool:
         """Whether it is time for a checkpoint."""
-        return self._events > EVENTS_MAX or self._bytes > BYTES_MAX
+        if self._events > EVENTS_MAX or self._bytes > BYTES_MAX:
+            return True
+        return self.before.execution.role == "CHUNK" and now - self._since > CHUNK_MS
 
     def add(self, transition: Transition, mail: Sequence[MailId]) -> None:
         """Something that happened, and is not written."""

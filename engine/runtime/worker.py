@@ -17,13 +17,15 @@ from anyio.lowlevel import checkpoint, current_token
 from engine.interpreter.messages import StopRequested
 from engine.runtime.clock import real_seconds
 from engine.runtime.custody import Custody
-from engine.runtime.executions import Executions, LiveExecution
+from engine.runtime.executions import Executions
+from engine.runtime.map_files import MapFiles
 from engine.runtime.metrics import Metrics
+from engine.runtime.reopening import Reopening
 from engine.runtime.tasks import Tasks
 from engine.runtime.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
     from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
     from engine.runtime.committer import Committer
-    from engine.runtime.executions import Observer, Tracer
+    from engine.runtime.live import LiveExecution
     from engine.runtime.metrics import StoreMetrics
+    from engine.runtime.observers import Observer, Tracer
+    from engine.store.library import Library
     from engine.store.protocol import DurableStore, ExecutionId
 
 TURN_SECONDS = 0.005
@@ -73,6 +77,8 @@ class Worker:
         observer: Observer | None,
         in_flight_max: int | None,
         on_leaving: Callable[[LiveExecution], None],
+        on_born: Callable[[LiveExecution, Sequence[ExecutionId]], None],
+        library: Library,
         hint: Callable[[ExecutionId], None],
         on_lost: Callable[[], None],
         may_start: Callable[[], bool],
@@ -88,6 +94,8 @@ class Worker:
             group: Where handlers run.
             in_flight_max: Handlers that run at once; the rest of the Tasks wait their turn.
             on_leaving: Called when an execution is over, or not here any more.
+            on_born: See `Executions`.
+            library: Of the store, for whoever calls it in a thread.
             hint: Called when an execution has mail in the store.
             on_lost: Called when this worker turns out to have been declared dead.
             may_start: Whether Tasks may be started now.
@@ -110,6 +118,7 @@ class Worker:
             timers=self.timers,
             wake=self.wake,
             on_leaving=on_leaving,
+            on_born=on_born,
             observer=observer,
             tracer=tracer,
             defers=defers,
@@ -124,6 +133,17 @@ class Worker:
             clock=clock,
             parks=not is_alone,
             on_lost=on_lost,
+        )
+        self.executions.map_data = MapFiles(
+            library, group=group, clock=clock, mail=self.executions.mail, on_fault=self.executions.quarantine
+        )
+        self.executions.reopening = Reopening(
+            library,
+            group=group,
+            clock=clock,
+            mail=self.executions.mail,
+            on_open=on_born,
+            on_rest=self.custody.idle,
         )
         self.tasks = self.executions.tasks = self.custody.tasks = Tasks(
             executions=self.executions,
@@ -148,9 +168,10 @@ class Worker:
             live=len(self.executions.live),
             transitions=self.executions.transitions,
             in_flight=self.tasks.in_flight,
+            jobs_watched=self.tasks.jobs_watched,
             tasks_ended=dict(self.tasks.ended),
             abandoned=threads.abandoned,
-            hanging=threads.hanging,
+            hanging=threads.hanging + self.tasks.left,
             quarantined=self.custody.quarantined,
             missing=dict(self.custody.missing),
             told={} if self._chronicler is None else self._chronicler.counts(),

@@ -164,10 +164,13 @@ def tell_of_group(hints: Hints, group: Group, committed: Committed) -> None:
             hints.tell("MISSING")
         if any(one.wake_at <= committed.now for one in released):
             hints.tell("START")
-    if any(one.release is not None and one.release <= committed.now for one in group.checkpoints):
+    written = [one for one in group.checkpoints if one.execution_id not in committed.left]
+    if any(one.born or (one.release is not None and one.release <= committed.now) for one in written):
         hints.tell("START")
+    to = {mail.execution_id.hex for one in written for mail in one.sent}
+    if to:
+        hints.tell("MAIL", to)
     if hints.are_endings_wanted:
-        written = (one for one in group.checkpoints if one.execution_id not in committed.left)
         ended = [one.execution_id.hex for one in written if one.transition.ending is not None]
         if ended:
             hints.tell("END", ended)

@@ -1,28 +1,36 @@
-"""Definitions, executions as they are shown, and the store as a whole. Every promise is tested, as in `protocol`.
+"""Definitions, executions as they are shown, and the store as a whole: what is asked of a store beside `protocol`.
+
+Every promise is tested, as there; `records` has what the answers are made of.
 
 All times are milliseconds since the epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
-
-import msgspec
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from engine.interpreter.history import LAST_EVENT_ID
-from engine.store.protocol import DEFAULT_POOL, ExecutionId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from engine.interpreter.history import Segment
-    from engine.interpreter.snapshot import Ending, Execution, Redrives, Snapshot
-    from engine.jsonvalue import Json
+    from engine.interpreter.snapshot import Ending, Snapshot
     from engine.store.hints import Hints
-    from engine.store.protocol import Backlog, DurableStore, ExecutionStatus, MachineType, RevisionId
+    from engine.store.protocol import Backlog, DurableStore, ExecutionId, ExecutionStatus, RevisionId
+    from engine.store.records import (
+        ActivityRecord,
+        AliasRecord,
+        Changes,
+        ExecutionRecord,
+        Garbage,
+        Publication,
+        Routing,
+        StateMachineRecord,
+        TakenChange,
+        VersionRecord,
+    )
 
 LIST_MAX = 1_000
 """AWS's largest page."""
@@ -48,193 +56,8 @@ ALIASES_MAX = 100
 TAGS_MAX = 50
 """AWS's quotas of one state machine, and of one resource (api.md 1.5)."""
 
-MachineStatus: TypeAlias = Literal["ACTIVE", "DELETING"]
-
-LOGGING_OFF: Mapping[str, Json] = {"level": "OFF", "includeExecutionData": False}
-TRACING_OFF: Mapping[str, Json] = {"enabled": False}
-AWS_OWNED_KEY: Mapping[str, Json] = {"type": "AWS_OWNED_KEY"}
-"""What AWS shows of a state machine for which nothing else was asked (api.md 5.1)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateMachineRecord:
-    """A state machine with its current revision, or with an earlier one.
-
-    Attributes:
-        definition: Its text.
-        creation_date: Of the state machine.
-        revision_id: Of everything below `pool`, `type` and the definition; it never changes what it stands for.
-        pool: Where its executions run unless their start says otherwise; no part of the revision.
-        status: DELETING until the last of its executions has ended; nothing can be started then.
-        role_arn: None: nobody gave one.
-        logging: AWS's loggingConfiguration, tracingConfiguration and encryptionConfiguration, nothing left out.
-        tracing: See `logging`.
-        encryption: See `logging`.
-        is_initial: The revision is the one it was created with: AWS shows no id of it (api.md 5.1).
-        revision_date: When the revision was made; a store fills it in.
-    """
-
-    arn: str
-    name: str
-    type: MachineType
-    definition: str
-    creation_date: int
-    revision_id: RevisionId
-    pool: str = DEFAULT_POOL
-    status: MachineStatus = "ACTIVE"
-    role_arn: str | None = None
-    logging: Mapping[str, Json] = field(default_factory=lambda: LOGGING_OFF)
-    tracing: Mapping[str, Json] = field(default_factory=lambda: TRACING_OFF)
-    encryption: Mapping[str, Json] = field(default_factory=lambda: AWS_OWNED_KEY)
-    is_initial: bool = True
-    revision_date: int = 0
-
-    @property
-    def revision_name(self) -> str:
-        """What PublishStateMachineVersion calls the revision."""
-        return INITIAL if self.is_initial else str(self.revision_id)
-
-
-INITIAL = "INITIAL"
-
-
-class Changes(TypedDict, total=False):
-    """What makes a new revision, as the attributes of a record. What is not there stays as it is."""
-
-    definition: str
-    role_arn: str
-    logging: Mapping[str, Json]
-    tracing: Mapping[str, Json]
-    encryption: Mapping[str, Json]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
-    """A version that is published with the creation of a state machine. It is the first, version 1."""
-
-    description: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionRecord:
-    """A version of a state machine: a number, from 1, that stands for one revision."""
-
-    number: int
-    revision_id: RevisionId
-    description: str | None
-    creation_date: int
-
-
-Routing: TypeAlias = tuple[tuple[int, int], ...]
-"""(number of a version, its share of the starts in percent) for each route."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AliasRecord:
-    """A name for one or two versions of a state machine."""
-
-    name: str
-    routing: Routing
-    description: str | None
-    creation_date: int
-    update_date: int
-
-
-def same_alias(known: AliasRecord, given: AliasRecord) -> bool:
-    """Whether two creations of an alias ask for the same; the order of the routes does not count."""
-    pairs = ((alias.description, dict(alias.routing)) for alias in (known, given))
-    return next(pairs) == next(pairs)
-
-
-def same_creation(known: StateMachineRecord, given: StateMachineRecord) -> bool:
-    """Whether two creations ask for the same; the role does not count (api.md 5.1)."""
-    pairs = ((record.type, record.definition, record.logging, record.tracing, record.encryption)
-             for record in (known, given))  # fmt: skip
-    return next(pairs) == next(pairs)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActivityRecord:
-    """An activity. `creation_date`: milliseconds since the epoch; `encryption`: as that of a state machine."""
-
-    arn: str
-    name: str
-    creation_date: int
-    encryption: Mapping[str, Json] = field(default_factory=lambda: AWS_OWNED_KEY)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionRecord:
-    """What DescribeExecution shows, and what only we have.
-
-    Attributes:
-        execution: What does not change while it runs: ARN, name, input, start time.
-        ending: None while it runs.
-        stop_date: Milliseconds since the epoch; None while it runs.
-        redrives: How often it was redriven.
-        last_event_id: Length of its history.
-        missing: Resources that it waits for because the worker that had it last has no handler for them.
-        quarantine: Why it cannot go on until somebody resumes it.
-        unreadable: The format of rows that a newer engine wrote and this one cannot read. In lists then only names,
-            times and status are known.
-    """
-
-    execution_id: ExecutionId
-    execution: Execution
-    revision_id: RevisionId
-    pool: str
-    ending: Ending | None
-    stop_date: int | None
-    redrives: Redrives
-    last_event_id: int
-    missing: Sequence[str] = ()
-    quarantine: str | None = None
-    unreadable: int | None = None
-
-    @property
-    def status(self) -> ExecutionStatus:
-        """AWS's word."""
-        return "RUNNING" if self.ending is None else self.ending.status
-
-    @property
-    def last_change(self) -> int:
-        """Where ListExecutions puts it (api.md 3): at its end; while it runs, at its start or last redrive."""
-        if self.stop_date is not None:
-            return self.stop_date
-        return self.execution.start_time if self.redrives.time is None else self.redrives.time
-
-
-class Garbage(msgspec.Struct, frozen=True, kw_only=True):
-    """What went, or would go.
-
-    Attributes:
-        executions: Finished ones, with all that belongs to them.
-        names: Names of executions, which from now on may be used again.
-        task_tokens: Those of executions that went.
-        mail: For executions that are over.
-        workers: Rows of workers of whom nothing is left.
-        left: What could not go, and why, in words.
-    """
-
-    executions: int = 0
-    names: int = 0
-    task_tokens: int = 0
-    mail: int = 0
-    workers: int = 0
-    left: Sequence[str] = ()
-
-
-class TakenChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of status, taken to be told.
-
-    Attributes:
-        attempts: How often it was taken, this time included.
-    """
-
-    execution_id: ExecutionId
-    number: int
-    attempts: int
-    event: bytes
+Counted: TypeAlias = Literal["stateMachine", "activity"]
+"""What `Library.count` counts."""
 
 
 def check_retention(milliseconds: int | None) -> None:
@@ -301,6 +124,10 @@ class Library(Protocol):
         """Since when which state machines, by ARN, are DELETING. Cheap enough to be asked every second."""
         ...
 
+    def finish_deletion(self, arn: str) -> None:
+        """Has a state machine go that is DELETING and has no open execution any more; the sweep does it otherwise."""
+        ...
+
     def state_machine(self, arn: str) -> StateMachineRecord:
         """A state machine with its newest revision.
 
@@ -319,6 +146,10 @@ class Library(Protocol):
             after: The last ARN of the page before.
             most: The size of a page.
         """
+        ...
+
+    def count(self, kind: Counted, *, within: str) -> int:
+        """How many state machines or activities there are whose ARNs begin so."""
         ...
 
     def revision(self, revision_id: RevisionId) -> StateMachineRecord:
@@ -452,6 +283,10 @@ class Library(Protocol):
             ExecutionDoesNotExist: No such one.
             UnknownFormat: A newer engine wrote its beginning or its end.
         """
+        ...
+
+    def described(self, execution_arns: Collection[str]) -> Mapping[str, ExecutionRecord | Exception]:
+        """`execution` of many, in one question: for each ARN its record, or the error that `execution` raises."""
         ...
 
     def executions(self, state_machine_arn: str, *, status: ExecutionStatus | None = None) -> Sequence[ExecutionRecord]:

@@ -16,6 +16,8 @@ from collections import OrderedDict
 from itertools import count, islice
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from engine.errors import (
     ActivityAlreadyExists,
     ActivityDoesNotExist,
@@ -30,19 +32,11 @@ from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
 from engine.store.hints import LocalHints
-from engine.store.library import (
-    HIDDEN_MS_MAX,
-    LIST_MAX,
-    NO_TAGS,
-    REDRIVE_TOKEN_MS,
-    REDRIVE_TOKENS_MAX,
-    ExecutionRecord,
-    Garbage,
-    TakenChange,
-    check_retention,
-)
+from engine.store.library import HIDDEN_MS_MAX, LIST_MAX, NO_TAGS, REDRIVE_TOKEN_MS, REDRIVE_TOKENS_MAX, check_retention
 from engine.store.memory_definitions import MemoryDefinitions
-from engine.store.protocol import ALL_TASKS, NEVER_DUE, Backlog, Mail, MailId, uuid7
+from engine.store.protocol import ALL_TASKS, NEVER_DUE, Backlog, Mail, MailId
+from engine.store.records import ExecutionRecord, Garbage, TakenChange
+from engine.uuids import uuid7
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -50,9 +44,9 @@ if TYPE_CHECKING:
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Execution
-    from engine.store.library import ActivityRecord
     from engine.store.memory_handle import Incarnation, MemoryHandle
     from engine.store.protocol import Birth, Checkpoint, ExecutionId, ExecutionStatus, Offer, RevisionId, WorkerId
+    from engine.store.records import ActivityRecord
 
 CLOSED_EXECUTIONS_MAX = 10_000
 """How many closed executions are kept, as AWS keeps them for 90 days. More: a long-lived process grows and grows."""
@@ -300,11 +294,21 @@ class MemoryStore(MemoryDefinitions):
         with self.lock:
             return self._row(execution_arn).record()
 
+    def described(self, execution_arns: Collection[str]) -> Mapping[str, ExecutionRecord | Exception]:
+        """See `Library`."""
+        found: dict[str, ExecutionRecord | Exception] = {}
+        for arn in execution_arns:
+            try:
+                found[arn] = self.execution(arn)
+            except ExecutionDoesNotExist as error:
+                found[arn] = error
+        return found
+
     def executions(self, state_machine_arn: str, *, status: ExecutionStatus | None = None) -> list[ExecutionRecord]:
         """See `Library`."""
         with self.lock:
             rows = list(reversed(self.rows.values()))
-        records = (row.record() for row in rows if row.execution.state_machine_arn == state_machine_arn)
+        records = (row.record() for row in rows if row.execution.listed_by == state_machine_arn)
         return [record for record in records if status is None or record.status == status]
 
     def latest_executions(
@@ -448,6 +452,13 @@ class MemoryStore(MemoryDefinitions):
         mail_id = MailId(uuid7(now, next(self._minted)))
         row.mail[mail_id] = Mail(id=mail_id, execution_id=row.execution_id, event=event, sent_at=now)
 
+    def send(self, mail: Mail) -> bool:
+        """Mail from outside; whether it was taken."""
+        row = self.open.get(mail.execution_id)
+        if row is not None:
+            row.mail.setdefault(mail.id, msgspec.structs.replace(mail, sent_at=self.now()))
+        return row is not None
+
     def write(self, row: Row, checkpoint: Checkpoint) -> None:
         """A checkpoint that was checked."""
         transition = checkpoint.transition
@@ -465,6 +476,10 @@ class MemoryStore(MemoryDefinitions):
             row.tokens.add(token)
         for token in checkpoint.tokens_closed:
             self.close_token(row, token)
+        for execution_id, birth in checkpoint.born:
+            self.put(self.born(execution_id, birth), StartRequested(birth.input_text))
+        for mail in checkpoint.sent:
+            self.send(mail)
         for change in checkpoint.status_changes:
             self.status_changes[row.execution_id, change.number] = (self.now(), 0, change.event)
         row.missing, row.lost_tasks = (), checkpoint.lost_tasks
@@ -487,7 +502,7 @@ class MemoryStore(MemoryDefinitions):
         for token in row.tokens or ():
             self.close_token(row, token)
         row.mail, row.heartbeats = {}, None  # thousands of rows are kept; an empty dict of its own costs the least
-        if ending.status != "SUCCEEDED" and row.execution.type == "STANDARD":
+        if ending.status != "SUCCEEDED" and row.execution.is_redrivable:
             assert row.snapshot is not None
             row.snapshot.apply(checkpoint.transition)
             row.last_snapshot = zlib.compress(encode_snapshot(row.snapshot), 1)

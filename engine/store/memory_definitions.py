@@ -15,24 +15,16 @@ from engine.errors import (
     StateMachineDoesNotExist,
     TooManyTags,
 )
-from engine.store.library import (
-    ALIASES_MAX,
-    LIST_MAX,
-    NO_TAGS,
-    TAGS_MAX,
-    VERSIONS_MAX,
-    AliasRecord,
-    VersionRecord,
-    same_alias,
-    same_creation,
-)
+from engine.store.library import ALIASES_MAX, LIST_MAX, NO_TAGS, TAGS_MAX, VERSIONS_MAX
 from engine.store.protocol import RevisionId
+from engine.store.records import AliasRecord, VersionRecord, same_alias, same_creation
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Collection, Mapping
 
-    from engine.store.library import ActivityRecord, Changes, Publication, Routing, StateMachineRecord
+    from engine.store.library import Counted
+    from engine.store.records import ActivityRecord, Changes, Publication, Routing, StateMachineRecord
 
 
 @dataclass(slots=True)
@@ -152,9 +144,10 @@ class MemoryDefinitions:
                 self.finish_deletion(arn)
 
     def finish_deletion(self, arn: str) -> None:
-        """Removes a state machine that is DELETING and has no open execution; the lock is held."""
-        if arn in self.doomed and not self._has_open(arn):
-            del self._machines[arn], self.doomed[arn]
+        """See `Library`. An execution that ends asks for it itself."""
+        with self.lock:
+            if arn in self.doomed and not self._has_open(arn):
+                del self._machines[arn], self.doomed[arn]
 
     def deleting(self) -> Mapping[str, int]:
         """See `Library`."""
@@ -172,6 +165,12 @@ class MemoryDefinitions:
         with self.lock:
             found = sorted(arn for arn in self._machines if arn.startswith(within) and arn > after)
             return [self._machines[arn].record for arn in found[:most]]
+
+    def count(self, kind: Counted, *, within: str) -> int:
+        """See `Library`."""
+        with self.lock:
+            known = self._machines if kind == "stateMachine" else self.activity_records
+            return sum(arn.startswith(within) for arn in known)
 
     def revision(self, revision_id: RevisionId) -> StateMachineRecord:
         """See `Library`."""

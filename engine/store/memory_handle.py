@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
 
+from engine.errors import ExecutionAlreadyExists
 from engine.interpreter.messages import TaskStarted
 from engine.store.hints import tell_of_group
 from engine.store.protocol import (
@@ -296,15 +298,20 @@ class MemoryHandle:
             self._store.hints.tell("START", [birth.pool])
         return started, is_new
 
+    def start_many(self, births: Sequence[tuple[ExecutionId, Birth]]) -> list[ExecutionId]:
+        """See `DurableStore`."""
+        started = []
+        for execution_id, birth in births:
+            is_known = execution_id in self._store.rows
+            with suppress(ExecutionAlreadyExists):
+                if self.start_named(execution_id, birth) == (execution_id, True) and not is_known:
+                    started.append(execution_id)
+        return started
+
     def deliver(self, mail: Sequence[Mail]) -> Collection[MailId]:
         """See `DurableStore`."""
         with self._lock:
-            taken = []
-            for one in mail:
-                row = self._store.open.get(one.execution_id)
-                if row is not None:
-                    row.mail.setdefault(one.id, msgspec.structs.replace(one, sent_at=self._store.now()))
-                    taken.append(one.id)
+            taken = [one.id for one in mail if self._store.send(one)]
         to = {one.execution_id.hex for one in mail if one.id in taken}
         if to:
             self._store.hints.tell("MAIL", to)

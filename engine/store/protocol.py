@@ -46,18 +46,6 @@ NEVER_DUE = (1 << 62) - 1
 ALL_TASKS = (1 << 31) - 1
 """In place of the number of a ticket: all Tasks that an execution waits for."""
 
-_UUID7_VERSION = 0x7
-_UUID_VARIANT = 0b10
-
-
-def uuid7(now: int, bits: int) -> UUID:
-    """A UUIDv7 of this millisecond; of `bits`, which are random, 74 are used."""
-    high, low = (bits >> 62) & 0xFFF, bits & ((1 << 62) - 1)
-    return UUID(int=(now << 80) | (_UUID7_VERSION << 76) | (high << 64) | (_UUID_VARIANT << 62) | low)
-
-
-UUID7_BITS = 74
-
 
 # ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,6 +136,20 @@ class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
     event: bytes
 
 
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """An event on its way to an execution. The same id twice counts once, as long as the first is not consumed.
+
+    Attributes:
+        sent_at: The store's clock when it was delivered; 0 before that. Mail older than a deadline is folded before the
+            TimerDue of that deadline.
+    """
+
+    id: MailId
+    execution_id: ExecutionId
+    event: Event
+    sent_at: int = 0
+
+
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What one execution has to write at a quiescent point; at most one for each execution and group.
 
@@ -166,6 +168,10 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         lost_tasks: As `Claim.lost_tasks`, of an execution of which something is not over yet that may have been under
             way when its worker was lost: it stays an orphan and a suspect. None: it is neither any more.
         status_changes: Kept with it until somebody has told them: see `Store.take_status_changes`.
+        born: Executions that begin with it: unowned and due at once, their first mail is StartRequested. Their ARNs end
+            in their own ids.
+        sent: Mail to other executions: delivered as by `DurableStore.deliver`, to those that are open, if and only if
+            the checkpoint is written.
     """
 
     execution_id: ExecutionId
@@ -179,6 +185,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     release: int | None = None
     lost_tasks: int | None = None
     status_changes: Sequence[StatusChange] = ()
+    sent: Sequence[Mail] = ()
+    born: Sequence[tuple[ExecutionId, Birth]] = ()
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,20 +230,6 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
     now: int
     kept: Collection[ExecutionId] = ()
     left: Collection[ExecutionId] = ()
-
-
-class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """An event on its way to an execution. The same id twice counts once, as long as the first is not consumed.
-
-    Attributes:
-        sent_at: The store's clock when it was delivered; 0 before that. Mail older than a deadline is folded before the
-            TimerDue of that deadline.
-    """
-
-    id: MailId
-    execution_id: ExecutionId
-    event: Event
-    sent_at: int = 0
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -456,6 +450,17 @@ class DurableStore(Protocol):
         Raises:
             ExecutionAlreadyExists: The name is taken by a closed one or one with another input.
             StoreUnavailable: Make the call again with the same id: it cannot start twice.
+        """
+        ...
+
+    def start_many(self, births: Sequence[tuple[ExecutionId, Birth]]) -> Collection[ExecutionId]:
+        """As `start_named`, all at once; those that were started.
+
+        The others are left to `start_named`, which tells what is the matter: a name is taken, or held by an open
+        transaction, or something cannot be written. For the last two all may be left.
+
+        Raises:
+            StoreUnavailable: See there.
         """
         ...
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import engine
-from engine.store.protocol import StoreUnavailable
+from engine.runtime.activities import ActivityPolls
+from engine.store.protocol import StoreUnavailable, TakenTask
 from tests.definitions import machine, parallel
 from tests.runtime.fleets import Now, fleet, in_memory, on, until
+from tests.store.runs import new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from engine.store.memory import MemoryStore
     from engine.store.memory_handle import MemoryHandle
 
@@ -58,7 +63,7 @@ async def test_who_polls_is_given_what_comes_later(store: MemoryStore):
         async with anyio.create_task_group() as group:
             for one in (client, worker):
                 group.start_soon(poll, one)
-            await until(lambda: fleet(worker).worker.tasks.polls._waiting and client._backend._polls._waiting)  # type: ignore[attr-defined]
+            await until(lambda: fleet(worker).worker.tasks.polls._lines and client._backend._polls._lines)  # type: ignore[attr-defined]
             executions = [await client.start_execution("m", number) for number in range(2)]
         assert sorted(one.input for one in found) == [0, 1]
         for work in found:
@@ -66,12 +71,80 @@ async def test_who_polls_is_given_what_comes_later(store: MemoryStore):
         assert [await one.result() for one in executions] == [10, 11]
 
 
+class Counter:
+    """Where Tasks lie to be taken, and who asked for them."""
+
+    def __init__(self) -> None:
+        self.tasks: list[TakenTask] = []
+        self.asked: list[int] = []
+
+    def put(self, count: int) -> None:
+        self.tasks += [TakenTask(execution_id=new_id(), task_token=str(n), input=n) for n in range(count)]
+
+    def taker(self, number: int) -> Callable[[], Awaitable[TakenTask | None]]:
+        async def take() -> TakenTask | None:
+            await anyio.lowlevel.checkpoint()
+            self.asked.append(number)
+            return self.tasks.pop(0) if self.tasks else None
+
+        return take
+
+
+async def test_of_many_who_wait_a_few_ask_again_and_each_is_served_in_turn():
+    polls, counter, served = ActivityPolls(), Counter(), []
+
+    async def poll(number: int) -> None:
+        taken = await polls.poll(PAINT, counter.taker(number), wait_seconds=20, pause_seconds_max=lambda: 0.02)
+        assert taken is not None
+        served.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(50):
+            group.start_soon(poll, number)
+        await until(lambda: len(counter.asked) > 100)
+        first = set(counter.asked[50:])
+        assert 0 < len(first) < 10
+        counter.put(1)
+        polls.offered([PAINT])
+        await until(lambda: served)
+        counter.asked.clear()
+        await until(lambda: len(counter.asked) > 50)
+        assert len(set(counter.asked) - first) == 1
+        counter.put(49)
+        polls.offered([PAINT])
+    assert sorted(served) == list(range(50))
+    assert not polls._lines
+
+
+async def test_a_poll_that_waits_for_its_turn_ends_in_time_and_when_it_is_cancelled():
+    polls, counter = ActivityPolls(), Counter()
+    ended = []
+
+    async def poll(number: int, seconds: float) -> None:
+        ended.append(
+            await polls.poll(PAINT, counter.taker(number), wait_seconds=seconds, pause_seconds_max=lambda: 0.02)
+        )
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(poll, number, 20)
+        await until(lambda: len(counter.asked) > 40)
+        await poll(20, 0.05)
+        with anyio.move_on_after(0.05) as scope:
+            await poll(21, 20)
+        assert scope.cancelled_caught
+        assert ended == [None]
+        counter.put(20)
+    assert len(ended) == 21
+    assert not polls._lines
+
+
 async def test_a_poll_that_finds_nothing_gives_nothing(store: MemoryStore):
     async with on(store) as client:
         await client.create_activity("paint")
         assert await client.get_activity_task(PAINT, wait_seconds=0) is None
         assert await client.get_activity_task(PAINT, wait_seconds=0.05) is None
-        assert not client._backend._polls._waiting  # type: ignore[attr-defined]
+        assert not client._backend._polls._lines  # type: ignore[attr-defined]
         with pytest.raises(engine.ActivityDoesNotExist):
             await client.get_activity_task(PAINT + "x")
         with pytest.raises(ValueError, match="worker_name"):

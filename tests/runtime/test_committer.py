@@ -16,7 +16,7 @@ from engine.runtime.starter import Starter
 from engine.runtime.writer import Writer
 from engine.store.memory import MemoryStore
 from engine.store.protocol import DEFAULT_POOL, NEVER_DUE, Release, StoreUnavailable
-from tests.store.durable_suite import Run, new_id
+from tests.store.runs import Run, new_id
 
 if TYPE_CHECKING:
     from engine.store.protocol import Committed, Group

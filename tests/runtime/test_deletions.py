@@ -83,25 +83,63 @@ async def test_a_worker_elsewhere_learns_of_it(monkeypatch: pytest.MonkeyPatch):
             await describe_state_machine(client.service, state_machine_arn=made.arn)
 
 
-def test_a_store_that_is_away_is_asked_again_and_what_was_known_stays():
-    answers: list[Any] = [{"a": 1}, StoreUnavailable("away"), {"b": 2}]
-    asked: list[float] = []
-    now = [0.0]
+class Told:
+    """A store that is told what to answer."""
 
-    def deleting() -> Any:
-        asked.append(now[0])
-        answer = answers.pop(0)
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.finished: list[str] = []
+
+    def deleting(self) -> Any:
+        answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    known: Any = SimpleNamespace(doomed={})
-    watching = Deletions(deleting, DirectCalls(), known, lambda: now[0])
-    seen = []
+    def finish_deletion(self, arn: str) -> None:
+        self.finished.append(arn)
+
+
+def known(*live: str) -> Any:
+    """Executions of these state machines are at hand."""
+    executions = {
+        place: SimpleNamespace(snapshot=SimpleNamespace(execution=SimpleNamespace(state_machine_arn=arn)))
+        for place, arn in enumerate(live)
+    }
+    return SimpleNamespace(doomed={}, ended_of_doomed=set(), live=executions)
+
+
+def test_a_store_that_is_away_is_asked_again_and_what_was_known_stays():
+    store = Told({"a": 1}, StoreUnavailable("away"), {"b": 2})
+    now = [0.0]
+    executions = known()
+    watching = Deletions(store, DirectCalls(), executions, lambda: now[0])
+    seen, asked = [], []
     for _ in range(3):
+        left = len(store.answers)
         due = watching.tick()
         assert watching.tick() == due
-        seen.append(known.doomed)
+        assert len(store.answers) == left - 1
+        seen.append(executions.doomed)
+        asked.append(now[0])
         now[0] = due
     assert seen == [{"a": 1}, {"a": 1}, {"b": 2}]
     assert asked == [0.0, deletions.ASK_SECONDS, 2 * deletions.ASK_SECONDS]
+
+
+def test_the_end_of_a_deletion_is_asked_for_when_no_execution_is_at_hand_any_more():
+    store = Told({"a": 1}, {"a": 1}, {"a": 1}, {"a": 1}, {})
+    now = [0.0]
+    executions = known("a")
+    watching = Deletions(store, DirectCalls(), executions, lambda: now[0])
+
+    def asked() -> list[str]:
+        store.finished.clear()
+        now[0] = watching.tick()
+        return list(store.finished)
+
+    assert [asked(), asked()] == [[], []]
+    executions.live.clear()
+    assert [asked(), asked()] == [["a"], []]
+    executions.ended_of_doomed.add("a")
+    assert asked() == ["a"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +18,13 @@ from engine import blocking
 from engine.errors import StatesError
 from engine.library import UsedAfterFork
 from engine.store.memory import MemoryStore
+from engine.store.memory_handle import MemoryHandle
+from engine.store.protocol import StoreUnavailable
 from tests.definitions import machine, task, wait
 from tests.runtime.fleets import ECHO, Gate, Now, echo, on, until
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
@@ -122,6 +127,42 @@ async def test_above_its_concurrency_a_worker_leaves_starts_to_others(store: Mem
             assert [await one.result() for one in started[2:]] == [1, 1, 1]
         gate.open.set()
         assert [await one.result() for one in started[:2]] == ["through", "through"]
+
+
+async def test_what_many_ask_of_a_store_at_once_is_one_question(store: MemoryStore, monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    described = store.described
+
+    def counted(arns: Collection[str]) -> Mapping[str, Any]:
+        asked.append(len(arns))
+        return described(arns)
+
+    async with on(store) as client:
+        await client.deploy(machine(wait(1_000)), "m")
+        started = await gathered([partial(client.start_execution, "m", name=name) for name in ("a", "b", "c")])
+        monkeypatch.setattr(store, "described", counted)
+        found = await gathered([one.describe for one in started * 3])
+        assert [one.execution_arn for one in found] == [one.arn for one in started] * 3
+        assert asked == [3]
+        bad = [partial(client.execution, started[0].arn), partial(client.execution, started[0].arn + "x")]
+        with pytest.raises(engine.ExecutionDoesNotExist):
+            await gathered(bad)
+
+
+async def test_what_cannot_be_asked_together_is_asked_alone(store: MemoryStore, monkeypatch: pytest.MonkeyPatch):
+    def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(store, "described", away)
+    monkeypatch.setattr(MemoryHandle, "start_many", away)
+    async with on(store) as client:
+        await client.deploy(machine(wait(1_000)), "m")
+        execution = await client.start_execution("m")
+        assert (await execution.describe()).status == "RUNNING"
+
+
+async def gathered(calls: Sequence[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    return list(await asyncio.gather(*(call() for call in calls)))
 
 
 # ── definitions as they are ─────────────────────────────────────────────────────────────────────────────────────────

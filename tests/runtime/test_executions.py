@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -10,7 +11,7 @@ import pytest
 import engine
 from engine.interpreter.messages import TimerDue
 from engine.runtime.committer import DirectCommitter
-from tests.definitions import invoke, machine, task, wait
+from tests.definitions import invoke, machine, parallel, retry, task, wait
 
 if TYPE_CHECKING:
     from engine.runtime.committer import FateAnswer
@@ -197,3 +198,41 @@ async def test_nothing_is_kept_of_activity_tasks_that_no_worker_took():
         with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
             await one.run(machine({"Type": "Task", "Resource": arn, "TimeoutSeconds": 5}))
         assert not one._backend.library.offers[arn]
+
+
+# ── one year ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+YEAR_SECONDS = 365 * 86_400
+YEARS = 99_999_999
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        machine(wait(YEARS)),
+        machine(wait(YEARS), TimeoutSeconds=YEAR_SECONDS + 10),
+        machine(task(Retry=retry(IntervalSeconds=20_000_000))),
+        machine(invoke(suffix=".waitForTaskToken", TimeoutSeconds=YEARS)),
+        machine(parallel(machine({**wait(YEARS), "Name": "L"}), machine({**wait(YEARS), "Name": "R"}))),
+    ],
+    ids=["wait", "TimeoutSeconds", "retry", "task token", "branches"],
+)
+async def test_an_execution_is_timed_out_when_it_was_open_for_a_year(definition: Any):
+    def work(event: Any) -> None:
+        raise ValueError
+
+    def submit(event: Any) -> None:
+        pass
+
+    handler = submit if "Token" in str(definition) else work
+    async with engine.Engine.in_memory({"*": handler}, clock="virtual") as one:
+        execution = await one.start_execution(definition)
+        with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
+            await execution.result()
+        assert execution.status == "TIMED_OUT"
+        last = (await execution.history())[-1]
+        assert last["type"] == "ExecutionTimedOut"
+        open_for = last["timestamp"] - (await execution.describe()).start_date
+        assert timedelta(days=365) <= open_for < timedelta(days=365, minutes=1)
+        with pytest.raises(engine.ExecutionNotRedrivable, match="Execution has exceeded the max execution time"):
+            await execution.redrive()

@@ -23,6 +23,41 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
 
+# ── one year ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+YEAR_SECONDS = 365 * 86_400
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["parked until then", "back in memory shortly before"])
+async def test_what_waits_for_a_token_is_timed_out_when_it_was_open_for_a_year(
+    store: MemoryStore, now: Now, before: int
+):
+    async with on(store, {"work": lambda event: None}) as worker:
+        await worker.deploy(machine(invoke(suffix=".waitForTaskToken")), "m")
+        execution = await worker.start_execution("m")
+        await until(lambda: store.execution(execution.arn).last_event_id == 5 and in_memory(worker) == 0)
+        now.skip(YEAR_SECONDS - before)
+        with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
+            await execution.result()
+        described = await execution.describe()
+        assert described.status == "TIMED_OUT"
+        assert (await execution.history())[-1]["type"] == "ExecutionTimedOut"
+
+
+async def test_a_task_does_not_run_again_when_the_year_went_by_without_a_worker(store: MemoryStore, now: Now):
+    gate = Gate()
+    async with on(store) as client:
+        await client.deploy(machine(task()), "m")
+        async with on(store, {"work": gate}):
+            execution = await client.start_execution("m")
+            await gate.inside.wait()
+        now.skip(YEAR_SECONDS)
+        async with on(store, {"work": gate}):
+            with pytest.raises(engine.ExecutionFailed, match=r"States\.Timeout"):
+                await execution.result()
+    assert gate.calls == 1
+
+
 # ── waiting costs nothing ───────────────────────────────────────────────────────────────────────────────────────────
 
 

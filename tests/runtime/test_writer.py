@@ -13,7 +13,7 @@ from engine.runtime.lease import Lease
 from engine.runtime.writer import GROUP_MAX, Closing, Item, Writer, in_groups
 from engine.store.memory import MemoryStore
 from engine.store.protocol import NEVER_DUE, Committed, Release, StoreUnavailable, Unwritable
-from tests.store.durable_suite import Run, new_id
+from tests.store.runs import Run, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

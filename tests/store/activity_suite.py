@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from engine.errors import ActivityAlreadyExists, ActivityDoesNotExist
 from engine.interpreter.messages import TaskDone, TaskStarted
-from engine.store.library import ActivityRecord, Store
 from engine.store.protocol import NEVER_DUE, DurableStore, Group, Offer, Release, TakenTask
-from tests.store.durable_suite import FAILED, TASK, Run, at_once
+from engine.store.records import ActivityRecord
+from tests.store.runs import FAILED, TASK, Run, at_once
+
+if TYPE_CHECKING:
+    from engine.store.library import Store
 
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:paint"
 PAINT = ActivityRecord(arn=ACTIVITY, name="paint", creation_date=7)

@@ -5,7 +5,7 @@ fixture and subclasses `DefinitionsSuite`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -19,19 +19,13 @@ from engine.errors import (
     StateMachineDoesNotExist,
     TooManyTags,
 )
-from engine.store.library import (
-    ALIASES_MAX,
-    LOGGING_OFF,
-    TAGS_MAX,
-    VERSIONS_MAX,
-    ActivityRecord,
-    AliasRecord,
-    Publication,
-    StateMachineRecord,
-    Store,
-)
+from engine.store.library import ALIASES_MAX, TAGS_MAX, VERSIONS_MAX, Store
 from engine.store.protocol import DurableStore, RevisionId
-from tests.store.durable_suite import MACHINE, SUCCEEDED, Run, born
+from engine.store.records import LOGGING_OFF, ActivityRecord, AliasRecord, Publication, StateMachineRecord
+from tests.store.runs import MACHINE, SUCCEEDED, Run, born
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ALL: Any = {"level": "ALL", "includeExecutionData": True}
 ACTIVITY = ActivityRecord(arn="arn:aws:states:us-east-1:123456789012:activity:paint", name="paint", creation_date=7)
@@ -170,6 +164,21 @@ class DefinitionsSuite:
         assert [record.name for record in [*page, *rest]] == found
         assert store.state_machines(most=1) == [elsewhere]
 
+    def test_what_is_there_is_counted_by_the_beginning_of_its_arn(self, store: Store):
+        kept = [machine(name) for name in ("a", "ab", "b")]
+        for one in kept:
+            store.create_state_machine(one)
+        store.create_activity(ACTIVITY)
+        machines, activities = MACHINE.rpartition(":")[0] + ":", ACTIVITY.arn.rpartition(":")[0] + ":"
+        assert store.count("stateMachine", within=machines) == 3
+        assert store.count("stateMachine", within=machines + "a") == 2
+        assert store.count("stateMachine", within=machines.replace("123456789012", "210987654321")) == 0
+        store.delete_state_machine(kept[0].arn)
+        assert store.count("stateMachine", within=machines) == 2
+        assert store.count("activity", within=activities) == 1
+        store.delete_activity(ACTIVITY.arn)
+        assert store.count("activity", within=activities) == 0
+
     # ── deletion ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def test_a_state_machine_without_open_executions_goes_at_once(self, store: Store):
@@ -202,7 +211,14 @@ class DefinitionsSuite:
         store.delete_state_machine(MACHINE)
         assert store.deploy(machine()).is_initial
 
-    def test_one_with_open_executions_is_being_deleted_until_they_have_ended(self, store: Store):
+    @pytest.mark.parametrize(
+        "finish",
+        [lambda store: store.gc(), lambda store: store.finish_deletion(MACHINE)],
+        ids=["the sweep", "a worker"],
+    )
+    def test_one_with_open_executions_is_being_deleted_until_they_have_ended(
+        self, store: Store, finish: Callable[[Store], None]
+    ):
         worker = enlisted(store)
         run = born(worker)
         self.published(store)
@@ -222,12 +238,17 @@ class DefinitionsSuite:
         ):
             with pytest.raises(StateMachineDeleting, match=MACHINE):
                 refused()
-        store.gc()
+        finish(store)
         assert store.deleting() == since
         run.write(worker, ending=SUCCEEDED)
-        store.gc()
+        finish(store)
         with pytest.raises(StateMachineDoesNotExist):
             store.state_machine(MACHINE)
+
+    def test_what_is_not_being_deleted_is_not_finished(self, store: Store):
+        made = store.create_state_machine(machine())
+        store.finish_deletion(MACHINE)
+        assert store.state_machine(MACHINE) == made
 
     def test_open_executions_of_others_do_not_keep_it(self, store: Store):
         Run(state_machine_arn=MACHINE + "2").write(enlisted(store))

@@ -10,9 +10,10 @@ import pytest
 
 from engine.errors import ExecutionDoesNotExist
 from engine.store.library import REDRIVE_TOKENS_MAX
-from engine.store.protocol import ExecutionId, uuid7
-from tests.store.durable_suite import FAILED, MACHINE, SUCCEEDED, Run
+from engine.store.protocol import Birth, ExecutionId
+from engine.uuids import uuid7
 from tests.store.postgres.waiting import until
+from tests.store.runs import FAILED, MACHINE, REVISION, SUCCEEDED, Run, execution, new_id
 
 if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending
@@ -28,6 +29,28 @@ class ShownSuite:
         handle = store.handle()
         handle.enlist(pools=["default"], host="here", pid=1)
         return handle
+
+    def test_many_are_described_at_once_and_each_is_what_it_is_alone(self, store: Store, worker: DurableStore):
+        unnamed, over = Run(), Run()
+        for run in (unnamed, over):
+            run.write(worker)
+        over.write(worker, ending=SUCCEEDED)
+        named = new_id()
+        store.handle().start_named(named, Birth(execution=execution("n"), revision_id=REVISION, input_text="{}"))
+        missing = [execution(name).arn for name in ("nobody", str(new_id()), "with\0nul", "with\ud800surrogate")]
+        of_another_machine = execution(unnamed.arn.rpartition(":")[2], machine=MACHINE + "2").arn
+        missing += [of_another_machine, "arn:aws:states:us-east-1:123456789012:stateMachine:m", ""]
+        there = [unnamed.arn, over.arn, execution("n").arn]
+        found = store.described([*missing, *there])
+        assert [found[arn] for arn in there] == [store.execution(arn) for arn in there]
+        assert [record.status for record in map(store.execution, there)] == ["RUNNING", "SUCCEEDED", "RUNNING"]
+        assert store.execution(execution("n").arn).execution_id == named
+        for arn in missing:
+            assert isinstance(found[arn], ExecutionDoesNotExist)
+            with pytest.raises(ExecutionDoesNotExist):
+                store.execution(arn)
+        assert len(found) == len(missing) + len(there)
+        assert not store.described([])
 
     def test_history_is_read_in_pages(self, store: Store, worker: DurableStore):
         run = Run()

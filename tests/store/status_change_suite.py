@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.store.protocol import Conflict, DurableStore, Group, StatusChange
-from tests.store.durable_suite import FAILED, SUCCEEDED, Run
+from tests.store.runs import FAILED, SUCCEEDED, Run
 
 if TYPE_CHECKING:
-    from engine.store.library import Store, TakenChange
+    from engine.store.library import Store
+    from engine.store.records import TakenChange
 
 RUNNING = StatusChange(number=0, event=b'{"status":"RUNNING"}')
 OVER = StatusChange(number=1, event=b'{"status":"SUCCEEDED"}')

@@ -8,7 +8,8 @@ from engine.errors import ExecutionDoesNotExist, InvalidToken, TaskTimedOut
 from engine.store.memory import MemoryStore
 from tests.store.activity_suite import ActivitySuite
 from tests.store.definitions_suite import DefinitionsSuite
-from tests.store.durable_suite import SUCCEEDED, TASK, DurableSuite, born
+from tests.store.durable_suite import DurableSuite
+from tests.store.runs import SUCCEEDED, TASK, born
 from tests.store.shown_suite import ShownSuite
 from tests.store.status_change_suite import StatusChangeSuite
 

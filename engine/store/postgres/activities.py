@@ -17,7 +17,6 @@ from engine.errors import ActivityAlreadyExists, ActivityDoesNotExist
 from engine.interpreter.messages import NO_TICKET, TaskStarted
 from engine.interpreter.snapshot import FORMAT
 from engine.jsonvalue import Json, decode, text
-from engine.store.library import AWS_OWNED_KEY, ActivityRecord
 from engine.store.postgres.arrays import byteas, int8s, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import activity_key, token_digest
@@ -25,6 +24,7 @@ from engine.store.postgres.packing import squeeze, unsqueeze
 from engine.store.postgres.snapshots import encode_row
 from engine.store.postgres.tags import TAG, UNTAG_WHOLE
 from engine.store.protocol import ExecutionId, TakenTask
+from engine.store.records import AWS_OWNED_KEY, ActivityRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,6 +39,7 @@ on conflict do nothing returning 1
 _DELETE = "delete from asl.activity where id = $1"
 _COLUMNS = "arn, name, creation_date, encryption"
 _READ = f"select {_COLUMNS} from asl.activity where id = $1"
+_COUNT = 'select count(*) from asl.activity where arn collate "C" >= $1 and arn collate "C" < $2'
 _LIST = f'select {_COLUMNS} from asl.activity where arn collate "C" > $1 order by arn collate "C" limit $2'
 
 # Sorted by digest: two workers that offer the same Tasks, one of them declared dead, must not wait for each other.
@@ -114,6 +115,11 @@ def activity(pool: Pool, activity_arn: str) -> ActivityRecord:
 def activities(pool: Pool, *, after: str, most: int) -> list[ActivityRecord]:
     """See `Library.activities`."""
     return [_record(row) for row in pool.execute(_LIST, (after, most))]
+
+
+def count(pool: Pool, within: str) -> int:
+    """See `Library.count`."""
+    return int(pool.execute(_COUNT, (within, f"{within}\U0010ffff"))[0][0])
 
 
 def _record(row: Sequence[object]) -> ActivityRecord:

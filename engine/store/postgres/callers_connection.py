@@ -145,6 +145,7 @@ def _clause(text: str) -> Any:
         "uuid": sqlalchemy.Text(),
         "text": sqlalchemy.Text(),
         "bigint": sqlalchemy.BigInteger(),
+        "integer": sqlalchemy.Integer(),
         "bytea": sqlalchemy.LargeBinary(),
     }
     names = [name for name in PARAMETERS if f"{{{name}}}" in text]

@@ -16,17 +16,18 @@ import msgspec
 
 from engine.errors import StateMachineAlreadyExists, StateMachineDeleting, StateMachineDoesNotExist
 from engine.jsonvalue import Json
-from engine.store.library import NO_TAGS, StateMachineRecord, same_creation
+from engine.store.library import NO_TAGS
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import machine_key
 from engine.store.postgres.tags import TAG, UNTAG_WHOLE
 from engine.store.protocol import RevisionId, StoreUnavailable
+from engine.store.records import StateMachineRecord, same_creation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine.store.library import Changes, Publication
     from engine.store.postgres.connection import Connection, Pool, Row
+    from engine.store.records import Changes, Publication
 
 _INSERT = """
 insert into asl.state_machine (id, arn, name, type, creation_date, pool, revision_id, status, published)
@@ -58,6 +59,8 @@ _READ_REVISION = (
 _LOCK = "select status, is_published, version_description from asl.state_machine where id = $1 for update"
 
 _LIST = f"{_NEWEST} where m.arn > $1 and m.arn < $2 and m.status <> 'DELETED' order by m.arn limit $3"
+
+_COUNT = "select count(*) from asl.state_machine where arn >= $1 and arn < $2 and status <> 'DELETED'"
 
 _DELETING = "select arn, deleted_at from asl.state_machine where status = 'DELETING'"
 
@@ -228,9 +231,13 @@ def delete_state_machine(pool: Pool, arn: str) -> None:
             for statement in _DELETE_PARTS:
                 connection.execute(statement, (key,))
             connection.execute(UNTAG_WHOLE, (arn,))
-    # By itself: it may take a while, and a start must not wait for it.
+    finish_deletion(pool, arn)  # by itself: it may take a while, and a start must not wait for it
+
+
+def finish_deletion(pool: Pool, arn: str) -> None:
+    """See `Library.finish_deletion`."""
     with pool.connection() as connection:
-        connection.execute(GONE, (key,))
+        connection.execute(GONE, (machine_key(arn),))
 
 
 def deleting(pool: Pool) -> Mapping[str, int]:
@@ -254,6 +261,11 @@ def _read(connection: Connection, arn: str) -> StateMachineRecord:
 def state_machines(pool: Pool, *, within: str, after: str, most: int) -> list[StateMachineRecord]:
     """See `Library.state_machines`."""
     return [_record(row) for row in pool.execute(_LIST, (max(within, after), f"{within}\U0010ffff", most))]
+
+
+def count(pool: Pool, within: str) -> int:
+    """See `Library.count`."""
+    return int(pool.execute(_COUNT, (within, f"{within}\U0010ffff"))[0][0])
 
 
 def revision(pool: Pool, revision_id: RevisionId) -> StateMachineRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from engine.interpreter.history import LAST_EVENT_ID
 from engine.interpreter.messages import RedriveRequested
 from engine.interpreter.snapshot import FORMAT, Ending, Execution, Redrives
 from engine.jsonvalue import decode
-from engine.store.library import LIST_MAX, REDRIVE_TOKEN_MS, REDRIVE_TOKENS_MAX, ExecutionRecord
-from engine.store.postgres.arrays import byteas, int4s, uuids
+from engine.store.library import LIST_MAX, REDRIVE_TOKEN_MS, REDRIVE_TOKENS_MAX
+from engine.store.postgres.arrays import byteas, int4s, texts, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import as_execution_id, machine_key, name_key
 from engine.store.postgres.partitions import DAY_MS
@@ -32,6 +33,7 @@ from engine.store.postgres.snapshots import (
     unpack,
 )
 from engine.store.protocol import ExecutionId, RevisionId
+from engine.store.records import ExecutionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -44,6 +46,11 @@ if TYPE_CHECKING:
 # Of a table with a partition for each day only one is looked into when the id is given, or bounds of ids are: what a
 # join finds while it runs comes too late, and with a year of days the difference is 0.3 and 20 ms.
 _BY_NAME = "select n.execution_id from asl.execution_name n where n.state_machine_id = $1 and n.name = $2"
+
+_BY_NAMES = """
+select u.place, n.execution_id from unnest($1::uuid[], $2::text[]) with ordinality u(machine, name, place)
+join asl.execution_name n on n.state_machine_id = u.machine and n.name = u.name
+"""
 
 _HEAD = "select e.head, e.format from asl.execution e where e.id = $1"
 
@@ -61,7 +68,8 @@ _ENDING, _HEAD_FORMAT, _FORMAT = 4, 12, 13
 
 _DESCRIBE = f"""
 select {SHOWN} from asl.execution e left join asl.open_execution o on o.id = e.id
-left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
+left join asl.closed_execution c on c.execution_id = e.id and c.execution_id = any($1::uuid[])
+where e.id = any($1::uuid[])
 """
 
 _ENDINGS = """
@@ -154,14 +162,44 @@ def find(connection: Connection, execution_arn: str) -> ExecutionId:
 
 def execution(pool: Pool, execution_arn: str) -> ExecutionRecord:
     """See `Library.execution`."""
+    found = described(pool, [execution_arn])[execution_arn]
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def described(pool: Pool, execution_arns: Collection[str]) -> dict[str, ExecutionRecord | Exception]:
+    """See `Library.described`."""
+    found: dict[str, ExecutionRecord | Exception] = {arn: ExecutionDoesNotExist(arn) for arn in execution_arns}
+    keys: dict[str, tuple[UUID, str]] = {}
+    for arn in execution_arns:
+        with suppress(ExecutionDoesNotExist):
+            keys[arn] = name_key(arn)
+    arns = list(keys)
     with pool.connection() as connection:
-        row = connection.execute(_DESCRIBE, (find(connection, execution_arn),), prepare=True).fetchone()
-    if row is None:
-        raise ExecutionDoesNotExist(execution_arn)
+        names = uuids([machine for machine, _ in keys.values()]), texts([name for _, name in keys.values()])
+        named = dict(connection.execute(_BY_NAMES, names, prepare=True).fetchall())
+        ids = [named.get(place) or as_execution_id(keys[arn][1]) for place, arn in enumerate(arns, 1)]
+        asked = uuids({found_id for found_id in ids if found_id is not None})
+        rows = {row[0]: row for row in connection.execute(_DESCRIBE, (asked,), prepare=True).fetchall()}
+    for arn, execution_id in zip(arns, ids, strict=True):
+        row = None if execution_id is None else rows.get(execution_id)
+        if row is not None:
+            try:
+                found[arn] = _described(row, arn)
+            except Exception as error:  # noqa: BLE001  a row that cannot be read is no matter of the others
+                found[arn] = error
+    return found
+
+
+def _described(row: Row, execution_arn: str) -> ExecutionRecord:
     check_format(row[_HEAD_FORMAT], f"{execution_arn} is")
     if row[_ENDING] is not None:
         check_format(row[_FORMAT], f"the end of {execution_arn} is")
-    return record_of(row)
+    record = record_of(row)
+    if record.execution.arn != execution_arn:  # it has the id that the name spells
+        raise ExecutionDoesNotExist(execution_arn)
+    return record
 
 
 def endings(pool: Pool, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
@@ -316,8 +354,10 @@ def _listing(machine: UUID | None, most: int, **wanted: Any) -> Any:
     source = source.join(closed_, and_(*closed), isouter=not is_over)
     statement = select(text(SHOWN)).select_from(source).order_by(e.id.desc()).limit(most)
     statement = statement.where(*_within(e.id, wanted))
-    if machine is not None:
-        statement = statement.where(e.state_machine_id == machine)
+    # What belongs to a map run is found by the map run alone: its key is not that of a state machine.
+    machines = tables.state_machine.c
+    own = e.state_machine_id == machine if machine is not None else e.state_machine_id.in_(select(machines.id))
+    statement = statement.where(own)
     if is_over:
         statement = statement.where(c.status == status)
     if is_over and machine is not None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.interpreter.messages import Ticket
+from engine.interpreter.messages import StartRequested, Ticket
 from engine.interpreter.snapshot import FORMAT, Execution, FrameKey, Redrives, Snapshot
 from engine.jsonvalue import encode
 from engine.store.postgres.arrays import Parameter, byteas, int4, int4s, int8s, texts, uuid, uuids
@@ -47,12 +47,22 @@ class Closing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What an ending writes: `kept` is the last snapshot of one that can be redriven."""
 
     status: str
-    machine_arn: str
+    listed_by: str
     data: bytes
     time: int
     last_event_id: int
     redrives: Redrives
     kept: bytes | None
+
+
+class Newborn(msgspec.Struct, frozen=True, gc=False):
+    """An execution that begins with somebody else's checkpoint, in the bytes of its rows."""
+
+    id: ExecutionId
+    birth: Birth
+    head: bytes
+    snapshot: bytes
+    event: bytes
 
 
 class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -78,6 +88,8 @@ class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     tokens_closed: Sequence[bytes] = ()
     lost_tasks: int | None = None
     status_changes: Sequence[StatusChange] = ()
+    sent: Sequence[tuple[ExecutionId, MailId, bytes]] = ()
+    newborn: Sequence[Newborn] = ()
 
     @property
     def size(self) -> int:
@@ -86,6 +98,8 @@ class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         ending = 0 if closing is None else len(closing.data) + len(closing.kept or b"")
         frames = sum([len(data) for _, data in self.frames_put]) if self.frames_put else 0
         told = sum([len(change.event) for change in self.status_changes]) if self.status_changes else 0
+        told += sum([len(event) for _, _, event in self.sent]) if self.sent else 0
+        told += sum([len(child.head) for child in self.newborn]) if self.newborn else 0
         return (
             len(self.head) + len(self.snapshot) + (0 if segment is None else len(segment[1])) + ending + frames + told
         )
@@ -101,10 +115,7 @@ def write(checkpoint: Checkpoint) -> Written:
     """
     transition, birth, execution = checkpoint.transition, checkpoint.birth, checkpoint.snapshot.execution
     if birth is not None:
-        if not birth.is_named and not owns_its_name(checkpoint.execution_id, execution.arn):
-            raise ValueError(f"{execution.arn}: without a name its ARN ends in its id {checkpoint.execution_id}")
-        for text in (birth.pool, execution.name, execution.state_machine_arn):
-            text.encode()
+        _check_birth(checkpoint.execution_id, birth)
     if max(checkpoint.seq, transition.counter, transition.first_event_id + len(transition.history)) > _INT4_MAX:
         raise OverflowError(f"more than {_INT4_MAX} checkpoints, events or tickets")
     closing = None if transition.ending is None else _closing(checkpoint, transition.ending)
@@ -128,7 +139,25 @@ def write(checkpoint: Checkpoint) -> Written:
         tokens_closed=closed,
         lost_tasks=checkpoint.lost_tasks,
         status_changes=checkpoint.status_changes,
+        sent=[(mail.execution_id, mail.id, encode_row(mail.event)) for mail in checkpoint.sent],
+        newborn=[_newborn(execution_id, birth) for execution_id, birth in checkpoint.born],
     )
+
+
+def _check_birth(execution_id: ExecutionId, birth: Birth) -> None:
+    execution = birth.execution
+    if not birth.is_named and not owns_its_name(execution_id, execution.arn):
+        raise ValueError(f"{execution.arn}: without a name its ARN ends in its id {execution_id}")
+    for text in (birth.pool, execution.name, execution.state_machine_arn):
+        text.encode()
+
+
+def _newborn(execution_id: ExecutionId, birth: Birth) -> Newborn:
+    assert not birth.is_named, "a name may have to be waited for"
+    _check_birth(execution_id, birth)
+    snapshot = pack_whole(Snapshot(execution=birth.execution))
+    event = encode_row(StartRequested(birth.input_text))
+    return Newborn(execution_id, birth, encode_row(birth.execution), snapshot, event)
 
 
 def _tokens(checkpoint: Checkpoint) -> tuple[list[tuple[bytes, Ticket]], list[bytes]]:
@@ -145,14 +174,14 @@ def _segment(transition: Transition) -> tuple[int, bytes]:
 def _closing(checkpoint: Checkpoint, ending: Ending) -> Closing:
     before, transition = checkpoint.snapshot, checkpoint.transition
     kept = None
-    if ending.status != "SUCCEEDED" and before.execution.type == "STANDARD":
+    if ending.status != "SUCCEEDED" and before.execution.is_redrivable:
         after = Snapshot(execution=before.execution, frames=dict(before.frames))
         after.apply(transition)
         packed = pack_whole(after)
         kept = packed if len(packed) <= KEPT_BYTES_MAX else None
     return Closing(
         status=ending.status,
-        machine_arn=before.execution.state_machine_arn,
+        listed_by=before.execution.listed_by,
         data=encode_row(ending),
         time=transition.now,
         last_event_id=transition.first_event_id + len(transition.history) - 1,
@@ -171,8 +200,9 @@ _MOVED = f"""seq = u.seq, snapshot = u.snapshot, format = {FORMAT}, missing = nu
  owner = case when u.wake_at < 0 then o.owner end,
  wake_at = case when u.wake_at < 0 then o.wake_at else u.wake_at end"""
 
-# Mail that only a newer worker reads does not keep an execution here.
-_HAS_MAIL = f"exists (select from asl.mail m where m.execution_id = o.id and m.format {IS_READABLE})"
+# Mail that only a newer worker reads does not keep an execution here. Here and below, `offset 0` keeps the planner from
+# making a join of it: for that it reads the whole index, as long as it takes the table for empty.
+_HAS_MAIL = f"exists (select from asl.mail m where m.execution_id = o.id and m.format {IS_READABLE} offset 0)"
 
 # Text of each part, with a `?` for each of its arrays. `counted`: the part must touch as many rows as its first array
 # has.
@@ -199,6 +229,13 @@ _PARTS: dict[str, str] = {
  select *, {FORMAT} from unnest(?::uuid[], ?::bigint[], ?::int[], ?::int[],
  ?::int[], ?::bigint[], ?::text[], ?::bytea[], ?::uuid[], ?::bytea[])
  u(id, stop_time, seq, last_event_id, redrive_count, redrive_time, status, ending, machine, snapshot) returning 1""",
+    "called": f"""insert into asl.mail (execution_id, id, sent_at, format, event)
+ select id, id, {NOW_MS}, {FORMAT}, event from unnest(?::uuid[], ?::bytea[]) u(id, event) returning 1""",
+    "sent": f"""insert into asl.mail (execution_id, id, sent_at, format, event)
+ select u.execution_id, u.id, {NOW_MS}, {FORMAT}, u.event
+ from unnest(?::uuid[], ?::uuid[], ?::bytea[]) u(execution_id, id, event)
+ where exists (select from asl.open_execution o where o.id = u.execution_id offset 0)
+ on conflict (execution_id, id) do nothing returning 1""",
     "unmailed": """delete from asl.mail m using unnest(?::uuid[]) u(id)
  where m.execution_id = any(array[u.id]) returning 1""",
     "told": f"""insert into asl.history_segment (execution_id, first_event_id, data, format)
@@ -291,20 +328,20 @@ def _arrays(checkpoints: Sequence[Written], releases: Sequence[Release]) -> dict
     """The arrays of each part that has something to do, by part."""
     arrays: dict[str, list[Any]] = {}
     born = [c for c in checkpoints if c.birth is not None]
+    newborn = [child for c in checkpoints for child in c.newborn]
     named = [c for c in born if c.birth is not None and c.birth.is_named]
     if named:
         arrays["named"] = _named(named)
-    if born:
-        arrays["born"] = _born(born)
-    opened = [c for c in born if c.closing is None]
+    if born or newborn:
+        arrays["born"] = _born([(c.id, c.birth, c.head) for c in born if c.birth is not None]
+                               + [(child.id, child.birth, child.head) for child in newborn])  # fmt: skip
+    opened = [(c.id, c.wake_at, c.birth.pool, c.seq, c.snapshot) for c in born if c.closing is None and c.birth]
+    opened += [(c.id, c.birth.execution.start_time, c.birth.pool, 0, c.snapshot) for c in newborn]
     if opened:
-        arrays["opened"] = [
-            uuids([c.id for c in opened]),
-            int8s([c.wake_at for c in opened]),
-            texts([c.birth.pool for c in opened if c.birth]),
-            int4s([c.seq for c in opened]),
-            byteas([c.snapshot for c in opened]),
-        ]
+        ids, wake_ats, pools, seqs, snapshots = zip(*opened, strict=True)
+        arrays["opened"] = [uuids(ids), int8s(wake_ats), texts(pools), int4s(seqs), byteas(snapshots)]
+    if newborn:
+        arrays["called"] = [uuids([child.id for child in newborn]), byteas([child.event for child in newborn])]
     moved = [c for c in checkpoints if c.birth is None and c.closing is None]
     suspects = [c for c in moved if c.lost_tasks is not None]
     if suspects:
@@ -328,16 +365,18 @@ def _arrays(checkpoints: Sequence[Written], releases: Sequence[Release]) -> dict
     return arrays
 
 
-def _born(born: list[Written]) -> list[Any]:
-    births = [c.birth for c in born if c.birth is not None]
+def _born(born: list[tuple[ExecutionId, Birth, bytes]]) -> list[Any]:
+    """Arrays of (id, birth, head)."""
+    births = [birth for _, birth, _ in born]
+    about = [birth.execution for birth in births]
     return [
-        uuids([c.id for c in born]),
-        uuids([machine_key(c.execution.state_machine_arn) for c in born]),
+        uuids([execution_id for execution_id, _, _ in born]),
+        uuids([machine_key(execution.listed_by) for execution in about]),
         uuids([birth.revision_id for birth in births]),
-        int8s([c.execution.start_time for c in born]),
+        int8s([execution.start_time for execution in about]),
         texts([birth.pool for birth in births]),
-        texts([c.execution.name for c in born]),
-        byteas([c.head for c in born]),
+        texts([execution.name for execution in about]),
+        byteas([head for _, _, head in born]),
     ]
 
 
@@ -363,7 +402,7 @@ def _named(named: list[Written]) -> list[Any]:
 def _ended(ended: list[Written]) -> list[Any]:
     closings = [c.closing for c in ended if c.closing is not None]
     # What succeeded is found by its start alone; an index finds the rest by machine and status.
-    machines = [machine_key(c.machine_arn) for c in closings]
+    machines = [machine_key(c.listed_by) for c in closings]
     return [
         uuids([c.id for c in ended]),
         int8s([c.time for c in closings]),
@@ -453,6 +492,11 @@ def _announced(checkpoints: Sequence[Written]) -> list[Any] | None:
     return [uuids([execution_id for execution_id, _ in rows]), int4s([change.number for _, change in rows]), events]
 
 
+def _sent(checkpoints: Sequence[Written]) -> list[Any] | None:
+    rows = sorted(letter for c in checkpoints for letter in c.sent)
+    return [uuids([r[0] for r in rows]), uuids([r[1] for r in rows]), byteas([r[2] for r in rows])] if rows else None
+
+
 _SPARSE: dict[str, Callable[[Sequence[Written]], list[Any] | None]] = {
     "told": _told,
     "frames_put": _frames_put,
@@ -462,4 +506,5 @@ _SPARSE: dict[str, Callable[[Sequence[Written]], list[Any] | None]] = {
     "minted": _minted,
     "killed": _killed,
     "announced": _announced,
+    "sent": _sent,
 }

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from engine.arns import parse_arn, state_machine_arn
+from engine.arns import is_valid_name, parse_arn, state_machine_arn
 from engine.errors import ExecutionDoesNotExist
 
 if TYPE_CHECKING:
@@ -44,13 +44,17 @@ def name_key(execution_arn: str) -> tuple[UUID, str]:
     """State machine and name of an execution, the key of `execution_name`.
 
     Raises:
-        ExecutionDoesNotExist: The ARN is not that of an execution.
+        ExecutionDoesNotExist: The ARN is not that of an execution, or has a name that no execution can have.
     """
     arn = parse_arn(execution_arn)
     parts = arn.resource.split(":") if arn is not None else []
-    if arn is None or len(parts) < 3 or parts[0] not in ("execution", "express"):
+    if arn is None or len(parts) < 3 or parts[0] not in _EXECUTIONS or not is_valid_name(parts[-1]):
         raise ExecutionDoesNotExist(execution_arn)
     return machine_key(state_machine_arn(arn.region, arn.account, parts[1])), parts[-1]
+
+
+_EXECUTIONS = ("execution", "express", "mapRun", "mapChunk")
+"""What ARNs of executions say that they are; the last two are those of a Distributed Map (docs/decisions/0020)."""
 
 
 def token_digest(task_token: str) -> bytes:

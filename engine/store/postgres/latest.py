@@ -18,9 +18,9 @@ from engine.store.postgres.executions import SHOWN, record_of
 from engine.store.postgres.identity import machine_key
 
 if TYPE_CHECKING:
-    from engine.store.library import ExecutionRecord
     from engine.store.postgres.connection import Pool, Row
     from engine.store.protocol import ExecutionId, ExecutionStatus
+    from engine.store.records import ExecutionRecord
 
 Position: TypeAlias = "tuple[int, UUID]"
 """`last_change` of an execution, and its id."""
@@ -53,6 +53,21 @@ select {SHOWN} from asl.execution e left join asl.open_execution o on o.id = e.i
 left join asl.closed_execution c on c.execution_id = e.id and c.execution_id between $2 and $3
 where e.id = any($1::uuid[]) and e.id between $2 and $3
 """
+
+_HELD_UP = f"""
+select {SHOWN} from asl.execution e join asl.open_execution o on o.id = e.id
+left join asl.closed_execution c on c.execution_id = e.id and c.execution_id = $1
+where e.state_machine_id = $1 and (o.quarantine is not null or o.missing is not null) order by e.id limit $2
+"""
+
+
+def held_up(pool: Pool, list_key: str, *, most: int) -> list[ExecutionRecord]:
+    """The open executions of a state machine, or of a map run, that are in quarantine or lack a handler; oldest first.
+
+    Args:
+        list_key: The ARN of the state machine; or what lists find map runs, chunks and children by.
+    """
+    return [record_of(row) for row in pool.execute(_HELD_UP, (machine_key(list_key), most))]
 
 
 def latest_executions(

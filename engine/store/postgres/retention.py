@@ -23,10 +23,11 @@ from uuid import UUID
 
 import psycopg
 
-from engine.store.library import NAME_KEPT_MS, REDRIVE_TOKEN_MS, Garbage, check_retention
+from engine.store.library import NAME_KEPT_MS, REDRIVE_TOKEN_MS, check_retention
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.definitions import FORGET, GONE
 from engine.store.postgres.partitions import DAY_MS, LOCK_TIMEOUT_MS, PARTITIONED, Day, days, make_days
+from engine.store.records import Garbage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,24 +9,29 @@ by `start_named` and by `callers_connection`.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from uuid import UUID
+
+import psycopg
 
 from engine.errors import ExecutionAlreadyExists, StateMachineDeleting, StateMachineDoesNotExist
 from engine.interpreter.messages import StartRequested
 from engine.interpreter.snapshot import FORMAT, Execution, Snapshot
 from engine.jsonvalue import encode
+from engine.store.postgres.arrays import byteas, int8s, texts, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.identity import as_execution_id, input_digest, machine_key, owns_its_name
 from engine.store.postgres.snapshots import encode_row, pack_whole
-from engine.store.protocol import ExecutionId, StoreUnavailable
+from engine.store.postgres.versions import decode_routing
+from engine.store.protocol import ExecutionId, RevisionId, StoreUnavailable
+from engine.store.records import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+    from engine.store.postgres.arrays import Parameter
     from engine.store.postgres.connection import Connection, Pool, Row
-    from engine.store.protocol import Birth, MachineType, RevisionId
+    from engine.store.protocol import Birth, MachineType
 
 T = TypeVar("T")
 
@@ -44,6 +49,8 @@ PARAMETERS = {
     "arn_name": "text",
     "digest": "bytea",
     "role": "text",
+    "number": "integer",
+    "alias": "text",
 }
 """What stands in braces in a `Query`, with its type: connections write their parameters differently."""
 
@@ -85,6 +92,26 @@ fresh as (select {{revision}} as revision_id, {{pool}} as pool from named),
 {_ROWS}
 """
 
+# Of many at once; a digest is only there for those with names of the callers'.
+_MANY = f"""
+with given as materialized (select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[],
+  $6::text[], $7::bytea[], $8::bytea[], $9::bytea[], $10::text[], $11::bytea[])
+ g(id, machine, revision, start_time, pool, name, head, snapshot, event, arn_name, digest)),
+ named as (insert into asl.execution_name (state_machine_id, name, execution_id, input_digest)
+  select machine, arn_name, id, digest from given where digest is not null on conflict do nothing
+  returning execution_id),
+ known as (select e.id from asl.execution e where e.id = any($1::uuid[])),
+ fresh as (select g.* from given g where case when g.digest is null then g.id not in (select id from known)
+  else g.id in (select execution_id from named) end),
+ born as (insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, format, head)
+  select id, machine, revision, start_time, pool, name, {FORMAT}, head from fresh returning 1),
+ opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot)
+  select id, {NOW_MS}, {FORMAT}, pool, 0, snapshot from fresh returning 1),
+ mailed as (insert into asl.mail (execution_id, id, sent_at, format, event)
+  select id, id, {NOW_MS}, {FORMAT}, event from fresh returning 1)
+select id from fresh
+"""
+
 # Over a connection of the caller's: the state machine is read there, and nothing is written when it is not.
 _DEPLOYED = """
 with deployed as (
@@ -93,6 +120,14 @@ with deployed as (
  join asl.revision r on r.id = coalesce({revision}, m.revision_id) and r.state_machine_id = m.id
  where m.id = {machine} and m.status <> 'DELETED'
 )"""
+
+# Likewise, where a version or an alias is named.
+_OF_RELEASE = """
+select m.status, {column} from asl.state_machine m left join asl.{table} t on t.state_machine_id = m.id and {condition}
+where m.id = {{machine}} and m.status <> 'DELETED'
+"""
+_VERSION = _OF_RELEASE.format(column="t.revision_id::text", table="version", condition="t.number = {number}")
+_ALIAS = _OF_RELEASE.format(column="t.routing", table="alias", condition="t.name = {alias}")
 
 _AS_DRAFTED = "type = {type} and role_arn is not distinct from {role}"
 
@@ -121,6 +156,13 @@ from asl.execution_name n where n.state_machine_id = {machine} and n.name = {arn
 
 _HAS_EXECUTION = "select 1 from asl.execution where id = {id} and state_machine_id = {machine}"
 
+_COLUMNS: Mapping[str, Callable[[Sequence[Any]], Parameter]] = {
+    **dict.fromkeys(("id", "machine", "revision"), uuids), "start_time": int8s,
+    **dict.fromkeys(("pool", "name"), texts), **dict.fromkeys(("head", "snapshot", "event"), byteas),
+    "arn_name": texts, "digest": byteas,
+}  # fmt: skip
+"""Of `_MANY`, in its order."""
+
 _ATTEMPTS_MAX = 3
 
 
@@ -128,6 +170,24 @@ def start_named(pool: Pool, execution_id: ExecutionId, birth: Birth) -> tuple[Ex
     """See `DurableStore.start_named`."""
     with pool.connection() as connection:
         return run(_starting(execution_id, birth), lambda query: _ask(connection, query))
+
+
+def start_many(pool: Pool, births: Sequence[tuple[ExecutionId, Birth]]) -> list[ExecutionId]:
+    """See `DurableStore.start_many`."""
+    rows = []
+    for execution_id, birth in births:
+        values = _values(execution_id, birth.execution, birth.input_text, birth.revision_id, birth.pool)
+        if owns_its_name(execution_id, birth.execution.arn):
+            rows.append({**values, "digest": None})
+        elif as_execution_id(values["arn_name"]) is None:  # else it may be the ARN of one without a name
+            rows.append(values)
+    rows.sort(key=lambda values: (values["machine"], values["arn_name"]))  # so that nobody waits in a circle
+    with pool.connection() as connection:
+        try:
+            columns = [array([values[name] for values in rows]) for name, array in _COLUMNS.items()]
+            return [row[0] for row in connection.execute(_MANY, columns, prepare=True).fetchall()]
+        except (UnicodeEncodeError, psycopg.DataError, psycopg.errors.LockNotAvailable):
+            return []  # nobody tells which of them it was
 
 
 def run(steps: Steps[T], ask: Callable[[Query], list[Row]]) -> T:
@@ -217,13 +277,49 @@ def starting_within(
     raise StoreUnavailable(f"{execution.arn}: its name came and went")
 
 
+def released_within(
+    machine_arn: str, *, version: int | None, alias: str | None, draw: float
+) -> Steps[tuple[int, RevisionId]]:
+    """The version that a start runs, which it names or an alias leads to: its number and its revision.
+
+    Args:
+        machine_arn: Of the state machine.
+        version: The number of the version, when that is named.
+        alias: The name of the alias otherwise.
+        draw: Uniform in [0, 1), for an alias of two versions.
+
+    Raises:
+        StateMachineDoesNotExist: Nothing has the ARN that was named.
+        StateMachineDeleting: See there.
+    """
+    named = StateMachineDoesNotExist(f"{machine_arn}:{alias if version is None else version}")
+    values: dict[str, Any] = {"machine": machine_key(machine_arn), "alias": alias}
+    if version is None:
+        routing = yield from _of_release(Query(_ALIAS, values), machine_arn, named)
+        version = drawn(decode_routing(routing), draw)
+    revision_id = yield from _of_release(Query(_VERSION, {**values, "number": version}), machine_arn, named)
+    return version, RevisionId(UUID(revision_id))
+
+
+def _of_release(query: Query, machine_arn: str, absent: StateMachineDoesNotExist) -> Steps[str]:
+    rows = yield query
+    if not rows:
+        raise absent
+    status, text = rows[0]
+    if status == "DELETING":
+        raise StateMachineDeleting(machine_arn)
+    if text is None:
+        raise absent
+    return str(text)
+
+
 def _values(
     execution_id: ExecutionId,
     execution: Execution,
     input_text: str | None,
     revision_id: RevisionId | None,
     pool: str | None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         "id": execution_id,
         "machine": machine_key(execution.state_machine_arn),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.store.library import HIDDEN_MS_MAX, TakenChange
+from engine.store.library import HIDDEN_MS_MAX
 from engine.store.postgres.arrays import int4s, uuids
 from engine.store.postgres.connection import NOW_MS
 from engine.store.postgres.packing import unsqueeze
 from engine.store.postgres.snapshots import IS_READABLE
 from engine.store.protocol import ExecutionId
+from engine.store.records import TakenChange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

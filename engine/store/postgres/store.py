@@ -33,18 +33,7 @@ if TYPE_CHECKING:
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
     from engine.interpreter.snapshot import Ending, Snapshot
-    from engine.store.library import (
-        ActivityRecord,
-        AliasRecord,
-        Changes,
-        ExecutionRecord,
-        Garbage,
-        Publication,
-        Routing,
-        StateMachineRecord,
-        TakenChange,
-        VersionRecord,
-    )
+    from engine.store.library import Counted
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.protocol import (
         Backlog,
@@ -62,6 +51,18 @@ if TYPE_CHECKING:
         RevisionId,
         TakenTask,
         WorkerId,
+    )
+    from engine.store.records import (
+        ActivityRecord,
+        AliasRecord,
+        Changes,
+        ExecutionRecord,
+        Garbage,
+        Publication,
+        Routing,
+        StateMachineRecord,
+        TakenChange,
+        VersionRecord,
     )
 
 
@@ -139,6 +140,10 @@ class PostgresStore:
         """See `Library`."""
         return definitions.deleting(self._pool)
 
+    def finish_deletion(self, arn: str) -> None:
+        """See `Library`."""
+        definitions.finish_deletion(self._pool, arn)
+
     def state_machine(self, arn: str) -> StateMachineRecord:
         """See `Library`."""
         return definitions.state_machine(self._pool, arn)
@@ -148,6 +153,11 @@ class PostgresStore:
     ) -> list[StateMachineRecord]:
         """See `Library`."""
         return definitions.state_machines(self._pool, within=within, after=after, most=most)
+
+    def count(self, kind: Counted, *, within: str) -> int:
+        """See `Library`."""
+        count = definitions.count if kind == "stateMachine" else activities.count
+        return count(self._pool, within)
 
     def revision(self, revision_id: RevisionId) -> StateMachineRecord:
         """See `Library`."""
@@ -235,6 +245,10 @@ class PostgresStore:
         """See `Library`."""
         return executions.execution(self._pool, execution_arn)
 
+    def described(self, execution_arns: Collection[str]) -> Mapping[str, ExecutionRecord | Exception]:
+        """See `Library`."""
+        return executions.described(self._pool, execution_arns)
+
     def executions(
         self, state_machine_arn: str | None, *, status: ExecutionStatus | None = None, **filters: Any
     ) -> list[ExecutionRecord]:
@@ -256,6 +270,10 @@ class PostgresStore:
     def latest_executions(self, state_machine_arn: str, **page: Any) -> list[ExecutionRecord]:
         """See `Library`."""
         return latest.latest_executions(self._pool, state_machine_arn, **page)
+
+    def held_up(self, list_key: str, *, most: int) -> list[ExecutionRecord]:
+        """See `latest.held_up`."""
+        return latest.held_up(self._pool, list_key, most=most)
 
     def redriven(self, execution_arn: str, client_token: str) -> int | None:
         """See `Library`."""
@@ -433,6 +451,14 @@ class Handle:
         if is_new:
             self._hints.tell("START", [birth.pool])
         return started, is_new
+
+    def start_many(self, births: Sequence[tuple[ExecutionId, Birth]]) -> Collection[ExecutionId]:
+        """See `DurableStore`."""
+        started = set(starts.start_many(self._pool, births))
+        pools = {birth.pool for execution_id, birth in births if execution_id in started}
+        if pools:
+            self._hints.tell("START", pools)
+        return started
 
     def deliver(self, mail_: Sequence[Mail]) -> Collection[MailId]:
         """See `DurableStore`."""

@@ -335,10 +335,60 @@ worker = Table(
     postgresql_with={"fillfactor": 50},
 )
 
+# Inserted before an asynchronous invocation of the Lambda emulator is acknowledged; a server that takes it puts its
+# next time, again and again while it works on it; deleted when it is over. Its times are those of the servers' clocks.
+lambda_invocation = Table(
+    "lambda_invocation",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("function_name", Text, nullable=False),
+    Column("qualifier", Text),
+    Column("request_id", Text, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("refusals", Integer, nullable=False),
+    Index("lambda_invocation_due", "region", "due_at"),
+    postgresql_with={"autovacuum_vacuum_scale_factor": 0.05, "autovacuum_vacuum_cost_delay": 0},
+)
+
 # What one process of a fleet does for all: whoever finds it due puts the time of the next one and does it.
 chore = Table(
     "chore",
     metadata,
     Column("name", Text, primary_key=True),
     Column("due_at", BigInteger, nullable=False),
+)
+
+# A function or a layer of the Lambda emulator, with all that it has; written and removed by its operations. `tag` is
+# new with each write, and a write names the one that it follows. `packages`: digests of those that it needs; `handles`:
+# ids of its URLs; `code_bytes`, `reserved`: what it counts towards the account's quotas.
+lambda_document = Table(
+    "lambda_document",
+    metadata,
+    Column("kind", Text(collation="C"), primary_key=True),
+    Column("account_id", Text(collation="C"), primary_key=True),
+    Column("region", Text(collation="C"), primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("tag", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("packages", ARRAY(Text), nullable=False),
+    Column("code_bytes", BigInteger, nullable=False),
+    Column("handles", ARRAY(Text), nullable=False),
+    Column("reserved", Integer, nullable=False),
+    Index("lambda_document_by_handle", "handles", postgresql_using="gin"),
+    Index("lambda_document_by_package", "packages", postgresql_using="gin"),
+)
+
+# A zip, by the SHA-256 of its bytes. Inserted with the first document that names it; goes an hour after the last one.
+lambda_package = Table(
+    "lambda_package",
+    metadata,
+    Column("digest", Text(collation="C"), primary_key=True),
+    Column("named_at", BigInteger, nullable=False),
+    Column("zip", LargeBinary, nullable=False),
 )

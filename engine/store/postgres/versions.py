@@ -14,14 +14,15 @@ from engine.errors import (
     StateMachineDeleting,
     StateMachineDoesNotExist,
 )
-from engine.store.library import ALIASES_MAX, VERSIONS_MAX, AliasRecord, VersionRecord, same_alias
+from engine.store.library import ALIASES_MAX, VERSIONS_MAX
 from engine.store.postgres.definitions import changing, locked
 from engine.store.postgres.identity import machine_key
 from engine.store.protocol import RevisionId
+from engine.store.records import AliasRecord, VersionRecord, same_alias
 
 if TYPE_CHECKING:
-    from engine.store.library import Routing, StateMachineRecord
     from engine.store.postgres.connection import Connection, Pool, Row
+    from engine.store.records import Routing, StateMachineRecord
 
 _PUBLISH = """
 with numbered as (update asl.state_machine set published = published + 1 where id = $1 returning published)
@@ -34,7 +35,7 @@ _OF_REVISION = f"""
 select {_VERSION} from asl.version where state_machine_id = $1 and revision_id = $2 order by number desc limit 1
 """
 _VERSIONS = f"""
-select {_VERSION} from asl.version where state_machine_id = $1 and ($2::int is null or number < $2)
+select {_VERSION} from asl.version where state_machine_id = $1 and ($2::bigint is null or number < $2)
 order by number desc limit $3
 """
 _READ_VERSION = f"select {_VERSION} from asl.version where state_machine_id = $1 and number = $2"
@@ -54,7 +55,8 @@ _ALIASES = f"select {_ALIAS} from asl.alias where state_machine_id = $1 and name
 _DELETE_ALIAS = "delete from asl.alias where state_machine_id = $1 and name = $2"
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
+decode_routing = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
+"""The column `routing` of an alias, as `Routing`."""
 
 
 def publish_version(
@@ -199,7 +201,7 @@ def _alias(row: Row) -> AliasRecord:
     name, routing, description, creation_date, update_date = row
     return AliasRecord(
         name=name,
-        routing=_decode(routing),
+        routing=decode_routing(routing),
         description=description,
         creation_date=creation_date,
         update_date=update_date,

@@ -12,9 +12,9 @@ from engine.interpreter.messages import TaskDone, TaskStarted
 from engine.store.postgres.activities import _TAKE
 from tests.definitions import machine
 from tests.store.activity_suite import ACTIVITY, offered
-from tests.store.durable_suite import TASK
 from tests.store.postgres.waiting import until
 from tests.store.postgres.workers import enlisted
+from tests.store.runs import TASK
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import PostgresStore

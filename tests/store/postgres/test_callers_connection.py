@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,13 +16,12 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 import engine
 from engine import blocking
 from engine.store.postgres.starts import numbered
+from engine.store.postgres.store import PostgresStore
 from tests.definitions import machine, task
 from tests.store.postgres.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-
-    from engine.store.postgres.store import PostgresStore
 
 Database = psycopg.Connection[Any]
 
@@ -277,6 +276,41 @@ def test_an_express_state_machine_is_found_out(client: blocking.Engine, url: str
     with psycopg.connect(url) as user:
         arns = {client.start_execution("e", name="n", connection=user).arn for _ in range(2)}
     assert [arn.rpartition(":")[0] for arn in arns] == ["arn:aws:states:us-east-1:000000000000:express:e:n"] * 2
+
+
+@pytest.mark.parametrize("kind", SYNCHRONOUS)
+def test_a_version_and_an_alias_are_started_like_a_state_machine(client: blocking.Engine, url: str, kind: str):
+    with blocking.Engine(url) as deployer:
+        for result in (1, 2):
+            deployer.deploy(machine({"Type": "Pass", "Result": result}), "m")
+            deployer.publish_version("m")
+        alias = deployer.create_alias("live", {f"{MACHINE}:1": 100, f"{MACHINE}:2": 0})
+        deployer.deploy(machine({"Type": "Pass", "Result": 3}), "m")
+    with transaction(kind, url) as connection:
+        started = [client.start_execution(arn, connection=connection).arn for arn in (f"{MACHINE}:2", alias, MACHINE)]
+        for nobody in (f"{MACHINE}:9", f"{MACHINE}:nobody", f"{MACHINE}x:1"):
+            with pytest.raises(engine.StateMachineDoesNotExist, match=f"{nobody}'$"):
+                client.start_execution(nobody, connection=connection)
+    with blocking.Engine(url, handlers={}) as worker:
+        assert [worker.execution(arn).result() for arn in started] == [2, 1, 3]
+    with closing(PostgresStore(url)) as store:
+        through = [store.execution(arn).execution for arn in started]
+    assert [one.state_machine_arn for one in through] == [MACHINE] * 3
+    assert [one.state_machine_version_arn for one in through] == [f"{MACHINE}:2", f"{MACHINE}:1", None]
+    assert [one.state_machine_alias_arn for one in through] == [None, alias, None]
+
+
+def test_a_state_machine_that_is_being_deleted_starts_nothing_by_its_versions(client: blocking.Engine, url: str):
+    with blocking.Engine(url) as deployer:
+        deployer.publish_version("m")
+        deployer.start_execution("m")
+        deployer.delete_state_machine("m")
+        with psycopg.connect(url) as user:
+            for named in (MACHINE, f"{MACHINE}:1", f"{MACHINE}:live"):
+                with pytest.raises(engine.StateMachineDeleting):
+                    client.start_execution(named, connection=user)
+                with pytest.raises(engine.StateMachineDeleting):
+                    deployer.start_execution(named)
 
 
 def test_it_runs_in_the_pool_that_is_given_or_in_the_state_machines(

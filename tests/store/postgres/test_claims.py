@@ -10,9 +10,9 @@ import pytest
 from engine.store.postgres import writer
 from engine.store.postgres.claims import SUSPECT_BATCHES
 from engine.store.protocol import NEVER_DUE, OwnershipLost, StoreUnavailable
-from tests.store.durable_suite import DurableSuite, at_once, born, parked, stop
 from tests.store.postgres.waiting import InThread, until_sessions_wait
 from tests.store.postgres.workers import enlisted
+from tests.store.runs import at_once, born, named, parked, stop
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import PostgresStore
@@ -141,7 +141,7 @@ def test_a_worker_whose_new_epoch_it_was_not_told_yet_is_not_dead(store: Postgre
     worker._worker.ownership._next_epoch += 1
     with pytest.raises(StoreUnavailable):
         worker.claim(most=1)
-    assert not worker.start_all(worker_id, [DurableSuite.named("n")])
+    assert not worker.start_all(worker_id, [named("n")])
     worker.recover()
     assert not worker.claim(most=1).claimed
     with psycopg.connect(url, autocommit=True) as database:
@@ -149,7 +149,7 @@ def test_a_worker_whose_new_epoch_it_was_not_told_yet_is_not_dead(store: Postgre
     with pytest.raises(OwnershipLost):
         worker.claim(most=1)
     with pytest.raises(OwnershipLost):
-        worker.start_all(worker_id, [DurableSuite.named("n")])
+        worker.start_all(worker_id, [named("n")])
 
 
 def test_starts_that_are_too_much_for_one_statement_are_left_for_later(
@@ -158,7 +158,7 @@ def test_starts_that_are_too_much_for_one_statement_are_left_for_later(
     monkeypatch.setattr(writer, "GROUP_BYTES_MAX", 500)
     worker = store.handle()
     worker_id = worker.enlist(pools=["default"], host="here", pid=1)
-    births = [DurableSuite.named(f"n{number}") for number in range(9)]
+    births = [named(f"n{number}") for number in range(9)]
     started = worker.start_all(worker_id, births)
     assert 0 < len(started) < len(births)
     assert sorted(worker.owned()) == sorted(started)

@@ -9,8 +9,8 @@ import pytest
 
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import StoreUnavailable
-from tests.store.durable_suite import SUCCEEDED, Run, born
 from tests.store.postgres.workers import enlisted
+from tests.store.runs import SUCCEEDED, Run, born
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from engine.interpreter.messages import RedriveRequested, StopRequested
 from engine.store.postgres.snapshots import encode_row
 from engine.store.protocol import Birth
-from tests.store.durable_suite import FAILED, MACHINE, REVISION, born, execution, new_id
+from tests.store.definitions_suite import machine
 from tests.store.postgres.workers import enlisted
+from tests.store.runs import FAILED, MACHINE, REVISION, born, execution, new_id
 
 if TYPE_CHECKING:
     import psycopg
@@ -22,6 +23,9 @@ def test_lists_are_filtered_and_paged(store: PostgresStore):
     for name in ("order_1", "order-2", "other"):
         store.handle().start_named(new_id(), Birth(execution=execution(name), revision_id=REVISION))
     elsewhere = born(worker, machine=MACHINE + "2", start_time=9_000)
+    for name in ("m", "m2"):
+        store.create_state_machine(machine(name))
+    born(worker, machine="what a map run's children are listed by", start_time=9_001)
 
     def names(**filters: object) -> list[str]:
         return [record.execution.name for record in store.executions(MACHINE, **filters)]  # type: ignore[arg-type]

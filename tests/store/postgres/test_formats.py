@@ -5,16 +5,31 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
+from uuid import UUID
 
 import pytest
 
 from engine.interpreter.history import Segment
 from engine.interpreter.messages import (
+    ChildDone,
+    ChildEnded,
+    ChunkDone,
+    ChunkFailing,
     Continue,
+    Counts,
     Event,
+    ItemsRead,
+    Job,
+    MapDataFailed,
+    MapRunDone,
+    MapRunUpdated,
+    NotReopened,
     RedriveRequested,
+    ResultsWritten,
+    ShareChanged,
     StartRequested,
     StopRequested,
+    Tally,
     TaskDone,
     TaskError,
     TaskStarted,
@@ -23,16 +38,23 @@ from engine.interpreter.messages import (
 )
 from engine.interpreter.snapshot import (
     FORMAT,
+    ChunkOpen,
+    ChunkOver,
+    ChunkRunning,
     Done,
     Ending,
     Failed,
     Frame,
     Items,
+    MapRole,
+    MapRunning,
     OnBranches,
     OnContinue,
+    OnMapRun,
     OnRetry,
     OnTask,
     OnTimer,
+    Parent,
     Progress,
     Redrives,
     Snapshot,
@@ -54,8 +76,8 @@ from engine.store.postgres.snapshots import (
     unpack,
 )
 from engine.store.protocol import NEVER_DUE, Group, Release
-from tests.store.durable_suite import FAILED, MACHINE, SUCCEEDED, born, execution, parked, stop
 from tests.store.postgres.workers import enlisted
+from tests.store.runs import FAILED, MACHINE, SUCCEEDED, born, execution, parked, stop
 
 if TYPE_CHECKING:
     import psycopg
@@ -66,6 +88,9 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 LATER = FORMAT + 1
+ID = UUID(int=2**100 + 7)
+RUN_ARN = f"{MACHINE.replace('stateMachine', 'mapRun')}/S:9"
+TALLY = Tally(Counts(5, 1), Counts(50, 10))
 
 ADVICE = f"""
 What is stored is written in another way than format {FORMAT} says. Databases are full of rows of that format, and
@@ -79,8 +104,14 @@ workers of the release before run beside this one. If it is meant:
 def frames() -> list[Frame]:
     waits = [
         None, OnTask((0, 0, 2), {"x": 1}, task_token="token", deadline=9, timeout_seconds=3, heartbeat_seconds=2),
+        OnTask((0, 0, 6), submitted=True, job=Job({"JobId": "7"}, 1_233, "00ff")),
         OnTimer((0, 0, 3), 1_234), OnRetry((0, 0, 4), 1_235), OnBranches(5, 3), Items(), Progress(2, 1), OnContinue(),
-        Done([1, 2.5, None, "ü\0"], 14), Failed("E", "c"),
+        Done([1, 2.5, None, "ü\0"], 14), Failed("E", "c"), OnMapRun((0, 0, 7), ID, RUN_ARN, 1),
+        Failed("E", "c", OnMapRun((0, 0, 7), ID, RUN_ARN, 1)),
+        MapRunning((0, 0, 7), 40, 3, 2.5, 1, {"offset": 9}, items=60, left=({"a": 1},), children=6, over=TALLY,
+                   again=(2,)),
+        ChunkOpen(ID, 10, 100, 4, 5, 1, 1), ChunkOver(ID, 6, 60, TALLY, 1),
+        ChunkRunning(6, 4, 2, TALLY, 2**65, 1, True, 1, (3,), 2),
     ]  # fmt: skip
     return [
         Frame((1, place), (0, 0), f"State {place}", {"in": place}, 9, 7, 6, 5, 1_000 + place, {"v": 2**70}, 25, [1, 0],
@@ -108,6 +139,21 @@ def samples() -> dict[str, Any]:
         "redrive": RedriveRequested(),
         "task started": TaskStarted((1, 2, 3), "worker"),
         "task submitted": TaskSubmitted((1, 2, 3), {"JobId": "7"}),
+        "job submitted": TaskSubmitted((1, 2, 3), {"JobId": "7"}, Job(["7"], 1_233)),
+        "child done": ChildDone(TaskDone((1, 2, 3), {"Status": "SUCCEEDED"}, 22)),
+        "child failed": ChildDone(TaskError((1, 2, 3), "States.TaskFailed", "{}")),
+        "child": execution("child", parent=Parent("00ff", (1, 2, 3), "JSON"), test_case="HappyPath"),
+        "map run": execution("run", map=MapRole("RUN", "S", 0, RUN_ARN, ID), list_key=RUN_ARN),
+        "items read": ItemsRead(1, [{"a": 1}, "ü"], ["k", "l"], {"offset": 9}),
+        "results written": ResultsWritten(2, {"MapRunArn": RUN_ARN}),
+        "map data failed": MapDataFailed(3, "States.ItemReaderFailed", "c"),
+        "child ended": ChildEnded(4, "FAILED", None, 0, "E", "c", 1_000, 1_001, 1),
+        "chunk failing": ChunkFailing(5, 1, 2),
+        "chunk done": ChunkDone(6, 1, TALLY, [1, {"a": None}], 13),
+        "share changed": ShareChanged(7),
+        "map run updated": MapRunUpdated(8, None, 12.5),
+        "map run done": MapRunDone((0, 0, 7), [1], 3, "E", "c", 1),
+        "not reopened": NotReopened(ID, "because"),
         "continue": Continue(),
         "task done": TaskDone((1, 2, 3), {"a": [1]}, 9),
         "task error": TaskError((1, 2, 3), "E", "c", "SUBMIT"),
@@ -133,7 +179,7 @@ def plain(name: str, columns: list[bytes]) -> list[str]:
 
 
 def read(name: str, columns: list[bytes]) -> Any:
-    if name == "execution":
+    if name in ("execution", "child", "map run"):
         return decode_execution(columns[0])
     if name.startswith("snapshot"):
         return unpack(samples()["execution"], columns[0], columns[1:])
@@ -273,6 +319,9 @@ def test_what_a_newer_engine_wrote_is_said_to_be_so_and_hides_nothing_else(store
     for run in (over, head):
         with pytest.raises(UnknownFormat, match=f"format {LATER}, which a newer asl wrote; this one reads format 1"):
             store.execution(run.arn)
+    described = store.described([run.arn for run in (over, plain_one)])
+    assert isinstance(described[over.arn], UnknownFormat)
+    assert described[plain_one.arn] == store.execution(plain_one.arn)
     with pytest.raises(UnknownFormat, match="history"):
         store.history(head.arn)
     assert len(store.history(plain_one.arn)) == 1

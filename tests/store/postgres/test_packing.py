@@ -10,7 +10,7 @@ from engine.interpreter.history import Segment
 from engine.interpreter.snapshot import Ending, Frame, OnTask, OnTimer, Redrives, Snapshot
 from engine.store.postgres.packing import squeeze, unsqueeze
 from engine.store.postgres.snapshots import decode_ending, decode_segment, encode_row, pack, pack_whole, unpack
-from tests.store.durable_suite import execution
+from tests.store.runs import execution
 
 # Written by the first release. Bytes of one form may change with the version of zlib, what they stand for may not.
 GOLDEN = {

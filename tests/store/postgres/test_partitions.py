@@ -12,9 +12,10 @@ from engine.store.postgres.connection import connect
 from engine.store.postgres.partitions import DAY_MS, DAYS_AHEAD, PARTITIONED, Day, days, make_days, stray_rows, today
 from engine.store.postgres.store import PostgresStore
 from engine.store.postgres.upgrade import upgrade
-from engine.store.protocol import ExecutionId, uuid7
-from tests.store.durable_suite import SUCCEEDED, Run, at_once
+from engine.store.protocol import ExecutionId
+from engine.uuids import uuid7
 from tests.store.postgres.workers import enlisted
+from tests.store.runs import SUCCEEDED, Run, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

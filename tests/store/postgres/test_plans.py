@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from engine.store.postgres import claims, group, mail, writer
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan")
 
 
-@pytest.fixture
-def pinned(url: str) -> Iterator[Connection]:
-    """A session as a worker's, whose plans are made now."""
+@pytest.fixture(params=[-1, 0], ids=["new tables", "tables vacuumed while they were empty"])
+def pinned(url: str, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A session as a worker's, whose plans are made now, of empty tables."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        # Autovacuum may have looked into those of the tests before.
+        ours = "in (select oid from pg_class where relnamespace = 'asl'::regnamespace)"
+        admin.execute(f"delete from pg_statistic where starelid {ours}".encode())
+        state = f"relpages = 0, reltuples = {request.param}, relallvisible = 0"
+        admin.execute(f"update pg_class set {state} where oid {ours}".encode())
     connection = connect(url, name="plans", pinned=True)
     yield connection
     connection.close()
@@ -66,13 +73,14 @@ def test_what_is_asked_for_by_keys_is_looked_up(pinned: Connection, sql: str):
 
 
 def test_a_claim_reads_neither_all_that_is_parked_nor_all_that_is_owned(pinned: Connection):
+    workers = {"worker", "worker_pkey"}  # there are few
     # Who has mail is read there; the rest by what is due, by owners that are dead, and by ids.
-    assert reads_all_of(pinned, claims._CLAIM) <= {"mail_pkey", "worker"}
+    assert reads_all_of(pinned, claims._CLAIM) <= {"mail_pkey", *workers}
     assert indexes(pinned, claims._CLAIM) == [
         "open_execution_due", "open_execution_owned", "open_execution_pkey", "open_execution_pkey",
     ]  # fmt: skip
-    assert reads_all_of(pinned, claims._CLAIM_SUSPECTS) <= {"worker"}
-    assert not reads_all_of(pinned, claims._CLAIM_ONE)
+    assert reads_all_of(pinned, claims._CLAIM_SUSPECTS) <= workers
+    assert reads_all_of(pinned, claims._CLAIM_ONE) <= workers
     assert "open_execution_due" not in indexes(pinned, claims._CLAIM_ONE)
 
 

@@ -13,10 +13,11 @@ from engine.store.postgres.store import PostgresStore
 from engine.store.postgres.upgrade import status, upgrade
 from engine.store.protocol import Group, Release
 from tests.store.activity_suite import ActivitySuite
-from tests.store.durable_suite import DurableSuite, born, parked
+from tests.store.durable_suite import DurableSuite
 from tests.store.postgres.poolers import find_pgbouncer, running_pgbouncer, running_swapper
 from tests.store.postgres.waiting import InThread, until, until_sessions_wait
 from tests.store.postgres.workers import enlisted, hold, table_statistics
+from tests.store.runs import born, parked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

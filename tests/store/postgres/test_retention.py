@@ -20,11 +20,12 @@ from engine.store.postgres.connection import connect
 from engine.store.postgres.partitions import DAY_MS, PARTITIONED, Day, days, today
 from engine.store.postgres.partitions import _make as make
 from engine.store.postgres.snapshots import encode_row
-from engine.store.protocol import NEVER_DUE, Birth, ExecutionId, Group, uuid7
-from tests.store.durable_suite import FAILED, MACHINE, REVISION, SUCCEEDED, TASK, Run, execution, new_id
-from tests.store.durable_suite import stop as stop_mail
+from engine.store.protocol import NEVER_DUE, Birth, ExecutionId, Group
+from engine.uuids import uuid7
 from tests.store.postgres.waiting import until
 from tests.store.postgres.workers import enlisted
+from tests.store.runs import FAILED, MACHINE, REVISION, SUCCEEDED, TASK, Run, execution, new_id
+from tests.store.runs import stop as stop_mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from engine.jsonvalue import InvalidJson, decode, encode
 from engine.store.postgres.identity import as_execution_id
 from engine.store.protocol import RevisionId
 from tests.definitions import machine, task, wait
-from tests.store.durable_suite import at_once
+from tests.store.runs import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ import pytest
 
 from engine.store.postgres.identity import machine_key
 from engine.store.protocol import Birth, StoreUnavailable
-from tests.store.durable_suite import MACHINE, REVISION, DurableSuite, born, execution, new_id
 from tests.store.postgres.waiting import InThread, until_sessions_wait
 from tests.store.postgres.workers import enlisted
+from tests.store.runs import MACHINE, REVISION, born, execution, named, new_id
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import PostgresStore
@@ -34,6 +34,31 @@ def test_a_name_in_somebodys_open_transaction_holds_nobody_else_up(store: Postgr
     assert store.handle().start_named(given, birth) == (given, True)
 
 
+def test_many_starts_are_all_left_when_somebodys_open_transaction_holds_one_of_their_names(
+    store: PostgresStore, url: str
+):
+    client = store.handle()
+    births = [(new_id(), Birth(execution=execution(name), revision_id=REVISION)) for name in ("free", "n")]
+    with psycopg.connect(url) as user:
+        user.execute(
+            "insert into asl.execution_name (state_machine_id, name, execution_id, input_digest) "
+            "values (%s, 'n', %s, '')",
+            (machine_key(MACHINE), new_id()),
+        )
+        assert not client.start_many(births)
+        assert client.start_named(*births[0]) == (births[0][0], True)
+        user.rollback()
+    assert set(client.start_many(births)) == {births[1][0]}
+
+
+def test_many_starts_are_all_left_when_one_of_them_cannot_be_written(store: PostgresStore):
+    client = store.handle()
+    for pool in ("nul\0", "surrogate\ud800"):
+        bad = Birth(execution=execution("bad"), revision_id=REVISION, pool=pool)
+        good = Birth(execution=execution("good"), revision_id=REVISION)
+        assert not client.start_many([(new_id(), good), (new_id(), bad)])
+
+
 def test_a_wait_for_a_name_holds_up_no_renewal_and_no_group(store: PostgresStore, url: str):
     """The fence is locked after the names, so a worker that waits for one goes on living."""
     worker = store.handle()
@@ -45,7 +70,7 @@ def test_a_wait_for_a_name_holds_up_no_renewal_and_no_group(store: PostgresStore
             "values (%s, 'n', %s, '')",
             (machine_key(MACHINE), new_id()),
         )
-        births = [DurableSuite.named("free"), DurableSuite.named("n")]
+        births = [named("free"), named("n")]
         started = InThread(lambda: worker.start_all(worker_id, births))
         until_sessions_wait(database, 1)
         worker.renew()

@@ -20,7 +20,7 @@ from engine.store.postgres.store import PostgresStore
 from engine.store.postgres.tables import metadata
 from engine.store.postgres.upgrade import SCHEMA_REVISION, SchemaMismatch, status, upgrade
 from engine.store.protocol import StoreUnavailable
-from tests.store.durable_suite import at_once
+from tests.store.runs import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ from engine.interpreter.snapshot import Execution, Frame
 from engine.store.postgres import group, writer
 from engine.store.postgres.ownership import _RECOVER
 from engine.store.protocol import Conflict, Group, OwnershipLost, Release, StoreUnavailable, Unwritable
-from tests.store.durable_suite import FAILED, Run, born, parked
 from tests.store.postgres.waiting import InThread, cut, until, until_sessions_wait
 from tests.store.postgres.workers import enlisted, hold, table_statistics
+from tests.store.runs import FAILED, Run, born, parked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

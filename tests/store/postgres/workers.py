@@ -8,7 +8,7 @@ import psycopg
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import Handle, PostgresStore
-    from tests.store.durable_suite import Run
+    from tests.store.runs import Run
 
 Database = psycopg.Connection[Any]
 

@@ -1,0 +1,28 @@
+"""Who is told of each commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Snapshot, Transition
+
+
+class Observer(Protocol):
+    """Called after each commit, before the commands are carried out; it must not wait.
+
+    One that raises stops the execution it was told of: whoever waits for that gets the observer's own error.
+    """
+
+    def __call__(self, execution_arn: str, transition: Transition, /) -> object:
+        """`transition` is shared: not to be changed."""
+        ...
+
+
+class Tracer(Protocol):
+    """Called after each commit with where the execution stood before; must neither wait nor raise."""
+
+    def __call__(self, plan: Plan, before: Snapshot, transition: Transition, /) -> object:
+        """All of it is shared: not to be changed, nor kept, as `before` moves on."""
+        ...
