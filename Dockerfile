@@ -26,8 +26,8 @@ ENV PATH=/opt/asl/bin:$PATH \
 # Handlers are imported from here.
 WORKDIR /handlers
 USER 10001
-EXPOSE 8084
-# Of `asl worker`. It answers from the moment it starts, also while the database is away.
+EXPOSE 8083 8084
+# Of `asl worker` and `asl server`. It answers from the moment it starts, also while the database is away.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8084/healthz', timeout=4)"]
 ENTRYPOINT ["asl"]

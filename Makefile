@@ -1,7 +1,7 @@
 # Everything a developer runs, by name. `make help` lists it.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv check lint format types imports test fuzz chaos bench bench-durable bench-linear conformance build
+.PHONY: help venv check sdk-actions sdk-sweep lint format types imports test fuzz chaos lambda-leaks bench bench-durable bench-api bench-linear bench-map bench-lambda conformance build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,11 +35,30 @@ fuzz:  ## the fuzz suite for long: some 50,000 cases
 chaos:  ## kill, stop, cut and starve real workers and servers, and count what became of the work: some 9 minutes
 	$(PYTHON) -m tests.chaos
 
+lambda-leaks:  ## 10,000 invocations of functions that end in every way there is, and what is left of them: some minutes
+	$(PYTHON) -m tests.lambda_emulator.leaks 10000
+
+sdk-actions:  ## write the table of services and actions of the SDK anew, from the installed botocore
+	$(PYTHON) -m engine.integrations.aws_names > engine/asl/sdk_actions.new
+	mv engine/asl/sdk_actions.new engine/asl/sdk_actions.txt
+
+sdk-sweep:  ## call every action of every service of the SDK behind a stubbed transport: some minutes
+	AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b $(PYTHON) -m tests.integrations.sdk_sweep
+
 bench:  ## transitions per second, beside a peer and the floor
 	$(PYTHON) -m benchmarks.memory
 
 bench-durable:  ## executions per second on Postgres, and what they cost, beside peers and the floor
 	$(PYTHON) -m benchmarks.durable
+
+bench-api:  ## requests per second over HTTP, what they cost, and pages of a long history
+	$(PYTHON) -m benchmarks.api
+
+bench-map:  ## items per second of a Distributed Map on Postgres, and what each costs
+	$(PYTHON) -m benchmarks.map_
+
+bench-lambda:  ## functions of the Lambda emulator: cold, warm, restored, per second, and idle
+	$(PYTHON) -m benchmarks.lambda_
 
 bench-linear:  ## costs that must grow in proportion: wide Maps, long histories, many executions
 	$(PYTHON) -m benchmarks.linear

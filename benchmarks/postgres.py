@@ -122,6 +122,12 @@ def server_cpu_seconds(admin: Connection) -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_seconds(process: int) -> float:
+    """CPU that a process of this machine used so far."""
+    user, system = _stat(process)[11:13]
+    return (user + system) / os.sysconf("SC_CLK_TCK")
+
+
 def _stat(process: int) -> list[int]:
     fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     return [0 if not field.lstrip("-").isdigit() else int(field) for field in fields]

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
         InvalidOutput,
         InvalidToken,
         StateMachineAlreadyExists,
+        StateMachineDeleting,
         StateMachineDoesNotExist,
         TaskFailed,
         TaskTimedOut,
         ValidationException,
     )
     from engine.integrations.context import HandlerContext
+    from engine.integrations.mock_config import InvalidMockConfig
     from engine.integrations.registry import Handlers, InvalidHandler, MissingHandler
     from engine.integrations.request import UnsupportedTask
     from engine.interpreter.snapshot import UnknownFormat
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         Engine,
         ExecutionHandle,
         Limits,
+        MapRunCounts,
         StateMachineHandle,
         StateOutcome,
         UsedAfterFork,
@@ -50,10 +53,10 @@ if TYPE_CHECKING:
     from engine.outcome import ExecutionDescription, ExecutionFailed, SyncExecution
     from engine.runtime.clock import VirtualClock
     from engine.runtime.executions import ExecutionQuarantined
-    from engine.store.library import Garbage
     from engine.store.postgres.embedded_errors import EmbeddedPostgresError
     from engine.store.postgres.upgrade import SchemaMismatch
     from engine.store.protocol import StoreUnavailable
+    from engine.store.records import Garbage
 
 _HOMES = {
     "engine.asl.diagnostics": ("InvalidDefinition",),
@@ -68,12 +71,14 @@ _HOMES = {
         "InvalidOutput",
         "InvalidToken",
         "StateMachineAlreadyExists",
+        "StateMachineDeleting",
         "StateMachineDoesNotExist",
         "TaskFailed",
         "TaskTimedOut",
         "ValidationException",
     ),
     "engine.integrations.context": ("HandlerContext",),
+    "engine.integrations.mock_config": ("InvalidMockConfig",),
     "engine.integrations.registry": ("Handlers", "InvalidHandler", "MissingHandler"),
     "engine.integrations.request": ("UnsupportedTask",),
     "engine.interpreter.snapshot": ("UnknownFormat",),
@@ -84,6 +89,7 @@ _HOMES = {
         "Engine",
         "ExecutionHandle",
         "Limits",
+        "MapRunCounts",
         "StateMachineHandle",
         "StateOutcome",
         "UsedAfterFork",
@@ -94,7 +100,7 @@ _HOMES = {
     "engine.runtime.executions": ("ExecutionQuarantined",),
     "engine.store.postgres.embedded_errors": ("EmbeddedPostgresError",),
     "engine.store.postgres.upgrade": ("SchemaMismatch",),
-    "engine.store.library": ("Garbage",),
+    "engine.store.records": ("Garbage",),
     "engine.store.protocol": ("StoreUnavailable",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -119,14 +125,17 @@ __all__ = [
     "InvalidDefinition",
     "InvalidExecutionInput",
     "InvalidHandler",
+    "InvalidMockConfig",
     "InvalidName",
     "InvalidOutput",
     "InvalidToken",
     "Json",
     "Limits",
+    "MapRunCounts",
     "MissingHandler",
     "SchemaMismatch",
     "StateMachineAlreadyExists",
+    "StateMachineDeleting",
     "StateMachineDoesNotExist",
     "StateMachineHandle",
     "StateOutcome",

@@ -95,6 +95,13 @@ def check_at_once(max_concurrency: int | None, threads_max: int, commands_max: i
             raise ValueError(f"{what}: expected a number of 1 or more, got {number!r}")
 
 
+def check_pool(pool: str) -> str:
+    """The name of a pool. Raises ValueError."""
+    if not is_valid_name(pool):
+        raise ValueError(f"pool: expected a name as of a state machine, got {pool!r}")
+    return pool
+
+
 def opener_of(
     store: StoreLike | None, data_dir: Path | str | None, *, pooler: bool | None = None
 ) -> Callable[[], Store]:
@@ -131,8 +138,11 @@ def _open_database(url: str, *, pooler: bool) -> Store:
 
 
 def is_name(machine: object) -> TypeGuard[str]:
-    """Whether this is the name or ARN of a state machine, where a definition could stand as well."""
-    return isinstance(machine, str) and (machine.startswith("arn:") or is_valid_name(machine))
+    """Whether this is the name or ARN of a state machine, where a definition could stand as well.
+
+    With `#` and a test case behind it, it is one too.
+    """
+    return isinstance(machine, str) and (machine.startswith("arn:") or is_valid_name(machine.partition("#")[0]))
 
 
 _SUFFIXES = (".json", ".yaml", ".yml", ".asl")

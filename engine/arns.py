@@ -43,6 +43,34 @@ def express_execution_arn(region: str, account: str, state_machine: str, name: s
     return f"arn:aws:states:{region}:{account}:express:{state_machine}:{name}:{run_id}"
 
 
+def labelled(machine_arn: str, label: str) -> str:
+    """The ARN of a Distributed Map inside a state machine: that of the state machine of its child executions."""
+    return f"{machine_arn.partition('/')[0]}/{label}"
+
+
+def map_run_arn(labelled_arn: str, run_id: str) -> str:
+    """The ARN of a Map Run."""
+    return f"{labelled_arn.replace(':stateMachine:', ':mapRun:', 1)}:{run_id}"
+
+
+def map_chunk_arn(labelled_arn: str, chunk_id: str) -> str:
+    """What a chunk of a Map Run is called in the store, and nowhere else (docs/decisions/0020)."""
+    return f"{labelled_arn.replace(':stateMachine:', ':mapChunk:', 1)}:{chunk_id}"
+
+
+def labelled_arn_of(arn: str) -> str:
+    """The ARN of the Distributed Map that a Map Run or a child execution is of."""
+    parts = arn.split(":")
+    return ":".join([*parts[:5], "stateMachine", parts[6]])
+
+
+def child_execution_arn(labelled_arn: str, name: str, *, is_express: bool) -> str:
+    """The ARN of a child execution of a Map Run. `name` is an id, so it tells Express ones apart as well."""
+    if is_express:
+        return f"{labelled_arn.replace(':stateMachine:', ':express:', 1)}:{name}:{name}"
+    return f"{labelled_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
+
+
 def activity_arn(region: str, account: str, name: str) -> str:
     """The ARN of an activity."""
     return f"arn:aws:states:{region}:{account}:activity:{name}"

@@ -14,40 +14,128 @@ Handlers are as in `engine`: asynchronous ones run in that loop, others in threa
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from inspect import signature
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
+from anyio import CancelScope, create_task_group, current_time, get_cancelled_exc_class
 from anyio.from_thread import start_blocking_portal
 
 from engine import library
 from engine.arguments import is_name
-from engine.runtime.lease import LEASE_SECONDS
+from engine.runtime.calls import poster
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from datetime import timedelta
-    from pathlib import Path
     from types import TracebackType
 
-    from anyio.from_thread import BlockingPortal
+    from anyio.abc import TaskGroup
 
-    from engine.arguments import CallersConnection, ClockLike, Definition, Limits, StoreLike
-    from engine.events.chronicle import EventsLike
+    from engine.arguments import CallersConnection, ClockLike, Definition, Limits
     from engine.integrations.registry import HandlersLike
     from engine.jsonvalue import Json
-    from engine.library import ActivityDescription, ActivityTask, StateMachineHandle, StateOutcome
+    from engine.library import ActivityDescription, ActivityTask, MapRunCounts, StateMachineHandle, StateOutcome
     from engine.operations.test_state import InspectionLevel
     from engine.outcome import ExecutionDescription, SyncExecution
     from engine.releases import StateMachineAlias, StateMachineVersion
     from engine.runtime.clock import Clock
-    from engine.runtime.executions import Observer, Tracer
     from engine.runtime.metrics import Metrics
-    from engine.store.library import Garbage
+    from engine.runtime.observers import Observer
     from engine.store.protocol import ExecutionStatus, MachineType
+    from engine.store.records import Garbage
 
 T = TypeVar("T")
+
+P = ParamSpec("P")
+C = TypeVar("C")
+
+_LEFT_SECONDS = 1.0
+"""How long calls of other threads may take to end once the engine was left."""
+
+
+class _Call(Generic[T]):
+    """A call that the loop's thread makes for another one.
+
+    Ctrl-C may come between any two steps of the caller. So there is something to cancel before anything begins, and the
+    two threads share no lock that the interrupted one could keep, as that of a `concurrent.futures.Future`.
+    """
+
+    def __init__(self, function: Callable[[], Awaitable[T]]) -> None:
+        self._function = function
+        self._scope: CancelScope | None = None
+        self._is_cancelled = False
+        self._value: T
+        self._error: BaseException | None = None
+        self._post: Callable[..., None] = _never_begun
+        self._over = Lock()
+        self._over.acquire()
+
+    # ── the caller's thread ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, post: Callable[..., None], group: TaskGroup) -> None:
+        """Has it made in a task of this group."""
+        self._post = post
+        post(group.start_soon, self._run)
+
+    def result(self) -> T:
+        """Waits for it; what it returns or raises."""
+        self._over.acquire()
+        if self._error is None:
+            return self._value
+        try:
+            raise self._error
+        finally:
+            del self  # the error has this frame
+
+    def cancel(self) -> None:
+        """Has it end, whether it has begun or not."""
+        self._post(self._cancel)
+
+    # ── the loop ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        self._error = RuntimeError("the engine was left before the call was over")
+        try:
+            with CancelScope() as self._scope:
+                if not self._is_cancelled:
+                    self._value, self._error = await self._function(), None
+        except get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # it is the caller's
+            self._error = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._over.release()
+
+    def _cancel(self) -> None:
+        self._is_cancelled = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+def _never_begun(*_: object) -> None: ...
+
+
+def _with_arguments_of(
+    other: Callable[P, object],
+) -> Callable[[Callable[..., T]], Callable[Concatenate[C, P], T]]:
+    """For a method that takes what another function takes, as type checkers, editors and `help` are to see it."""
+
+    def described(method: Callable[..., T]) -> Callable[Concatenate[C, P], T]:
+        own, *_ = signature(method).parameters.values()
+        taken = signature(other)
+        # What `signature` and with it `help` look for first.
+        vars(method)["__signature__"] = taken.replace(
+            parameters=[own.replace(kind=own.POSITIONAL_ONLY), *taken.parameters.values()]
+        )
+        return method
+
+    return described
 
 
 class ExecutionHandle:
@@ -105,122 +193,45 @@ class ExecutionHandle:
 class Engine:
     """See `engine.Engine`; a context manager."""
 
-    def __init__(
-        self,
-        url_or_handlers: StoreLike | HandlersLike = None,
-        /,
-        *,
-        url: StoreLike | None = None,
-        data_dir: Path | str | None = None,
-        pooler: bool | None = None,
-        handlers: HandlersLike = None,
-        pools: Sequence[str] = (DEFAULT_POOL,),
-        claims: Literal["pools", "own"] = "pools",
-        lease_seconds: float = LEASE_SECONDS,
-        limits: Limits | None = None,
-        region: str | None = None,
-        account_id: str | None = None,
-        max_concurrency: int | None = None,
-        threads_max: int = library.THREADS_MAX,
-        commands_max: int = library.COMMANDS_MAX,
-        processes_max: int | None = None,
-        observer: Observer | None = None,
-        tracer: Tracer | None = None,
-        events: EventsLike = None,
-        logs: str | None = None,
-        seed: int | None = None,
-        retention: timedelta | None = None,
-        waits_for_store: bool = False,
-        watchdog: bool = False,
-        notice: Callable[..., None] | None = None,
-    ) -> None:
-        self._begin(
-            library.Engine(
-                url_or_handlers,
-                url=url,
-                data_dir=data_dir,
-                pooler=pooler,
-                handlers=handlers,
-                pools=pools,
-                claims=claims,
-                lease_seconds=lease_seconds,
-                limits=limits,
-                region=region,
-                account_id=account_id,
-                max_concurrency=max_concurrency,
-                threads_max=threads_max,
-                commands_max=commands_max,
-                processes_max=processes_max,
-                observer=observer,
-                tracer=tracer,
-                events=events,
-                logs=logs,
-                seed=seed,
-                retention=retention,
-                waits_for_store=waits_for_store,
-                watchdog=watchdog,
-                notice=notice,
-            )
-        )
+    @_with_arguments_of(library.Engine)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._begin(library.Engine(*args, **kwargs))
 
     @classmethod
-    def in_memory(
-        cls,
-        handlers: HandlersLike = None,
-        /,
-        *,
-        clock: ClockLike = "real",
-        limits: Limits | None = None,
-        region: str | None = None,
-        account_id: str | None = None,
-        max_concurrency: int | None = None,
-        threads_max: int = library.THREADS_MAX,
-        commands_max: int = library.COMMANDS_MAX,
-        processes_max: int | None = None,
-        observer: Observer | None = None,
-        tracer: Tracer | None = None,
-        events: EventsLike = None,
-        logs: str | None = None,
-        notice: Callable[..., None] | None = None,
-        seed: int | None = None,
-    ) -> Self:
+    @_with_arguments_of(library.Engine.in_memory)
+    def in_memory(cls, *args: Any, **kwargs: Any) -> Self:
         """See `engine.Engine.in_memory`."""
         one = cls.__new__(cls)
-        one._begin(  # noqa: SLF001  of this class
-            library.Engine.in_memory(
-                handlers,
-                clock=clock,
-                limits=limits,
-                region=region,
-                account_id=account_id,
-                max_concurrency=max_concurrency,
-                threads_max=threads_max,
-                commands_max=commands_max,
-                processes_max=processes_max,
-                observer=observer,
-                tracer=tracer,
-                events=events,
-                logs=logs,
-                notice=notice,
-                seed=seed,
-            )
-        )
+        one._begin(library.Engine.in_memory(*args, **kwargs))  # noqa: SLF001  of this class
         return one
 
     def _begin(self, engine: library.Engine) -> None:
         self._engine = engine
         self._exits = ExitStack()
-        self._portal: BlockingPortal | None = None
+        self._begin_call: Callable[[_Call[Any]], None] | None = None
 
     def __enter__(self) -> Self:
-        if self._portal is not None:
+        if self._begin_call is not None:
             raise RuntimeError("the engine is open already")
         with ExitStack() as exits:
             portal = exits.enter_context(start_blocking_portal())
-            exits.enter_context(portal.wrap_async_context_manager(self._engine))
+            begin_call = exits.enter_context(portal.wrap_async_context_manager(self._opened()))
             self._exits = exits.pop_all()
-        self._portal = portal
+        self._begin_call = begin_call
         return self
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Callable[[_Call[Any]], None]]:
+        """The engine, and what begins a call in its loop from another thread."""
+        # By hand: what the engine raises is not to come out in a group.
+        calls = await create_task_group().__aenter__()
+        try:
+            async with self._engine:
+                post = poster()
+                yield lambda call: call.begin(post, calls)
+        finally:
+            calls.cancel_scope.deadline = current_time() + _LEFT_SECONDS
+            await calls.__aexit__(None, None, None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -229,16 +240,18 @@ class Engine:
         try:
             self._exits.close()
         finally:
-            self._portal = None
+            self._begin_call = None
 
     def _wait(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
-        if self._portal is None:
+        begin = self._begin_call
+        if begin is None:
             raise RuntimeError("the engine is not open: it works inside `with blocking.Engine(...) as name:`")
-        future = self._portal.start_task_soon(partial(function, *args, **kwargs))
+        call = _Call(partial(function, *args, **kwargs))
         try:
-            return future.result()
+            begin(call)
+            return call.result()
         except BaseException:
-            future.cancel()  # Ctrl-C reaches this thread, not the loop's
+            call.cancel()  # Ctrl-C reaches this thread, not the loop's
             raise
 
     @property
@@ -341,6 +354,22 @@ class Engine:
     def execution(self, execution_arn: str) -> ExecutionHandle:
         """See `engine.Engine.execution`."""
         return ExecutionHandle(self, self._wait(self._engine.execution, execution_arn))
+
+    def map_runs(self, execution_arn: str) -> list[str]:
+        """See `engine.Engine.map_runs`."""
+        return self._wait(self._engine.map_runs, execution_arn)
+
+    def map_run_counts(self, map_run_arn: str) -> MapRunCounts:
+        """See `engine.Engine.map_run_counts`."""
+        return self._wait(self._engine.map_run_counts, map_run_arn)
+
+    def watch_map_run(
+        self, map_run_arn: str, *, every_seconds: float = library.WATCH_SECONDS
+    ) -> Iterator[MapRunCounts]:
+        """See `engine.Engine.watch_map_run`; an iterator."""
+        watched = self._engine.watch_map_run(map_run_arn, every_seconds=every_seconds)
+        while (counts := self._wait(anext, watched, None)) is not None:
+            yield counts
 
     def send_task_success(self, task_token: str, output: Json) -> None:
         """See `engine.Engine.send_task_success`."""

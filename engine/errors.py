@@ -179,6 +179,13 @@ class ActivityAlreadyExists(ApiError):
         super().__init__(f"Activity Already Exists: '{activity_arn}'")
 
 
+class ActivityLimitExceeded(ApiError):
+    """The account has as many activities as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The maximum number of activities has been reached: {most}")
+
+
 class ActivityWorkerLimitExceeded(ApiError):
     """So many workers poll for the Tasks of one activity as may."""
 
@@ -198,6 +205,13 @@ class StateMachineDoesNotExist(ApiError):
 
     def __init__(self, state_machine_arn: str) -> None:
         super().__init__(f"State Machine Does Not Exist: '{state_machine_arn}'")
+
+
+class StateMachineLimitExceeded(ApiError):
+    """The account has as many state machines as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The maximum number of state machines has been reached: {most}")
 
 
 class StateMachineDeleting(ApiError):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
     from engine.outcome import ExecutionDescription
     from engine.runtime.backend import Backend, Tracked
-    from engine.store.library import ExecutionRecord
     from engine.store.protocol import ExecutionStatus
+    from engine.store.records import ExecutionRecord
 
 
 class ActivityDescription(NamedTuple):

@@ -7,76 +7,58 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from engine import arns
-from engine.arguments import (
-    Definition,
-    check_at_once,
-    chronicler_of,
-    clock_of,
-    is_name,
-    machine_name,
-    opener_of,
-    retention_ms_of,
-    text_of,
-)
+from engine.api.own_actions import OwnActions
 from engine.arguments import Limits as Limits
-from engine.errors import InvalidName
+from engine.arguments import check_at_once, check_pool, chronicler_of, clock_of, opener_of, retention_ms_of
+from engine.executions import DEFAULT_NAME as DEFAULT_NAME
+from engine.executions import NO_INPUT as NO_INPUT
+from engine.executions import Executions
 from engine.handles import ActivityDescription as ActivityDescription
 from engine.handles import ActivityTask as ActivityTask
 from engine.handles import ExecutionHandle as ExecutionHandle
-from engine.handles import activity_description
-from engine.integrations.invocation import unshared
+from engine.integrations.mock_config import read_mock_config
 from engine.integrations.registry import Handlers
 from engine.integrations.threads import THREADS_MAX as THREADS_MAX
 from engine.integrations.workplace import COMMANDS_MAX as COMMANDS_MAX
 from engine.machines import Machines
 from engine.machines import StateMachineHandle as StateMachineHandle
-from engine.operations import activities
-from engine.operations.executions import begin
-from engine.operations.resources import Target, target
+from engine.map_counts import WATCH_SECONDS as WATCH_SECONDS
+from engine.map_counts import MapRunCounts as MapRunCounts
+from engine.map_counts import MapRuns
+from engine.operations.activities import POLL_SECONDS as POLL_SECONDS
+from engine.operations.nested_executions import NestedExecutions
 from engine.operations.service import Service
-from engine.operations.sync_executions import run_sync
-from engine.outcome import SyncExecution
+from engine.outside_tasks import OutsideTasks
 from engine.releases import Releases
 from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
 from engine.settings import Settings
-from engine.starts import Deployed, Starts
+from engine.starts import Starts
 from engine.state_outcome import StateOutcome as StateOutcome
 from engine.state_outcome import tested
-from engine.store.library import LIST_MAX, StateMachineRecord
 from engine.store.protocol import DEFAULT_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
+    from pathlib import Path
     from types import TracebackType
 
-    from engine.arguments import CallersConnection, ClockLike, StoreLike
+    from engine.arguments import ClockLike, Definition, StoreLike
     from engine.events.chronicle import EventsLike
+    from engine.integrations.lambda_ import LambdaEmulator
+    from engine.integrations.mock_config import MockConfigLike
     from engine.integrations.registry import HandlersLike
-    from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
     from engine.operations.test_state import InspectionLevel
     from engine.query.evaluation import Chance
-    from engine.runtime.backend import Backend, Tracked
-    from engine.runtime.clock import Clock
-    from engine.runtime.executions import Observer, Tracer
+    from engine.runtime.backend import Backend
     from engine.runtime.metrics import Metrics
-    from engine.store.library import Garbage
-    from engine.store.postgres.starts import Steps
-    from engine.store.protocol import ExecutionId, MachineType
-
-POLL_SECONDS = 60
-"""How long GetActivityTask waits (execution.md 12)."""
-
-DEFAULT_NAME = "StateMachine"
-
-NO_INPUT: Json = {}
-"""What StartExecution takes when no input is given (execution.md 6.1)."""
+    from engine.runtime.observers import Observer, Tracer
+    from engine.store.protocol import MachineType
+    from engine.store.records import Garbage
 
 
 class UsedAfterFork(RuntimeError):
@@ -90,7 +72,7 @@ class UsedAfterFork(RuntimeError):
         )
 
 
-class Engine(Releases):
+class Engine(Executions, MapRuns, Releases, OutsideTasks):
     """Runs executions, as many at once as there are; an asynchronous context manager.
 
         Engine(url, handlers=handlers)       a client of the executions in a database, and a worker that runs them
@@ -106,7 +88,6 @@ class Engine(Releases):
         clock: Where its time comes from.
     """
 
-    clock: Clock
     _backend: Backend[Any]
 
     def __init__(
@@ -137,6 +118,8 @@ class Engine(Releases):
         waits_for_store: bool = False,
         watchdog: bool = False,
         notice: Callable[..., None] | None = None,
+        lambda_emulator: LambdaEmulator | None = None,
+        mock_config: MockConfigLike | None = None,
     ) -> None:
         """Nothing is opened before the engine is entered.
 
@@ -176,9 +159,13 @@ class Engine(Releases):
                 of the lease; where it stands is logged.
             notice: Told what an operator of a worker wants to know (a lost lease, a database that is away), as
                 `notice("database away", error="...")`; from any thread, and must not wait.
+            lambda_emulator: Does the Tasks that call its functions and have no rule, and those of `emulator:`.
+            mock_config: The test cases of state machines, in the form of Step Functions Local: the path of a file, or
+                what one holds; else the file of SFN_MOCK_CONFIG. Those who start executions of test cases and those who
+                run them need it.
 
         Raises:
-            InvalidHandler, ValueError: An argument means nothing.
+            InvalidHandler, InvalidMockConfig, ValueError: An argument means nothing.
         """
         from engine.runtime.durable_backend import DurableBackend
         from engine.runtime.fleet_worker import CONCURRENCY, FleetOptions
@@ -191,11 +178,12 @@ class Engine(Releases):
         if seed is not None:
             raise ValueError("seed: ids and tokens in a database must not come twice; Engine.in_memory takes a seed")
         for pool in pools:
-            _check_pool(pool)
+            check_pool(pool)
         chance = _chance_of(None)
+        rules = _handlers_of(handlers, lambda_emulator)
         backend = DurableBackend(
             opener_of(url, data_dir, pooler=pooler),
-            handlers=None if handlers is None else Handlers(handlers),
+            handlers=rules,
             chance=chance,
             observer=observer,
             options=FleetOptions(
@@ -212,9 +200,11 @@ class Engine(Releases):
                 notice=notice,
                 tracer=tracer,
                 chronicler=chronicler_of(events, logs, notice),
+                lambda_emulator=lambda_emulator,
             ),
         )
-        self._begin(backend, chance, limits, region, account_id, is_on_store=True)
+        by_name = claims == "own"
+        self._begin(backend, rules, mock_config, chance, limits, region, account_id, is_on_store=True, by_name=by_name)
 
     @classmethod
     def in_memory(
@@ -236,6 +226,8 @@ class Engine(Releases):
         logs: str | None = None,
         notice: Callable[..., None] | None = None,
         seed: int | None = None,
+        lambda_emulator: LambdaEmulator | None = None,
+        mock_config: MockConfigLike | None = None,
     ) -> Self:
         """An engine whose executions live in this process alone: for tests, and for work that may be lost.
 
@@ -245,15 +237,16 @@ class Engine(Releases):
             max_concurrency: Handlers that run at once; no limit when not given.
             limits, region, account_id, threads_max, commands_max, processes_max, observer, tracer, events, logs: See
                 `Engine`.
-            notice, seed: Likewise.
+            notice, seed, lambda_emulator, mock_config: Likewise.
 
         Raises:
-            InvalidHandler, ValueError: An argument means nothing.
+            InvalidHandler, InvalidMockConfig, ValueError: An argument means nothing.
         """
         check_at_once(max_concurrency, threads_max, commands_max, processes_max)
         chance = _chance_of(seed)
+        rules = _handlers_of(handlers, lambda_emulator) or Handlers()
         backend = MemoryBackend(
-            handlers=Handlers(handlers),
+            handlers=rules,
             clock=clock_of(clock),
             chance=chance,
             observer=observer,
@@ -263,24 +256,35 @@ class Engine(Releases):
             threads_max=threads_max,
             commands_max=commands_max,
             processes_max=processes_max,
+            lambda_emulator=lambda_emulator,
         )
         one = cls.__new__(cls)
-        one._begin(backend, chance, limits, region, account_id, is_on_store=False)  # noqa: SLF001  of this class
+        one._begin(  # noqa: SLF001  of this class
+            backend, rules, mock_config, chance, limits, region, account_id, is_on_store=False, by_name=True
+        )
         return one
 
     def _begin(
         self,
         backend: Backend[Any],
+        handlers: Handlers | None,
+        mock_config: MockConfigLike | None,
         chance: Chance,
         limits: Limits | None,
         region: str | None,
         account_id: str | None,
         *,
         is_on_store: bool,
+        by_name: bool,
     ) -> None:
-        """What both ways to make an engine end with."""
+        """What both ways to make an engine end with.
+
+        `by_name`: see `NestedExecutions`.
+        """
         settings = Settings.from_environment()
         limits = limits or Limits()
+        mock_config = settings.mock_config if mock_config is None else mock_config
+        mocks = None if mock_config is None else read_mock_config(mock_config)
         self._chance = chance
         self._machines = Machines(chance)
         self._service = Service(
@@ -291,7 +295,13 @@ class Engine(Releases):
             chance=chance,
             starts=Starts(limits=limits, chance=chance),
             machines=self._machines,
+            mocks=mocks,
         )
+        if handlers is not None:
+            handlers.mocks = mocks
+            handlers.build_in("states", NestedExecutions(self._service, by_name=by_name))
+            handlers.build_in("aws-sdk:sfn", OwnActions(self._service))
+            handlers.call_aws(is_allowed=False)
         self._pid = os.getpid()
         self._is_on_store = is_on_store
         self._backend = backend
@@ -367,315 +377,6 @@ class Engine(Releases):
             StoreUnavailable: Perhaps some of it went.
         """
         return await self._own.gc(older_than=retention_ms_of(older_than), dry_run=dry_run)
-
-    # ── state machines ──────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def create_state_machine(
-        self,
-        definition: Definition,
-        name: str,
-        *,
-        type: MachineType = "STANDARD",
-    ) -> StateMachineHandle:
-        """Keeps a state machine; the same one again gives the same handle.
-
-        Raises:
-            InvalidDefinition: With diagnostics.
-            InvalidName: AWS would not take the name.
-            StateMachineAlreadyExists: The name has another definition or type.
-        """
-        machine, record = self._prepared(definition, name, type, DEFAULT_POOL)
-        return self._machines.kept(machine, await self._own.create_state_machine(record))
-
-    async def deploy(
-        self,
-        definition: Definition,
-        name: str,
-        *,
-        type: MachineType = "STANDARD",
-        pool: str = DEFAULT_POOL,
-    ) -> StateMachineHandle:
-        """Creates a state machine, or gives it a new revision: executions that run keep theirs.
-
-        Args:
-            pool: Whose workers run its executions, unless their start says otherwise.
-
-        Raises:
-            InvalidDefinition, InvalidName: As `create_state_machine`.
-            StateMachineAlreadyExists: The name has another type.
-        """
-        machine, record = self._prepared(definition, name, type, pool)
-        return self._machines.kept(machine, await self._own.deploy(record))
-
-    def _prepared(
-        self, definition: Definition, name: str, type_: MachineType, pool: str
-    ) -> tuple[StateMachineHandle, StateMachineRecord]:
-        if not arns.is_valid_name(name):
-            raise InvalidName(name)
-        _check_pool(pool)
-        return self._machines.prepared(definition, self._service.machine_arn(name), type_, pool, now=self.clock.now())
-
-    # ── executions ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def start_execution(
-        self,
-        machine: StateMachineHandle | Definition,
-        input: Json | bytes = NO_INPUT,
-        *,
-        name: str | None = None,
-        pool: str | None = None,
-        connection: CallersConnection | None = None,
-    ) -> ExecutionHandle:
-        """Starts an execution of a state machine, or of a definition as it is (execution.md 7).
-
-        A definition is deployed first where others use the store as well: under the name of its file, or, where it has
-        none, one that its text gives (`engine.arguments.machine_name`).
-
-        With a `connection` the start is a part of the transaction that the connection is in: one statement, and the
-        execution exists if and only if the caller commits. Workers then find it by themselves. Two open transactions
-        that start the same name wait for each other: the second goes on when the first has ended. The engine need not
-        be entered for this, unless `machine` is a definition as it is.
-
-        Args:
-            machine: A handle; the name or ARN of a state machine; the ARN of a version or an alias; or a definition,
-                which runs as STANDARD.
-            input: Any JSON value; `{}` when not given. Bytes are JSON text, which the history then shows as it is.
-            name: Of the execution; an id when not given. While it runs, the same name and input give the same one.
-            pool: Whose workers run it; the state machine's when not given.
-            connection: The caller's own, to the database of this engine: of psycopg (Connection, AsyncConnection) or
-                SQLAlchemy (Connection, Session, AsyncConnection, AsyncSession).
-
-        Raises:
-            InvalidDefinition, InvalidName, InvalidExecutionInput, ExecutionAlreadyExists, StateMachineDoesNotExist: As
-                AWS does. With a connection none of them breaks the transaction.
-            MissingHandler: In memory: a Task state has no handler.
-            SchemaMismatch: The connection's database has no tables of ours.
-            TypeError, ValueError: A connection that we cannot use; or the executions are in memory.
-        """
-        if connection is not None:
-            return await self._start_within(machine, input, name, pool, connection)
-        if isinstance(machine, StateMachineHandle):
-            return self._handle(await self._start(machine, input, name, pool))
-        if is_name(machine):
-            return self._handle(await self._start_deployed(machine, input, name, pool))
-        return self._handle(await self._start(await self._machine(machine), input, name, pool))
-
-    async def _machine(self, named: Definition) -> StateMachineHandle:
-        """What `start_execution` runs for a definition as it is. Raises as that does."""
-        text, syntax = text_of(named)
-        if not self._is_on_store:
-            return self._machines.compiled(text, syntax, self._service.machine_arn(DEFAULT_NAME), "STANDARD")
-        arn = self._service.machine_arn(machine_name(named if isinstance(named, Path) else None, text))
-        machine = self._machines.compiled(text, syntax, arn, "STANDARD")
-        # A revision that this engine has deployed is there for good, whatever was deployed since.
-        return machine if self._machines.is_kept(machine) else await self.deploy(named, machine.name)
-
-    async def run(
-        self,
-        machine: StateMachineHandle | Definition,
-        input: Json | bytes = NO_INPUT,
-        *,
-        name: str | None = None,
-        pool: str | None = None,
-    ) -> Json:
-        """Starts an execution and waits for its output. Raises what `start_execution` and `result` raise.
-
-        Cancelled, it waits no more, but the execution goes on; `start_execution` gives a handle that can be stopped.
-        """
-        return await (await self.start_execution(machine, input, name=name, pool=pool)).result()
-
-    async def start_sync_execution(
-        self,
-        machine: StateMachineHandle | str,
-        input: Json | bytes = NO_INPUT,
-        *,
-        name: str | None = None,
-    ) -> SyncExecution:
-        """Runs an execution of an Express state machine to its end, at most once and for five minutes at most.
-
-        One that fails is an answer too. It runs in this process, and nothing of it is written. Where this engine is a
-        client, or has no handler for one of its Tasks, a worker runs it, and its start and end are written.
-
-        Args:
-            machine: A handle, or the name or ARN of a state machine, or the ARN of a version or an alias.
-            input: Any JSON value; `{}` when not given. Bytes are JSON text.
-            name: Of the execution; names of Express executions may come twice.
-
-        Raises:
-            StateMachineTypeNotSupported: It is a STANDARD one.
-            StateMachineDoesNotExist, StateMachineDeleting, InvalidArn, InvalidName, InvalidExecutionInput: As AWS does.
-            ExecutionQuarantined: The engine itself failed on it.
-            ValueError: `machine` is a definition.
-        """
-        assert self._own is not None, "the process that made it"
-        if isinstance(machine, StateMachineHandle):
-            machine = machine.arn
-        elif not is_name(machine):
-            raise ValueError("machine: expected the name or ARN of a state machine, or its handle; deploy it first")
-        outcome = await run_sync(self._service, self._service.machine_arn(machine), input, name=name)
-        execution, ending = outcome.execution, outcome.ending
-        return SyncExecution(
-            execution_arn=execution.arn,
-            state_machine_arn=execution.state_machine_arn,
-            name=execution.name,
-            status=outcome.status,
-            start_date=outcome.start_date,
-            stop_date=outcome.stop_date,
-            input=unshared(execution.input),
-            output=unshared(ending.output),
-            error=ending.error,
-            cause=ending.cause,
-            billed_duration_ms=outcome.billed_ms,
-        )
-
-    async def execution(self, execution_arn: str) -> ExecutionHandle:
-        """The handle of an execution, whoever started it. Raises ExecutionDoesNotExist."""
-        return self._handle(await self._own.find(execution_arn))
-
-    async def _start(
-        self,
-        machine: StateMachineHandle,
-        given: Json | bytes,
-        name: str | None,
-        pool: str | None,
-        found: Target | None = None,
-    ) -> Tracked:
-        """Starts an execution of a handle, or of the revision that a version or an alias led to, as `found` says."""
-        if not machine.is_checked:
-            self._own.check(machine.program, self._service.region, self._service.account_id)
-            machine.is_checked = True
-        tracked, _ = await begin(
-            self.service,
-            machine if found is None else found.machine,
-            machine.plan,
-            given,
-            name,
-            pool=None if pool is None else _check_pool(pool),
-            version_arn=None if found is None else found.version_arn,
-            alias_arn=None if found is None else found.alias_arn,
-        )
-        return tracked
-
-    async def _start_deployed(self, named: str, given: Json | bytes, name: str | None, pool: str | None) -> Tracked:
-        found = await target(self.service, self._service.machine_arn(named))
-        if found.version_arn is None:
-            return await self._start(self._machines.found(found.machine), given, name, pool)
-        text, syntax = text_of(found.machine.definition)
-        machine = self._machines.compiled(text, syntax, found.machine.arn, found.machine.type)
-        return await self._start(machine, given, name, pool, found)
-
-    async def _start_within(
-        self,
-        machine: StateMachineHandle | Definition,
-        given: Json | bytes,
-        name: str | None,
-        pool: str | None,
-        connection: CallersConnection,
-    ) -> ExecutionHandle:
-        from engine.store.postgres.callers_connection import resolved, run_anyhow
-
-        connection = resolved(connection)  # a session of this very task
-        if not isinstance(machine, StateMachineHandle) and not is_name(machine):
-            machine = await self._machine(machine)
-        return self._seen(*await run_anyhow(self._starting_within(machine, given, name=name, pool=pool), connection))
-
-    def _starting_within(
-        self, machine: StateMachineHandle | Definition, given: Json | bytes, *, name: str | None, pool: str | None
-    ) -> Steps[tuple[ExecutionId, Execution]]:
-        """What is to be asked over the caller's connection, of a deployed state machine; `_seen` takes the rest.
-
-        Raises:
-            ValueError, InvalidName, InvalidExecutionInput, ExecutionAlreadyExists, StateMachineDoesNotExist: As
-                `start_execution`.
-        """
-        assert self._own is not None, "the process that made it"
-        if not self._is_on_store:
-            raise ValueError("connection: the executions of this engine are in memory; give it a URL: Engine(url)")
-        if isinstance(machine, StateMachineHandle):
-            deployed = Deployed(machine.arn, machine.type, machine.revision_id, machine.pool)
-        else:
-            deployed = Deployed(self._service.machine_arn(str(machine)))
-        return self._service.starts.within(deployed, given, name, pool)
-
-    def _seen(self, execution_id: ExecutionId, execution: Execution) -> ExecutionHandle:
-        """The handle of an execution that was started in the caller's transaction."""
-        from engine.runtime.durable_backend import RemoteExecution
-
-        return self._handle(RemoteExecution(execution_id, execution.arn, execution.name))
-
-    def _handle(self, tracked: Tracked) -> ExecutionHandle:
-        return ExecutionHandle(tracked, lambda: self._own, self._machines.plan_of)
-
-    # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
-
-    async def send_task_success(self, task_token: str, output: Json) -> None:
-        """Ends the Task of a token (execution.md 13).
-
-        Raises:
-            InvalidToken: Nobody minted it here.
-            TaskTimedOut: Its Task is over.
-            InvalidOutput: `output` is not JSON.
-            StoreUnavailable: Whether the answer counted is not known. Asked again, TaskTimedOut may mean that it did.
-        """
-        await self._own.send_task_success(task_token, output)
-
-    async def send_task_failure(self, task_token: str, error: str | None = None, cause: str | None = None) -> None:
-        """Fails the Task of a token. Raises InvalidToken, TaskTimedOut, StoreUnavailable, ValueError."""
-        await self._own.send_task_failure(task_token, error, cause)
-
-    async def send_task_heartbeat(self, task_token: str) -> None:
-        """Starts HeartbeatSeconds of the Task of a token anew. Raises InvalidToken, TaskTimedOut."""
-        await self._own.send_task_heartbeat(task_token)
-
-    # ── activities ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def create_activity(self, name: str) -> str:
-        """The ARN of an activity: a Task of it that has no handler waits for `get_activity_task`.
-
-        The same name again gives the same activity.
-
-        Raises:
-            InvalidName: AWS would not take it.
-        """
-        arn: str = (await activities.create_activity(self.service, name=name))["activity_arn"]
-        return arn
-
-    async def describe_activity(self, activity_arn: str) -> ActivityDescription:
-        """An activity. Raises InvalidArn, ActivityDoesNotExist."""
-        return activity_description(await activities.describe_activity(self.service, activity_arn=activity_arn))
-
-    async def list_activities(self) -> list[ActivityDescription]:
-        """The activities of this region and account, by name."""
-        found: list[ActivityDescription] = []
-        token: str | None = None
-        while True:
-            page = await activities.list_activities(self.service, max_results=LIST_MAX, next_token=token)
-            found += map(activity_description, page["activities"])
-            token = page.get("next_token")
-            if token is None:
-                return found
-
-    async def delete_activity(self, activity_arn: str) -> None:
-        """Removes an activity; one that is not there is no fault. Tasks that wait for a worker of it wait on.
-
-        Raises:
-            InvalidArn: Not the ARN of an activity.
-        """
-        await activities.delete_activity(self.service, activity_arn=activity_arn)
-
-    async def get_activity_task(
-        self, activity_arn: str, worker_name: str | None = None, *, wait_seconds: float = POLL_SECONDS
-    ) -> ActivityTask | None:
-        """The Task that waits longest for a worker of this activity; None when none comes within `wait_seconds`.
-
-        Each Task is given once. The one that was given to a call that never came home is lost until its time-out.
-
-        Raises:
-            ActivityDoesNotExist: No such activity.
-            ValueError: `worker_name` is no text.
-        """
-        found = await self._own.get_activity_task(activity_arn, worker_name, wait_seconds=wait_seconds)
-        return None if found is None else ActivityTask(found.task_token, unshared(found.input))
 
     # ── trying a state ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -759,10 +460,14 @@ async def run(
         return await engine.run(machine, input, name=name)
 
 
-def _check_pool(pool: str) -> str:
-    if not arns.is_valid_name(pool):
-        raise ValueError(f"pool: expected a name as of a state machine, got {pool!r}")
-    return pool
+def _handlers_of(given: HandlersLike, emulator: LambdaEmulator | None) -> Handlers | None:
+    """The rules; None: nobody gave any, and this engine runs nothing. Raises InvalidHandler."""
+    if given is None and emulator is None:
+        return None
+    handlers = Handlers(given)
+    if emulator is not None:
+        handlers.fall_back_on(emulator)
+    return handlers
 
 
 def _chance_of(seed: int | None) -> Chance:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from engine.arguments import text_of
 from engine.asl.parser import load
 from engine.interpreter.plan import compile_plan
-from engine.store.library import StateMachineRecord
 from engine.store.protocol import DEFAULT_POOL, RevisionId
+from engine.store.records import StateMachineRecord
 
 if TYPE_CHECKING:
     from engine.arguments import Definition
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from engine.asl.source import Syntax
     from engine.interpreter.plan import Plan
     from engine.query.evaluation import Chance
-    from engine.store.library import ExecutionRecord
     from engine.store.protocol import MachineType
+    from engine.store.records import ExecutionRecord
 
 _RECENT_MAX = 64
 """Compiled definitions that are kept because they may be run again."""

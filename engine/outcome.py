@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from engine.interpreter.history import Segment
     from engine.interpreter.snapshot import Ending
     from engine.jsonvalue import Json
-    from engine.store.library import ExecutionRecord
     from engine.store.protocol import ExecutionStatus
+    from engine.store.records import ExecutionRecord
 
 _MS_PER_SECOND = 1_000
 _SHOWN_CHARACTERS_MAX = 500

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.operations import aliases, state_machines, versions
+from engine.operations.paging import all_items
+from engine.parts import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from engine.machines import StateMachineHandle
-    from engine.operations.service import Service
 
 
 class StateMachineVersion(NamedTuple):
@@ -37,13 +37,8 @@ class StateMachineAlias(NamedTuple):
     update_date: datetime
 
 
-class Releases:
+class Releases(Part):
     """A part of `Engine`. A state machine is given as its handle, by name or by ARN."""
-
-    @property
-    @abstractmethod
-    def service(self) -> Service:
-        """See `Engine.service`."""
 
     def _machine_arn(self, machine: StateMachineHandle | str) -> str:
         return self.service.machine_arn(machine) if isinstance(machine, str) else machine.arn
@@ -64,8 +59,8 @@ class Releases:
     async def list_versions(self, machine: StateMachineHandle | str) -> list[StateMachineVersion]:
         """The versions of a state machine, the newest first; none, when there is no such state machine."""
         list_ = versions.list_state_machine_versions
-        found = await self._all("state_machine_versions", list_, state_machine_arn=self._machine_arn(machine))
-        return [StateMachineVersion(one["state_machine_version_arn"], one["creation_date"]) for one in found]
+        found = all_items(self.service, "state_machine_versions", list_, state_machine_arn=self._machine_arn(machine))
+        return [StateMachineVersion(one["state_machine_version_arn"], one["creation_date"]) async for one in found]
 
     async def delete_version(self, version_arn: str) -> None:
         """Removes a version, if it is there. Executions that were started with it go on.
@@ -121,8 +116,8 @@ class Releases:
     async def list_aliases(self, machine: StateMachineHandle | str) -> list[StateMachineAlias]:
         """The aliases of a state machine, by name. Raises StateMachineDoesNotExist."""
         list_ = aliases.list_state_machine_aliases
-        found = await self._all("state_machine_aliases", list_, state_machine_arn=self._machine_arn(machine))
-        return [await self.describe_alias(one["state_machine_alias_arn"]) for one in found]
+        found = all_items(self.service, "state_machine_aliases", list_, state_machine_arn=self._machine_arn(machine))
+        return [await self.describe_alias(one["state_machine_alias_arn"]) async for one in found]
 
     async def delete_alias(self, alias_arn: str) -> None:
         """Removes an alias, if it is there. Raises InvalidArn; ResourceNotFound: no such state machine."""
@@ -135,22 +130,6 @@ class Releases:
         gone, and its name is free.
         """
         await state_machines.delete_state_machine(self.service, state_machine_arn=self._machine_arn(machine))
-
-    async def _all(
-        self, key: str, list_: Callable[..., Awaitable[dict[str, Any]]], **arguments: str
-    ) -> list[dict[str, Any]]:
-        """The items of all pages."""
-        found: list[dict[str, Any]] = []
-        token: str | None = None
-        while True:
-            answer = await list_(self.service, next_token=token, max_results=_PAGE, **arguments)
-            found += answer[key]
-            token = answer.get("next_token")
-            if token is None:
-                return found
-
-
-_PAGE = 1_000
 
 
 def _routes(routing: Mapping[str, int]) -> list[dict[str, Any]]:

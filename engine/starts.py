@@ -12,10 +12,12 @@ from engine.errors import InvalidExecutionInput, InvalidName, StateMachineDoesNo
 from engine.integrations.invocation import json_value
 from engine.interpreter.snapshot import Execution
 from engine.jsonvalue import InvalidJson, decode, text
-from engine.store.protocol import UUID7_BITS, ExecutionId, uuid7
+from engine.store.protocol import ExecutionId
+from engine.uuids import UUID7_BITS, uuid7
 
 if TYPE_CHECKING:
     from engine.arguments import Limits
+    from engine.interpreter.snapshot import Parent
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
     from engine.store.postgres.starts import Steps
@@ -33,12 +35,19 @@ class Draft(NamedTuple):
 
 
 class Deployed(NamedTuple):
-    """What is known of a deployed state machine: all of it, or only its ARN and the rest None."""
+    """What is known of a deployed state machine: all of it, or only its ARN and the rest None.
+
+    Attributes:
+        version: That is to run, if one was named.
+        alias: That says which version is to run, if one was named.
+    """
 
     arn: str
     type: MachineType | None = None
     revision_id: RevisionId | None = None
     pool: str | None = None
+    version: int | None = None
+    alias: str | None = None
 
 
 def parsed(given: str) -> Json:
@@ -71,6 +80,8 @@ class Starts:
         alias_arn: str | None = None,
         trace_header: str | None = None,
         is_sync: bool = False,
+        parent: Parent | None = None,
+        test_case: str | None = None,
     ) -> Draft:
         """An execution of a state machine.
 
@@ -85,6 +96,8 @@ class Starts:
             alias_arn: Likewise.
             trace_header: Of X-Ray.
             is_sync: It is started by StartSyncExecution.
+            parent: The Task that starts it.
+            test_case: Whose responses its Tasks get: a key of `MockConfig`.
 
         Raises:
             InvalidName, InvalidExecutionInput: As AWS does.
@@ -122,6 +135,8 @@ class Starts:
             state_machine_alias_arn=alias_arn,
             trace_header=trace_header,
             input_text=None if given_text is None or given_text == text(value) else given_text,
+            parent=parent,
+            test_case=test_case,
         )
         return Draft(execution_id, execution, given_text)
 
@@ -145,12 +160,28 @@ class Starts:
         self, machine: Deployed, given: Json | bytes, name: str | None, pool: str | None
     ) -> Steps[tuple[ExecutionId, Execution]]:
         """See `starting_within`."""
-        from engine.store.postgres.starts import starting_within
+        from engine.store.postgres.starts import released_within, starting_within
+
+        revision_id, version_arn, alias_arn = machine.revision_id, None, None
+        if machine.version is not None or machine.alias is not None:
+            number, revision_id = yield from released_within(
+                machine.arn, version=machine.version, alias=machine.alias, draw=self._ids.random()
+            )
+            version_arn = f"{machine.arn}:{number}"
+            alias_arn = None if machine.alias is None else f"{machine.arn}:{machine.alias}"
 
         def draft(type_: MachineType, role_arn: str | None) -> Draft:
             # The engine may not be entered, so nothing is known of the store's clock.
-            now = time.time_ns() // _NS_PER_MS
-            return self.draft(machine.arn, type_, given, name, now=now, role_arn=role_arn)
+            return self.draft(
+                machine.arn,
+                type_,
+                given,
+                name,
+                now=time.time_ns() // _NS_PER_MS,
+                role_arn=role_arn,
+                version_arn=version_arn,
+                alias_arn=alias_arn,
+            )
 
         pool = machine.pool if pool is None else pool
-        return starting_within(draft, type_=machine.type, revision_id=machine.revision_id, pool=pool)
+        return (yield from starting_within(draft, type_=machine.type, revision_id=revision_id, pool=pool))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.asl.parser import load
 from engine.interpreter.advance import advance, pending_commands
-from engine.interpreter.history import Segment, as_aws, seal, unseal
+from engine.interpreter.history import Segment, as_aws
 from engine.interpreter.messages import (
     CancelTask,
     Continue,
@@ -26,6 +26,7 @@ from engine.interpreter.messages import (
 from engine.interpreter.plan import Plan, compile_plan
 from engine.interpreter.snapshot import Ending, Execution, Snapshot, Transition, decode_snapshot, encode_snapshot
 from engine.jsonvalue import PAYLOAD_BYTES_MAX, Json, encode
+from engine.store.postgres.snapshots import decode_segment, encode_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,8 +155,7 @@ class Drive:
         self.snapshot.apply(transition)
         self.snapshot = decode_snapshot(encode_snapshot(self.snapshot))
         if transition.history:
-            segment = transition.segment()
-            self.segments.append(unseal(seal(segment)))
+            self.segments.append(decode_segment(encode_row(transition.segment())))
         self._carry_out(transition)
         self._check_recoverable()
 

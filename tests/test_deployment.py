@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from engine.cli.api_options import DEFAULT_PORT
 from engine.cli.main import main
 
 ROOT = Path(__file__).parents[1]
@@ -28,11 +29,25 @@ def test_the_command_of_a_service_is_one_of_ours(service: str):
     command.make_context("asl", words)
 
 
-def test_a_worker_is_given_more_time_than_it_takes_to_drain():
-    worker = COMPOSE["services"]["worker"]
-    drain = float(worker["command"][worker["command"].index("--drain-seconds") + 1])
-    assert float(worker["stop_grace_period"].removesuffix("s")) > drain
-    assert worker["deploy"]["replicas"] == 2
+@pytest.mark.parametrize("name", ["worker", "server"])
+def test_a_service_is_given_more_time_than_it_takes_to_drain(name: str):
+    service = COMPOSE["services"][name]
+    drain = float(service["command"][service["command"].index("--drain-seconds") + 1])
+    assert float(service["stop_grace_period"].removesuffix("s")) > drain
+
+
+def test_there_are_two_workers():
+    assert COMPOSE["services"]["worker"]["deploy"]["replicas"] == 2
+
+
+def test_a_server_that_asks_for_no_key_is_reached_from_its_own_machine_alone():
+    server = COMPOSE["services"]["server"]
+    assert "--insecure-no-auth" in server["command"]
+    (port,) = server["ports"]
+    assert re.fullmatch(r"127\.0\.0\.1:[^:]*:-?[^:]*:(\d+)", port), port
+    assert port.endswith(f":{DEFAULT_PORT}")
+    exposed = re.findall(r"^EXPOSE (.*)$", DOCKERFILE, re.MULTILINE)[0].split()
+    assert str(DEFAULT_PORT) in exposed
 
 
 def test_everything_that_the_image_copies_is_let_through_and_there():

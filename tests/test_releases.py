@@ -64,7 +64,7 @@ async def test_what_no_wire_has_checked_is_checked_all_the_same(name: str, routi
 
 
 async def test_all_pages_are_listed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("engine.releases._PAGE", 2)
+    monkeypatch.setattr("engine.operations.paging.PAGE_MAX", 2)
     async with open_engine("async") as one:
         made = await one.deploy(ONE, "m")
         version = (await one.publish_version(made)).arn

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,12 @@ from engine.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.api.access import Access
-    from engine.api.bearer import Bearers
     from engine.api.throttling import Throttle
     from engine.cli.api_face import ApiFace
+    from engine.http.access import Access
+    from engine.http.bearer import Bearers
+    from engine.http.server import ApiServer
+    from engine.operations.quotas import Quotas
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -43,35 +47,52 @@ class ApiOptions:
     tls_cert: Path | None
     tls_key: Path | None
     rate_limits: tuple[str, ...]
+    quotas: tuple[str, ...]
     insecure_no_auth: bool
 
     def face(self) -> ApiFace:
         """Listens as they say. Raises click.ClickException: they mean nothing, or are refused."""
-        from engine.api.server import ApiServer, InvalidTls, Tls, is_loopback
         from engine.cli.api_face import ApiFace
 
-        access, throttle = self._access(), self._throttle()
-        if access.is_open and not is_loopback(self.host) and not self.insecure_no_auth:
-            raise click.UsageError(
-                f"--host {self.host}: whoever reaches this address could start executions. Give --access-keys FILE or "
-                "--jwt-issuer URL, so that callers are known, or --insecure-no-auth if that is meant."
-            )
+        access, throttle, quotas = self.access(), self._throttle(), self._quotas()
+        return ApiFace(self.listening(self.port, option="--port"), access, throttle, quotas)
+
+    def listening(self, port: int, *, option: str) -> ApiServer:
+        """A server that listens at this port of the host; `option` gave it. Raises click.ClickException: it cannot."""
+        from engine.http.server import ApiServer, InvalidTls, Tls
+
         if (self.tls_cert is None) != (self.tls_key is None):
             raise click.UsageError("--tls-cert and --tls-key go together.")
         tls = None
         if self.tls_cert is not None and self.tls_key is not None:
             tls = Tls(certificate=self.tls_cert, key=self.tls_key)
         try:
-            return ApiFace(ApiServer(self.host, self.port, tls), access, throttle)
+            return ApiServer(self.host, port, tls)
         except InvalidTls as error:
             raise click.ClickException(f"--tls-cert, --tls-key: {error}") from error
         except OSError as error:
-            where = f"--host {self.host} --port {self.port}"
+            where = f"--host {self.host} {option} {port}"
+            if error.errno == errno.EADDRINUSE:
+                told = f"{where}: {os.strerror(error.errno)}; {option} N takes another port, 0 a free one"
+                raise click.ClickException(told) from error
             raise click.ClickException(f"{where}: {error.strerror or error}") from error
 
+    def access(self) -> Access:
+        """Whom it answers. Raises click.ClickException: that means nothing, or is refused."""
+        from engine.http.server import is_loopback
+
+        access = self._access()
+        if access.is_open and not is_loopback(self.host) and not self.insecure_no_auth:
+            raise click.UsageError(
+                f"--host {self.host}: whoever reaches this address could start executions or run functions. Give "
+                "--access-keys FILE or --jwt-issuer URL, so that callers are known, or --insecure-no-auth if that is "
+                "meant."
+            )
+        return access
+
     def _access(self) -> Access:
-        from engine.api.access import Access
-        from engine.api.sigv4 import InvalidAccessKeys, read_access_keys
+        from engine.http.access import Access
+        from engine.http.sigv4 import InvalidAccessKeys, read_access_keys
 
         option, path = "--access-keys", self.access_keys
         if path is None and (named := Settings.from_environment().access_keys) is not None:
@@ -82,14 +103,14 @@ class ApiOptions:
             raise click.ClickException(f"{option}: {error}") from error
         except OSError as error:
             raise click.ClickException(f"{option} {path}: {error.strerror or error}") from error
-        return Access(keys=keys, bearers=self._bearers(), now=time.time)
+        return Access(keys=keys, bearers=self._bearers(), now=time.time, local_names_only=not self.insecure_no_auth)
 
     def _bearers(self) -> Bearers | None:
         if self.jwt_issuer is None:
             if self.jwt_audiences or self.jwks_url or self.jwt_scopes:
                 raise click.UsageError("--jwt-audience, --jwks-url and --jwt-scope need --jwt-issuer.")
             return None
-        from engine.api.bearer import Bearers, InvalidIssuer, Issuer
+        from engine.http.bearer import Bearers, InvalidIssuer, Issuer
 
         scopes: dict[str, tuple[str, ...]] = {}
         for word in self.jwt_scopes:
@@ -118,15 +139,45 @@ class ApiOptions:
             raise click.UsageError(f"--rate-limit: {error}") from error
         return Throttle(rates, time.monotonic) if rates else None
 
+    def _quotas(self) -> Quotas:
+        from engine.operations.quotas import InvalidQuota, quotas_of
+
+        try:
+            return quotas_of(self.quotas)
+        except InvalidQuota as error:
+            raise click.UsageError(f"--quota: {error}") from error
+
 
 def api_options(command: F) -> F:
-    """Adds the options of the API; the function gets them as `api`."""
+    """Adds the options of the Step Functions API; the function gets them as `api`."""
+    rates = click.option(
+        "--rate-limit",
+        "rate_limits",
+        multiple=True,
+        metavar="RATE",
+        help="aws, or OPERATION=BUCKET/REFILL a second: throttle as AWS does; repeatable.",
+    )
+    quotas = click.option(
+        "--quota",
+        "quotas",
+        multiple=True,
+        metavar="QUOTA",
+        help="aws, state-machines=N or activities=N: so many an account may have; repeatable.",
+    )
+    return listening_options(DEFAULT_PORT)(rates(quotas(command)))
 
+
+def listening_options(port: int) -> Callable[[F], F]:
+    """Adds the options of a server that listens at this port by default; the function gets them as `api`."""
+    return functools.partial(_with_listening_options, port)
+
+
+def _with_listening_options(default_port: int, command: F) -> F:
     @click.option("--host", default=DEFAULT_HOST, show_default=True, metavar="ADDRESS", help="Where to listen.")
     @click.option(
         "--port",
         type=click.IntRange(0, 65_535),
-        default=DEFAULT_PORT,
+        default=default_port,
         show_default=True,
         metavar="N",
         help="Likewise; 0 takes a free one.",
@@ -156,13 +207,8 @@ def api_options(command: F) -> F:
     @click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate with its chain (PEM): speak HTTPS.")
     @click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM).")
     @click.option(
-        "--rate-limit",
-        "rate_limits",
-        multiple=True,
-        metavar="RATE",
-        help="aws, or OPERATION=BUCKET/REFILL a second: throttle as AWS does; repeatable.",
+        "--insecure-no-auth", is_flag=True, help="Answer whoever comes, also from other machines, and under any name."
     )
-    @click.option("--insecure-no-auth", is_flag=True, help="Answer whoever comes, also from other machines.")
     @functools.wraps(command)
     def with_api(
         *args: Any,
@@ -175,8 +221,9 @@ def api_options(command: F) -> F:
         jwt_scopes: tuple[str, ...],
         tls_cert: Path | None,
         tls_key: Path | None,
-        rate_limits: tuple[str, ...],
         insecure_no_auth: bool,
+        rate_limits: tuple[str, ...] = (),
+        quotas: tuple[str, ...] = (),
         **given: Any,
     ) -> Any:
         api = ApiOptions(
@@ -190,6 +237,7 @@ def api_options(command: F) -> F:
             tls_cert=tls_cert,
             tls_key=tls_key,
             rate_limits=rate_limits,
+            quotas=quotas,
             insecure_no_auth=insecure_no_auth,
         )
         return command(*args, api=api, **given)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from engine.cli.database import Database
     from engine.jsonvalue import Json
-    from engine.store.library import Garbage
     from engine.store.postgres.partitions import Outlook
     from engine.store.postgres.upgrade import SchemaStatus
+    from engine.store.records import Garbage
 
 _STATES = {
     "absent": "asl db upgrade makes them",

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from engine.asl.states import MachineType
     from engine.cli.client import Client
     from engine.cli.database import Database
-    from engine.store.library import StateMachineRecord
     from engine.store.protocol import RevisionId
+    from engine.store.records import StateMachineRecord
 
 
 @click.command("deploy")

@@ -36,12 +36,15 @@ _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOK
 @click.option(
     "--shell", type=click.Choice(_SHELLS), default=_SHELLS[0], show_default=True, help="Whose words to print."
 )
+@click.option("--no-lambda", is_flag=True, help="Leave out Lambda: the server has no functions (asl server).")
 @click.option("--json", "as_json", is_flag=True, help="Print an object of names and values; null: to be unset.")
-def command(url: str, access_keys: Path | None, profile: str | None, shell: str, as_json: bool) -> None:
+def command(
+    url: str, access_keys: Path | None, profile: str | None, shell: str, no_lambda: bool, as_json: bool
+) -> None:
     """Print what makes AWS's tools use such a server.
 
-    For a shell: eval "$(asl env)". The tools then reach Step Functions there, and all other services where they were
-    before, but with these keys.
+    For a shell: eval "$(asl env)". The tools then reach Step Functions and Lambda there, and all other services where
+    they were before, but with these keys.
     """
     settings = Settings.from_environment()
     keys = access_keys or (None if settings.access_keys is None else Path(settings.access_keys))
@@ -49,6 +52,7 @@ def command(url: str, access_keys: Path | None, profile: str | None, shell: str,
         raise click.UsageError("--profile is a section of the file that --access-keys names.")
     variables: dict[str, str | None] = {
         "AWS_ENDPOINT_URL_SFN": url,
+        **({} if no_lambda else {"AWS_ENDPOINT_URL_LAMBDA": url}),
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
@@ -65,7 +69,7 @@ def _dummy_keys(settings: Settings) -> Mapping[str, str]:
 
 def _of_profile(path: Path, profile: str | None) -> Mapping[str, str]:
     """The file is one of AWS's own form, so its secrets need not stand in the environment."""
-    from engine.api.sigv4 import InvalidAccessKeys, read_access_keys
+    from engine.http.sigv4 import InvalidAccessKeys, read_access_keys
 
     try:
         names = [key.name for key in read_access_keys(path).values()]

@@ -25,10 +25,7 @@ def failure_text(
     failed: ExecutionFailed, program: StateMachine, reproduce: str | None = None, *, trace: bool = False
 ) -> str:
     """Error, cause, state, its input, what Retry and Catch had to say, and the command that does it again."""
-    head = click.style(failed.status, fg="red", bold=True)
-    lines = [f"{head}: {failed.error}" if failed.error else head]
-    if failed.cause:
-        lines.append(_labelled("cause", _cause_text(failed.cause)))
+    lines = [ending_text(failed.status, failed.error, failed.cause)]
     if failed.state is not None:
         state = state_named(program, failed.state)
         kind = "" if state is None else f" ({type(state).__name__.removesuffix('State')})"
@@ -39,6 +36,13 @@ def failure_text(
     if reproduce is not None:
         lines.append(_labelled("reproduce", reproduce))
     return "\n".join(lines)
+
+
+def ending_text(status: str, error: str | None, cause: str | None) -> str:
+    """How an execution ended that did not succeed."""
+    head = click.style(status, fg="red", bold=True)
+    line = f"{head}: {error}" if error else head
+    return f"{line}\n{_labelled('cause', _cause_text(cause))}" if cause else line
 
 
 def state_named(flow: Flow, name: str) -> State | None:

@@ -11,7 +11,7 @@ from engine.cli.durations import duration
 from engine.cli.exits import ExitCode
 from engine.cli.lookup import find_execution
 from engine.cli.streams import json_text, print_json, print_result
-from engine.cli.stuck import reasons_stuck
+from engine.cli.stuck import reasons_below, reasons_stuck
 from engine.cli.workers import state_of
 from engine.timestamps import iso_timestamp
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from engine.cli.database import Database
     from engine.cli.waiting import Wait
     from engine.jsonvalue import Json
-    from engine.store.library import ExecutionRecord
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.postgres.store import PostgresStore
+    from engine.store.records import ExecutionRecord
 
 _WAITS_SHOWN = 20
 """Things waited for that a person sees; `--json` has all of them."""
@@ -34,20 +34,28 @@ _VALUE_SHOWN = 2_000
 
 @click.command("get")
 @click.argument("execution")
+@click.option("-f", "--follow", is_flag=True, help="Before, show how far its Distributed Maps are, until it is over.")
 @click.option("--json", "as_json", is_flag=True, help="As DescribeExecution answers, and what only we have.")
 @database_options
-def command(execution: str, as_json: bool, database: Database) -> int:
+def command(execution: str, follow: bool, as_json: bool, database: Database) -> int:
     """Show how an execution stands, and why it does not move.
 
     EXECUTION is an ARN, MACHINE:NAME, or a name that only one execution has.
     """
+    if follow:
+        from engine.cli.client import client
+        from engine.cli.follow import follow as follow_execution
+
+        with client(database) as both:
+            execution = find_execution(both.store, execution).execution.arn
+            follow_execution(both, execution)
     with opened(database) as store:
         record = find_execution(store, execution)
         open_waits = _waits(store, record)
         workers = [] if record.ending is not None else store.workers()
         now = store.handle().now()
         owner = None if record.ending is not None else store.owner(record.execution_id)
-    stuck = reasons_stuck(record, workers, now)
+        stuck = [*reasons_stuck(record, workers, now), *reasons_below(store, record)]
     worker = next((worker for worker in workers if worker.id == owner), None)
     if as_json:
         print_json(_as_json(record, open_waits, stuck, worker))

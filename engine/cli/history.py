@@ -75,7 +75,7 @@ def _events(store: PostgresStore, arn: str, known: int) -> Iterator[dict[str, An
 
 def _followed(store: PostgresStore, arn: str) -> Iterator[dict[str, Any]]:
     """All events until the execution is over. Raises StoreUnavailable after PATIENCE_SECONDS."""
-    from engine.runtime.durable_backend import PATIENCE_SECONDS
+    from engine.runtime.patience import PATIENCE_SECONDS
     from engine.store.protocol import StoreUnavailable
 
     known = 0

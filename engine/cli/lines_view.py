@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from engine.cli.durations import duration
+from engine.cli.map_progress import MapRunsProgress
 from engine.cli.progress import ExecutionProgress
 from engine.cli.streams import print_note
 from engine.interpreter.history import as_aws, details_key
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from engine.asl.program import StateMachine
     from engine.cli.progress import Happening, Path
     from engine.interpreter.snapshot import Transition
+    from engine.library import MapRunCounts
 
 _VISITS_SHOWN = 10
 """Visits of one state that are told. More: a loop of a thousand rounds hides everything else."""
@@ -41,6 +43,7 @@ class LinesView:
     def __init__(self, program: StateMachine, *, trace: bool) -> None:
         self._progress = ExecutionProgress(program)
         self._trace = trace
+        self._map_runs = MapRunsProgress()
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +64,12 @@ class LinesView:
             text = self._text(happening)
             if text is not None:
                 self._say(f"{happening.state}: {text}")
+
+    def map_run(self, counts: MapRunCounts, /) -> None:
+        """Tells how far a map run is, a few times in all."""
+        run = self._map_runs.look(counts)
+        if run.is_worth_a_line():
+            self._say(f"{counts.state}: {run.text()}")
 
     def _say(self, line: str) -> None:
         print_note(f"{click.style(iso_timestamp(self._progress.now), dim=True)} {line}")

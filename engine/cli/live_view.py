@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.durations import duration
+from engine.cli.map_progress import MapRunsProgress, bar_cells
 from engine.cli.progress import ExecutionProgress
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from engine.asl.program import StateMachine
     from engine.cli.progress import StateProgress
     from engine.interpreter.snapshot import Transition
+    from engine.library import MapRunCounts
 
 _REDRAWN_PER_SECOND = 10
 _LINES_AROUND = 2
@@ -36,10 +38,12 @@ class LiveView:
 
     def __init__(self, program: StateMachine) -> None:
         self._progress = ExecutionProgress(program)
+        self._map_runs = MapRunsProgress()
         self._lock = Lock()  # rich redraws from a thread of its own
         self._console = Console(stderr=True)
         fancy = self._console.encoding.startswith("utf")
         self._icons = _ICONS if fancy else _ICONS_ASCII
+        self._cells = bar_cells(self._console.encoding)
         self._more = "…" if fancy else "..."
         self._spinner = Spinner("dots" if fancy else "line", style=_STYLES["running"])
         self._observed_at = time.monotonic()
@@ -63,6 +67,11 @@ class LiveView:
         with self._lock:
             self._progress.observe(transition)
             self._observed_at = time.monotonic()
+
+    def map_run(self, counts: MapRunCounts, /) -> None:
+        """Takes in how far a map run is; its Map's row has a bar."""
+        with self._lock:
+            self._map_runs.look(counts)
 
     def close(self) -> None:
         """Draws the table for the last time, with all its rows, and gives the terminal back."""
@@ -100,8 +109,16 @@ class LiveView:
         status = _status(state)
         icon = self._spinner if status == "running" else Text(self._icons[status], style=_STYLES[status])
         name = Text("  " * state.depth + state.name, style="bold" if status == "running" else "")
-        said = Text(", ".join(_details(state)), style=_STYLES[status] if status != "done" else "dim")
+        said = Text(
+            "  ".join([*self._bar(state), *filter(None, [", ".join(_details(state))])]),
+            style=_STYLES[status] if status != "done" else "dim",
+        )
         return icon, name, state.type, said, self._time(state)
+
+    def _bar(self, state: StateProgress) -> list[str]:
+        """Of a Distributed Map: how far its latest map run is."""
+        run = self._map_runs.of_state(state.name)
+        return [] if run is None else [run.bar(*self._cells), run.text()]
 
     def _time(self, state: StateProgress) -> str:
         if state.maps:

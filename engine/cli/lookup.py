@@ -14,8 +14,8 @@ from engine.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.store.library import ExecutionRecord, StateMachineRecord
     from engine.store.postgres.store import PostgresStore
+    from engine.store.records import ExecutionRecord, StateMachineRecord
 
 
 def machine_arn(given: str) -> str:

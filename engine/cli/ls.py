@@ -17,7 +17,7 @@ from engine.timestamps import iso_timestamp
 if TYPE_CHECKING:
     from engine.cli.database import Database
     from engine.jsonvalue import Json
-    from engine.store.library import ExecutionRecord
+    from engine.store.records import ExecutionRecord
 
 _LIMIT = 50
 _NS_PER_MS = 1_000_000

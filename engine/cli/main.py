@@ -29,8 +29,9 @@ _SECTIONS = {
         "test-state": ("engine.cli.test_state", "Run one state once and print what became of it."),
     },
     "Serve the API": {
-        "serve": ("engine.cli.serve", "Answer as AWS Step Functions does, and run executions."),
+        "serve": ("engine.cli.serve", "Answer as AWS Step Functions and AWS Lambda do, and run both."),
         "server": ("engine.cli.server", "Answer as AWS Step Functions does; workers run executions."),
+        "lambda": ("engine.cli.lambda_", "Serve Lambda functions, and call them."),
         "env": ("engine.cli.env", "Print what makes AWS's tools use such a server."),
     },
     "Operate a fleet": {
@@ -39,6 +40,7 @@ _SECTIONS = {
         "deploy": ("engine.cli.deploy", "Create a state machine, or give it a new revision."),
         "versions": ("engine.cli.versions", "List, publish and delete versions of a state machine."),
         "aliases": ("engine.cli.aliases", "List, set and delete aliases of a state machine."),
+        "delete": ("engine.cli.delete", "Delete a state machine with its versions and aliases."),
         "start": ("engine.cli.start", "Start an execution."),
         "ls": ("engine.cli.ls", "List executions."),
         "get": ("engine.cli.get", "Show how an execution stands, and why it does not move."),

@@ -343,6 +343,15 @@ class ExecutionProgress:
         visit.retrying = value
 
 
+def has_distributed_map(flow: Flow) -> bool:
+    """Whether executions of it begin map runs of their own."""
+    return any(
+        (isinstance(state, MapState) and state.item_processor.mode == "DISTRIBUTED")
+        or (isinstance(state, MapState | ParallelState) and any(map(has_distributed_map, flows_of(state))))
+        for state in flow.states.values()
+    )
+
+
 def _states_of(flow: Flow, parent: str | None, depth: int, maps: int) -> Iterator[StateProgress]:
     for state in flow.states.values():
         kind = type(state).__name__.removesuffix("State")

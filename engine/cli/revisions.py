@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.asl.program import StateMachine
-    from engine.store.library import ExecutionRecord, Library
+    from engine.store.library import Library
+    from engine.store.records import ExecutionRecord
 
 
 def program_of(store: Library, record: ExecutionRecord) -> StateMachine:

@@ -16,9 +16,11 @@ from engine.cli.database import connected, database_options
 from engine.cli.definitions import STDIN, definition_file, read_definition
 from engine.cli.documents import Lines, read_inputs
 from engine.cli.exits import ExitCode
+from engine.cli.run_machines import MACHINES, mocked, read_machines
 from engine.cli.run_options import Job, Options, read_limits
 from engine.cli.streams import print_note
 from engine.cli.substitutions import read_substitutions, substitution_option
+from engine.cli.targets import ALLOW_AWS, HANDLERS_FILE, MOCK_CONFIG, TARGET_FORM, read_handlers, target_option
 
 if TYPE_CHECKING:
     from engine.jsonvalue import Json
@@ -28,8 +30,13 @@ if TYPE_CHECKING:
 @click.argument("file", metavar="FILE", type=definition_file)
 @click.option("-i", "--input", metavar="JSON|@FILE|-", help="The input; {} when not given.")
 @click.option("--jsonl", is_flag=True, help="Each line of the input is one: run them all.")
-@click.option("-t", "--target", "targets", metavar="STATE=TARGET", multiple=True, help="What does a Task; see above.")
+@target_option(TARGET_FORM)
+@HANDLERS_FILE
+@ALLOW_AWS
 @click.option("--handlers", metavar="MODULE", help="A module or .py file whose functions are named as the states.")
+@MACHINES
+@MOCK_CONFIG
+@click.option("--test-case", metavar="NAME", help="Of the mock configuration: whose responses the Tasks get.")
 @substitution_option
 @click.option("--name", metavar="NAME", help="Of the execution; a UUID when not given.")
 @click.option(
@@ -68,6 +75,9 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     TARGET is one of
       module:function       a Python function of (event, context) or (event)
       cmd:./script --flag   a command: JSON on stdin, JSON on stdout
+      lambda:               the Lambda function on AWS; lambda:NAME?region=R&profile=P
+      emulator:             the same in the Lambda emulator
+      aws:                  what the Task calls on AWS; aws:?endpoint=URL&region=R
       dask:module:function  a Python function, on the Dask cluster of ASL_DASK_SCHEDULER
       mock:{"ok": true}     a fixed result
       fail:Error:cause      a fixed failure
@@ -92,15 +102,17 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         print_invalid(definition)
         return ExitCode.USAGE
     value = {} if options.input is None else read_inputs(options.input, option="-i", lines=options.jsonl)
-    from engine.cli.targets import read_handlers
-
+    modules = () if options.handlers is None else (options.handlers,)
+    handlers = read_handlers(modules, options.targets, options.handlers_file, allow_aws=options.allow_aws)
     job = Job(
         options=options,
         definition=definition,
         program=definition.program,
         limits=limits,
-        handlers=read_handlers(() if options.handlers is None else (options.handlers,), options.targets),
+        handlers=handlers,
         seed=_drawn() if options.seed is None else options.seed,
+        machines=read_machines(options.machines, values),
+        case=None if options.test_case is None else mocked(handlers, options.test_case, options.file),
     )
     if not options.quiet:
         _warn_of_idle_targets(job)

@@ -121,7 +121,7 @@ class _Batch:
 
     async def _one(self, engine: Engine, machine: StateMachineHandle, index: int, value: Json) -> Json:
         try:
-            handle = await engine.start_execution(machine, value)
+            handle = await engine.start_execution(self._job.started(machine), value)
         except ApiError as error:
             raise click.ClickException(f"input {index + 1}: {error.message}") from error
         self._open.add(handle)

@@ -15,6 +15,8 @@ from engine.cli.durations import duration
 from engine.cli.exits import EXIT_OF_STATUS, ExitCode
 from engine.cli.failure import failure_text
 from engine.cli.interrupts import INTERRUPTED, interruptible
+from engine.cli.map_progress import LOOK_SECONDS, Looks, look_once
+from engine.cli.progress import has_distributed_map
 from engine.cli.refusals import REFUSALS, refusals_told
 from engine.cli.streams import can_redraw, json_text, print_json, print_note, stdout_kept_clean
 from engine.outcome import ExecutionFailed
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from engine.cli.run_options import Job
     from engine.interpreter.snapshot import Transition
     from engine.jsonvalue import Json
-    from engine.library import ExecutionHandle
+    from engine.library import Engine, ExecutionHandle, MapRunCounts
 
 _MS_PER_SECOND = 1_000
 
@@ -40,8 +42,28 @@ class View(Protocol):
     def observe(self, execution_arn: str, transition: Transition, /) -> None:
         """Takes in what a transition did."""
 
+    def map_run(self, counts: MapRunCounts, /) -> None:
+        """Takes in how far a map run of the execution is."""
+
     def close(self) -> None:
         """Gives the terminal back; called from a signal handler too."""
+
+
+class OneOnly:
+    """Passes on to a view what happens to one execution, the first that anything happens to.
+
+    The executions that it begins, those of a Distributed Map and nested ones, have histories of their own.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._arn: str | None = None
+
+    def observe(self, execution_arn: str, transition: Transition, /) -> None:
+        """See `View`."""
+        self._arn = self._arn or execution_arn
+        if execution_arn == self._arn:
+            self._view.observe(execution_arn, transition)
 
 
 class NoView:
@@ -54,6 +76,9 @@ class NoView:
         """Nothing was opened."""
 
     def observe(self, _execution_arn: str, _transition: Transition, /) -> None:
+        """Nothing is shown."""
+
+    def map_run(self, _counts: MapRunCounts, /) -> None:
         """Nothing is shown."""
 
     def close(self) -> None:
@@ -125,12 +150,12 @@ async def _run(job: Job, value: Json, view: View) -> Outcome:
 
 
 async def _outcome(job: Job, value: Json, view: View, interrupted: anyio.Event) -> Outcome:
-    async with job.engine(view.observe) as engine:
+    async with job.engine(OneOnly(view).observe) as engine:
         machine = await job.machine(engine)
-        handle = await engine.start_execution(machine, value, name=job.options.name)
+        handle = await engine.start_execution(job.started(machine), value, name=job.options.name)
         if job.url is not None and not job.options.quiet:
             print_note(handle.arn)  # what the other commands know it by, should this process be killed
-        output = await _ended(handle, interrupted)
+        output = await _ended(engine, handle, interrupted, view if _has_map_runs(job) else None)
         failed = output if isinstance(output, ExecutionFailed) else None
         described = await handle.describe()
         assert described.stop_date is not None, "it has ended"
@@ -144,8 +169,21 @@ async def _outcome(job: Job, value: Json, view: View, interrupted: anyio.Event) 
         )
 
 
-async def _ended(handle: ExecutionHandle, interrupted: anyio.Event) -> Json | ExecutionFailed:
-    """Waits for the end; the first Ctrl-C asks for it."""
+def _has_map_runs(job: Job) -> bool:
+    """Whether the counts of map runs are to be looked up."""
+    return not job.options.quiet and has_distributed_map(job.program)
+
+
+async def _ended(
+    engine: Engine, handle: ExecutionHandle, interrupted: anyio.Event, view: View | None
+) -> Json | ExecutionFailed:
+    """Waits for the end; the first Ctrl-C asks for it. A view is shown how far the map runs are."""
+    looks = Looks()
+
+    async def show_map_runs(view: View) -> None:
+        while True:
+            await look_once(engine, handle.arn, looks, view.map_run)
+            await anyio.sleep(LOOK_SECONDS)
 
     async def stop_when_interrupted() -> None:
         await interrupted.wait()
@@ -154,11 +192,15 @@ async def _ended(handle: ExecutionHandle, interrupted: anyio.Event) -> Json | Ex
     result: Json | Exception = None
     async with anyio.create_task_group() as group:
         group.start_soon(stop_when_interrupted)
+        if view is not None:
+            group.start_soon(show_map_runs, view)
         try:
             result = await handle.result()
         except (ExecutionFailed, ExecutionQuarantined, *REFUSALS) as error:
             result = error  # raised below: out of the task group it would come as an ExceptionGroup
         group.cancel_scope.cancel()
+    if view is not None:
+        await look_once(engine, handle.arn, looks, view.map_run)  # the final counts
     if isinstance(result, Exception) and not isinstance(result, ExecutionFailed):
         raise result
     return result

@@ -11,18 +11,20 @@ import click
 
 from engine.cli.definitions import STDIN
 from engine.cli.streams import json_text
+from engine.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from engine.asl.program import StateMachine
     from engine.asl.states import MachineType
     from engine.cli.database import Database
     from engine.cli.definitions import Definition
+    from engine.cli.run_machines import Case
     from engine.integrations.registry import Handlers
     from engine.jsonvalue import Json
     from engine.library import Engine, Limits, StateMachineHandle
-    from engine.runtime.executions import Observer
+    from engine.runtime.observers import Observer
 
 OutputForm: TypeAlias = Literal["json", "pretty"]
 
@@ -42,6 +44,10 @@ class Options:
     jsonl: bool
     targets: tuple[str, ...]
     handlers: str | None
+    handlers_file: str | None
+    allow_aws: bool
+    machines: tuple[str, ...]
+    test_case: str | None
     substitutions: tuple[str, ...]
     name: str | None
     type: MachineType
@@ -73,6 +79,8 @@ class Job:
     Attributes:
         seed: What chance is drawn from: the user's, or one drawn for this run so that it can be repeated. Not used for
             executions in a database, whose ids and tokens nobody must draw again.
+        machines: Other state machines, by name: those that this one starts.
+        case: The test case that is run.
         url: Of the database; None: in memory.
     """
 
@@ -82,6 +90,8 @@ class Job:
     limits: Limits
     handlers: Handlers
     seed: int
+    machines: Mapping[str, Definition]
+    case: Case | None
     url: str | None = None
 
     def engine(self, observer: Observer | None = None) -> Engine:
@@ -102,11 +112,17 @@ class Job:
         return Engine.in_memory(self.handlers, clock=clock, limits=self.limits, observer=observer, seed=self.seed)
 
     async def machine(self, engine: Engine) -> StateMachineHandle:
-        """The state machine in that engine, named after its file, or after its text when that came from stdin."""
+        """The state machine in that engine, named after its file, or after its text when that came from stdin.
+
+        One of which a test case is run has the name that the mock configuration gives it.
+        """
         from engine.arguments import machine_name
 
         file = None if self.options.file == STDIN else self.options.file
-        name = machine_name(file, self.definition.text)
+        name = machine_name(file, self.definition.text) if self.case is None else self.case.machine_name
+        for other, definition in self.machines.items():
+            make = engine.create_state_machine if self.url is None else engine.deploy
+            await make(definition.source(), other)
         source, type_ = self.definition.source(), self.options.type
         if self.url is None:
             return await engine.create_state_machine(source, name, type=type_)
@@ -115,12 +131,23 @@ class Job:
 
     def _check_handlers(self, activities: Collection[str]) -> None:
         """Raises MissingHandler: nobody else would do what these handlers do not."""
+        from engine.integrations.registry import BUILT_IN
         from engine.integrations.required import check_handlers
-        from engine.settings import Settings
 
         settings = Settings.from_environment()
-        account = settings.account_id
-        check_handlers(self.handlers, self.program, region=settings.region, account=account, activities=activities)
+        check_handlers(
+            self.handlers,
+            self.program,
+            region=settings.region,
+            account=settings.account_id,
+            activities=activities,
+            test_case=None if self.case is None else self.case.key,
+            built_in=BUILT_IN,
+        )
+
+    def started(self, machine: StateMachineHandle) -> StateMachineHandle | str:
+        """What an execution is started of."""
+        return machine if self.case is None else f"{machine.arn}#{self.case.name}"
 
     def reproduce(self, value: Json, *, of_many: bool = False) -> str:
         """The command that runs this input again, quoted for a shell."""
@@ -130,15 +157,20 @@ class Job:
             words += ["-i", self._input_word(value, of_many=of_many)]
         for target in options.targets:
             words += ["-t", target]
+        for machine in options.machines:
+            words += ["--machine", machine]
         for substitution in options.substitutions:
             words += ["-s", substitution]
-        told = {"--handlers": options.handlers, "--name": options.name}
+        told = {"--handlers-file": options.handlers_file, "--handlers": options.handlers, "--name": options.name}
+        if options.test_case is not None:
+            told |= {"--mock-config": Settings.from_environment().mock_config, "--test-case": options.test_case}
         told |= {"--type": options.type if options.type != "STANDARD" else None}
         # What one of many draws depends on the others, so no seed gives it the same again.
         seed = None if of_many or options.is_durable else str(self.seed)
         told |= {"--limits": options.limits if options.limits != "aws" else None, "--seed": seed}
         for option, given in told.items():
             words += [] if given is None else [option, given]
+        words += ["--allow-aws"] if options.allow_aws else []
         words += ["--real-time"] if options.real_time and not options.is_durable else []
         words += [] if options.database.data_dir is None else ["--data-dir", str(options.database.data_dir)]
         line = f"{options.program} {shlex.join(words)}"

@@ -12,6 +12,8 @@ import click
 from engine.cli.api_options import ApiOptions, api_options
 from engine.cli.database import database_options
 from engine.cli.events import event_options
+from engine.cli.lambda_options import LAMBDA_PORT, beside
+from engine.cli.targets import ALLOW_AWS, HANDLERS_FILE, MOCK_CONFIG, read_handlers
 from engine.cli.worker import work
 from engine.cli.worker_options import (
     ABANDONED_MAX,
@@ -38,8 +40,18 @@ _DRAIN_SECONDS = 10
 
 @click.command("serve")
 @api_options
+@click.option(
+    "--lambda-port",
+    type=click.IntRange(0, 65_535),
+    metavar="N",
+    help=f"Answer as Lambda there too, not at the other port alone; {LAMBDA_PORT} by default unless it is taken.",
+)
+@click.option("--no-lambda", is_flag=True, help="Have no Lambda emulator.")
 @HANDLERS
 @TARGETS
+@HANDLERS_FILE
+@ALLOW_AWS
+@MOCK_CONFIG
 @POOLS
 @CONCURRENCY
 @drain_option(_DRAIN_SECONDS, "requests and Tasks in flight")
@@ -53,8 +65,12 @@ _DRAIN_SECONDS = 10
 @database_options
 def command(
     api: ApiOptions,
+    lambda_port: int | None,
+    no_lambda: bool,
     modules: tuple[str, ...],
     targets: tuple[str, ...],
+    handlers_file: str | None,
+    allow_aws: bool,
     pools: tuple[str, ...],
     concurrency: int,
     drain_seconds: float,
@@ -67,24 +83,29 @@ def command(
     telling: Telling,
     database: Database,
 ) -> int:
-    """Answer as AWS Step Functions does, and run executions.
+    """Answer as AWS Step Functions and AWS Lambda do, and run both.
 
     boto3, the AWS CLI and Terraform use it when their endpoint is set to it, as `asl env` prints it. It answers this
     machine alone unless --host says otherwise. For a fleet, `asl server` and `asl worker` do the two halves.
 
-    PATTERN=TARGET says what does a Task; see `asl worker --help`.
+    PATTERN=TARGET says what does a Task; see `asl worker --help`. A Task that calls a function which was created here,
+    and for which there is no rule, is done by it.
 
     SIGTERM or Ctrl-C drains; a second one gives up what is in flight.
     """
-    from engine.cli.targets import read_handlers
     from engine.cli.worker_log import configure_log, logged
     from engine.cli.worker_service import Service
     from engine.cli.worker_spans import sending_spans
 
     configure_log()
     health = health_address(health)
-    handlers = logged(read_handlers(modules, targets))
+    handlers = read_handlers(modules, targets, handlers_file, allow_aws=allow_aws)
     face = api.face()
+    functions = None
+    if not no_lambda:
+        with face.closed_on_errors():
+            functions = face.functions = beside(api, face, lambda_port)
+        handlers.fall_back_on(functions.invoker)
     pools = tuple(dict.fromkeys(pools))
     service = Service(
         drain_seconds=drain_seconds,
@@ -98,4 +119,4 @@ def command(
         api=face,
     )
     with sending_spans() if otel else nullcontext() as spans:
-        return work(handlers, pools, concurrency, service, database, spans, telling)
+        return work(logged(handlers), pools, concurrency, service, database, spans, telling, functions)

@@ -9,6 +9,7 @@ import click
 
 from engine.cli.api_options import ApiOptions, api_options
 from engine.cli.database import connected, database_options
+from engine.cli.targets import MOCK_CONFIG
 from engine.cli.worker_options import HEALTH, UNTIL_EOF, drain_option, health_address
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _STILL_SECONDS = 15.0
 
 @click.command("server")
 @api_options
+@MOCK_CONFIG
 @drain_option(_DRAIN_SECONDS, "requests in flight")
 @UNTIL_EOF
 @HEALTH
@@ -34,7 +36,7 @@ def command(api: ApiOptions, drain_seconds: float, until_eof: bool, health: str 
     A second one gives them up.
     """
     from engine.cli.event_loop import run
-    from engine.cli.worker_log import configure_log, log_notice
+    from engine.cli.worker_log import configure_log, log_database, log_notice
     from engine.cli.worker_service import Service, serve
 
     configure_log()
@@ -50,6 +52,7 @@ def command(api: ApiOptions, drain_seconds: float, until_eof: bool, health: str 
         kind="server",
         api=face,
     )
+    log_database(database)
     with connected(database) as url:
         from engine.library import Engine
 

@@ -1,4 +1,4 @@
-"""`-t STATE=TARGET` and `--handlers MODULE`: who does which Task."""
+"""`-t STATE=TARGET`, `--handlers-file FILE` and `--handlers MODULE`: who does which Task."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
+    from typing import Any
 
     from engine.asl.program import StateMachine
     from engine.integrations.registry import Handlers, HandlersLike, MissingHandler
@@ -23,38 +24,106 @@ if TYPE_CHECKING:
 TARGET_FORM = "STATE=TARGET"
 
 # Where a target begins: state names may hold a "=" themselves.
-_TARGET = re.compile(r"=(?=(?:cmd|mock|fail):|[A-Za-z_][\w.]*:[A-Za-z_])")
+_TARGET = re.compile(r"=(?=(?:cmd|mock|fail|lambda|emulator):|[A-Za-z_][\w.]*:[A-Za-z_])")
 
 
-def read_handlers(modules: Sequence[str], targets: Sequence[str]) -> Handlers:
-    """The rules that the command line gives; those of `targets` go before those of `modules`, earlier before later.
+HANDLERS_FILE = click.option(
+    "--handlers-file",
+    metavar="FILE",
+    help="A TOML file with a table [handlers]; ./asl.toml, else [tool.asl] of ./pyproject.toml, when not given.",
+)
+
+
+_MOCK_CONFIG_VARIABLE = "SFN_MOCK_CONFIG"
+
+
+def _into_the_environment(_ctx: click.Context, _option: click.Parameter, file: str | None) -> None:
+    """Where the engine of this process finds it, and those of child processes. Raises click.ClickException."""
+    if file is None:
+        return
+    from engine.integrations.mock_config import InvalidMockConfig, read_mock_config
+
+    try:
+        read_mock_config(file)
+    except InvalidMockConfig as error:
+        raise click.ClickException(f"mock configuration {error}") from error
+    os.environ[_MOCK_CONFIG_VARIABLE] = os.path.abspath(file)
+
+
+MOCK_CONFIG = click.option(
+    "--mock-config",
+    metavar="FILE",
+    envvar=_MOCK_CONFIG_VARIABLE,
+    expose_value=False,
+    callback=_into_the_environment,
+    help="Test cases in the form of Step Functions Local; else SFN_MOCK_CONFIG's.",
+)
+
+
+def target_option(form: str) -> Callable[[Any], Any]:
+    """The option `-t`."""
+    return click.option(
+        "-t", "--target", "--resource", "targets", metavar=form, multiple=True, help="What does a Task; see above."
+    )
+
+
+ALLOW_AWS = click.option("--allow-aws", is_flag=True, help="Tasks that have no target may call AWS.")
+
+
+def read_handlers(
+    modules: Sequence[str], targets: Sequence[str], file: str | None = None, *, allow_aws: bool = False
+) -> Handlers:
+    """The rules that the command line gives: of `targets`, of `file`, of `modules`, earlier before later.
+
+    `allow_aws`: see `Handlers.call_aws`.
 
     Raises:
-        click.ClickException: A target or the module cannot be used; the message names the option.
+        click.ClickException: A target, the file or a module cannot be used; the message names the option.
     """
     from engine.integrations.registry import Handlers, InvalidHandler
 
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     handlers = Handlers()
+    handlers.include(_rules_of_file(file))
     for module in modules:
         try:
             handlers.include(_handlers_in(module))
         except InvalidHandler as error:
             raise click.ClickException(f"--handlers {module}: {error}") from error
+    added = Handlers()
     for target in targets:
         pattern, spec = _split(target)
         try:
-            handlers.add(pattern, spec)
+            added.add(pattern, spec)
         except InvalidHandler as error:
             raise click.ClickException(f"-t {target}: {_without_pattern(error)}") from error
         except Exception as error:  # the user's module, while it was imported
             raise click.ClickException(f"-t {target}: {_told(error)}") from error
-    return handlers
+    added.include(handlers)
+    added.call_aws(is_allowed=allow_aws)
+    return added
+
+
+def _rules_of_file(file: str | None) -> HandlersLike:
+    """The rules of the handlers file, given or found. Raises click.ClickException."""
+    from engine.integrations.handlers_file import file_here, read_rules
+    from engine.integrations.registry import InvalidHandler
+
+    named = "" if file is None else "--handlers-file "
+    try:
+        path = file_here() if file is None else Path(file)
+        return None if path is None else read_rules(path)
+    except InvalidHandler as error:
+        raise click.ClickException(f"{named}{error}") from error
+    except Exception as error:  # a module of the user's, while it was imported
+        raise click.ClickException(f"{named or 'handlers '}{_told(error)}") from error
 
 
 def missing_text(missing: MissingHandler) -> str:
     """What to do about Tasks without a handler, ready to be pasted."""
+    from engine.asl.resource import parse_resource
+    from engine.integrations.aws_actions import is_outside
     from engine.integrations.registry import example_result
 
     count = len(missing.tasks)
@@ -62,7 +131,11 @@ def missing_text(missing: MissingHandler) -> str:
     lines += [f"  {state} calls {what}" for state, what in missing.tasks]
     lines.append("\nGive each one a target, for example a fixed answer:")
     lines += [f"  -t {shlex.quote(f'{state}=mock:{example_result(what)}')}" for state, what in missing.tasks]
-    lines.append("or a command (cmd:./script), a Python function (module:function), or a module (--handlers MODULE).")
+    lines.append("or a command (cmd:./script), a Python function (module:function), real Lambda (lambda:), or a module")
+    lines.append("(--handlers MODULE).")
+    called = [parse_resource(what.partition(" ")[0]) for _, what in missing.tasks]
+    if any(resource is not None and is_outside(resource) for resource in called):
+        lines.append("They would leave this machine. --allow-aws lets those without a target call AWS.")
     return "\n".join(lines)
 
 
@@ -94,8 +167,8 @@ def _split(target: str) -> tuple[str, str]:
     found = _TARGET.search(target)
     if found is None or found.start() == 0:
         raise click.UsageError(
-            f"-t {target}: expected {TARGET_FORM}, where TARGET is module:function, cmd:COMMAND, "
-            "dask:module:function, mock:JSON or fail:Error:cause."
+            f"-t {target}: expected {TARGET_FORM}, where TARGET is module:function, cmd:COMMAND, lambda:, emulator:, "
+            "aws:, dask:module:function, mock:JSON or fail:Error:cause."
         )
     return target[: found.start()], target[found.end() :]
 

@@ -13,6 +13,7 @@ from engine.cli.eval_ import VARIABLE_FORM, read_variable
 from engine.cli.exits import ExitCode
 from engine.cli.streams import print_json, stdout_kept_clean
 from engine.cli.substitutions import read_substitutions, substitution_option
+from engine.cli.targets import HANDLERS_FILE, TARGET_FORM, read_handlers, target_option
 
 if TYPE_CHECKING:
     from engine.cli.definitions import Definition
@@ -50,7 +51,8 @@ class Question:
 @click.option("-v", "--variable", "variables", metavar=VARIABLE_FORM, multiple=True, help="A workflow variable.")
 @click.option("--context", metavar="JSON|@FILE", help="The Context Object; only with --mock.")
 @click.option("--configuration", metavar="JSON|@FILE", help="AWS's stateConfiguration: retrierRetryCount and so on.")
-@click.option("-t", "--target", "targets", metavar="STATE=TARGET", multiple=True, help="What does the Task.")
+@target_option(TARGET_FORM)
+@HANDLERS_FILE
 @click.option("--handlers", metavar="MODULE", help="A module or .py file whose functions are named as the states.")
 @substitution_option
 def command(
@@ -63,6 +65,7 @@ def command(
     context: str | None,
     configuration: str | None,
     targets: tuple[str, ...],
+    handlers_file: str | None,
     handlers: str | None,
     substitutions: tuple[str, ...],
 ) -> int:
@@ -74,7 +77,7 @@ def command(
     asl test-state order.asl.json --state Charge -i @order.json --mock '{"result": {"id": 1}}'
     asl test-state order.asl.json --state Charge --mock '{"errorOutput": {"error": "Busy"}}'
 
-    Without --mock a Task is done as asl run does it: see -t and --handlers there. A Map or Parallel needs a mock, whose
+    Without --mock a Task is done as asl run does it: see -t there. A Map or Parallel needs a mock, whose
     result is the array of its iterations' or branches' outputs. Waiting is skipped.
 
     Exit codes: 0 SUCCEEDED or CAUGHT_ERROR, 2 FAILED or RETRIABLE.
@@ -93,9 +96,7 @@ def command(
     if state is None and definition.program is not None:
         names = ", ".join(map(repr, definition.program.states))
         raise click.UsageError(f"{definition.file} is a whole state machine: --state says which of {names}.")
-    from engine.cli.targets import read_handlers
-
-    rules = read_handlers(() if handlers is None else (handlers,), targets)
+    rules = read_handlers(() if handlers is None else (handlers,), targets, handlers_file)
     return _tell(definition, Question(state=state, input=value, arguments=arguments, handlers=rules))
 
 

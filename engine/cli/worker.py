@@ -11,6 +11,7 @@ import click
 
 from engine.cli.database import connected, database_options
 from engine.cli.events import event_options
+from engine.cli.targets import ALLOW_AWS, HANDLERS_FILE, MOCK_CONFIG, read_handlers
 from engine.cli.worker_options import (
     ABANDONED_MAX,
     CONCURRENCY,
@@ -29,6 +30,7 @@ from engine.cli.worker_options import (
 if TYPE_CHECKING:
     from engine.cli.database import Database
     from engine.cli.events import Telling
+    from engine.cli.lambda_face import LambdaFace
     from engine.cli.worker_service import Service
     from engine.integrations.registry import Handlers
     from engine.observability.tracing import Spans
@@ -40,6 +42,9 @@ _DRAIN_SECONDS = 910
 @click.command("worker")
 @HANDLERS
 @TARGETS
+@HANDLERS_FILE
+@ALLOW_AWS
+@MOCK_CONFIG
 @POOLS
 @CONCURRENCY
 @click.option(
@@ -62,6 +67,8 @@ _DRAIN_SECONDS = 910
 def command(
     modules: tuple[str, ...],
     targets: tuple[str, ...],
+    handlers_file: str | None,
+    allow_aws: bool,
     pools: tuple[str, ...],
     concurrency: int,
     processes: int,
@@ -85,6 +92,9 @@ def command(
     TARGET is one of
       module:function       a Python function of (event, context) or (event)
       cmd:./script --flag   a command: JSON on stdin, JSON on stdout
+      lambda:               the Lambda function on AWS; lambda:NAME?region=R&profile=P
+      emulator:             the same in the Lambda emulator
+      aws:                  what the Task calls on AWS; aws:?endpoint=URL&region=R
       dask:module:function  a Python function, on the Dask cluster of ASL_DASK_SCHEDULER
       mock:{"ok": true}     a fixed result
       fail:Error:cause      a fixed failure
@@ -96,9 +106,8 @@ def command(
     happened.
 
     A database that cannot be reached is waited for. Exit code 75 asks for a new process: the event loop stood still for
-    two thirds of the lease (a handler blocks it), or too many threads hang.
+    two thirds of the lease (a handler blocks it), or too many handlers hang.
     """  # noqa: D301  the escape is click's mark of a paragraph to leave as it is
-    from engine.cli.targets import read_handlers
     from engine.cli.worker_log import configure_log, logged
 
     configure_log()
@@ -106,6 +115,8 @@ def command(
     if processes > 1:
         words = [f"--handlers={module}" for module in modules]
         words += [f"--target={target}" for target in targets]
+        words += [] if handlers_file is None else [f"--handlers-file={handlers_file}"]
+        words += ["--allow-aws"] if allow_aws else []
         words += [f"--pool={pool}" for pool in pools]
         words += [
             f"--concurrency={concurrency}",
@@ -129,7 +140,7 @@ def command(
         health=health,
         about={"pools": list(pools), "concurrency": concurrency, "pid": os.getpid()},
     )
-    handlers = logged(read_handlers(modules, targets))
+    handlers = logged(read_handlers(modules, targets, handlers_file, allow_aws=allow_aws))
     with sending_spans() if otel else nullcontext() as spans:
         return work(handlers, pools, concurrency, service, database, spans, telling)
 
@@ -163,9 +174,17 @@ def work(
     database: Database,
     spans: Spans | None,
     telling: Telling,
+    functions: LambdaFace | None = None,
 ) -> int:
     """A worker process's life; its exit code. Raises click.ClickException: it cannot live."""
+    from engine.cli.file_limit import raise_file_limit
+    from engine.cli.worker_log import log_database
+
+    raise_file_limit()
+    log_database(database)
     with connected(database) as url:
+        if functions is not None:
+            functions.keep_in(url, pooler=database.pooler)
         from engine.cli.event_loop import run
         from engine.cli.worker_log import ExecutionLog, log_notice
         from engine.cli.worker_service import serve
@@ -185,5 +204,6 @@ def work(
             logs=telling.logs,
             waits_for_store=True,
             notice=log_notice,
+            lambda_emulator=None if functions is None else functions.invoker,
         )
         return run(serve, engine, service)

@@ -8,16 +8,31 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 
 from engine.errors import StatesError
+from engine.integrations.request import Later
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from engine.cli.database import Database
     from engine.integrations.registry import Handlers
-    from engine.integrations.request import Answer, Channel, Handler, TaskRequest, Workplace
+    from engine.integrations.request import (
+        Answer,
+        Channel,
+        Handler,
+        JobHandler,
+        RunningJob,
+        Submitted,
+        TaskRequest,
+        Workplace,
+    )
     from engine.interpreter.snapshot import Transition
+
+T = TypeVar("T")
 
 _MS_PER_SECOND = 1_000
 _CAUSE_SHOWN = 500
@@ -61,6 +76,12 @@ def log_notice(event: str, **about: object) -> None:
     (log.info if event in _GOOD_NEWS else log.warning)(event, **about)
 
 
+def log_database(database: Database) -> None:
+    """Says that a server of our own is begun or joined: when it is the first time that takes some seconds."""
+    if database.url is None:
+        structlog.get_logger().info("opening the database", directory=str(database.directory))
+
+
 def _encoded(encoder: Any) -> Any:
     def serialize(event: Any, **_: Any) -> bytes:
         data: bytes = encoder.encode(event)
@@ -75,33 +96,68 @@ def logged(handlers: Handlers) -> Handlers:
 
 
 class LoggedHandler:
-    """A handler that logs the beginning and the end of each Task; not its arguments and result, which are data."""
+    """A handler that logs the beginning and the end of each Task; not its arguments and result, which are data.
+
+    One that begins jobs logs that a job was begun, and how it ended once somebody has asked; a child execution tells
+    its parent itself, and has lines of its own.
+    """
 
     def __init__(self, handler: Handler) -> None:
         self.on_worker_loss = getattr(handler, "on_worker_loss", "rerun")
         self._handler = handler
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._handler, name)
+        theirs = getattr(self._handler, name)
+        # Methods of its own would make a `JobHandler` of each handler.
+        return {"submit": self._submit, "poll": self._poll}.get(name, theirs)
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`."""
-        log = structlog.get_logger().bind(
-            execution=request.execution_arn, state=request.state, attempt=request.attempt, handler=self._handler.name
-        )
+        return await self._timed(request, "task succeeded", self._handler.run(request, channel, workplace))
+
+    async def _submit(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Submitted:
+        submitting = cast("JobHandler", self._handler).submit(request, channel, workplace)
+        return await self._timed(request, "task submitted", submitting)
+
+    async def _poll(self, jobs: Sequence[RunningJob], workplace: Workplace) -> Sequence[Answer | StatesError | Later]:
+        answers: Sequence[Answer | StatesError | Later]
+        try:
+            answers = await cast("JobHandler", self._handler).poll(jobs, workplace)
+        except StatesError as failed:
+            for job in jobs:
+                self._log(job.request).info("task failed", **_failure(failed))
+            raise
+        for job, answer in zip(jobs, answers, strict=False):
+            if isinstance(answer, StatesError):
+                self._log(job.request).info("task failed", **_failure(answer))
+            elif not isinstance(answer, Later):
+                self._log(job.request).info("task succeeded")
+        return answers
+
+    async def _timed(self, request: TaskRequest, success: str, answering: Awaitable[T]) -> T:
+        log = self._log(request)
         log.info("task started")
         begun = time.monotonic()
         told: tuple[str, dict[str, str | None]] = ("task cancelled", {})
         try:
-            answer = await self._handler.run(request, channel, workplace)
-            told = "task succeeded", {}
+            answer = await answering
+            told = success, {}
         except StatesError as failed:
-            told = "task failed", {"error": failed.error, "cause": (failed.cause or "")[:_CAUSE_SHOWN]}
+            told = "task failed", _failure(failed)
             raise
         finally:
             event, more = told
             log.info(event, milliseconds=round((time.monotonic() - begun) * _MS_PER_SECOND), **more)
         return answer
+
+    def _log(self, request: TaskRequest) -> Any:
+        return structlog.get_logger().bind(
+            execution=request.execution_arn, state=request.state, attempt=request.attempt, handler=self._handler.name
+        )
+
+
+def _failure(failed: StatesError) -> dict[str, str | None]:
+    return {"error": failed.error, "cause": (failed.cause or "")[:_CAUSE_SHOWN]}
 
 
 class ExecutionLog:

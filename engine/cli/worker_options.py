@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli.moments import Retention
+from engine.cli.targets import target_option
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ HANDLERS = click.option(
     multiple=True,
     help="A module or .py file whose functions are named as the states or functions; repeatable.",
 )
-TARGETS = click.option(
-    "-t", "--target", "targets", metavar="PATTERN=TARGET", multiple=True, help="What does a Task; see above."
-)
+TARGETS = target_option("PATTERN=TARGET")
 POOLS = click.option(
     "--pool", "pools", metavar="POOL", multiple=True, default=("default",), show_default=True, help="Repeatable."
 )
@@ -70,7 +69,7 @@ ABANDONED_MAX = click.option(
     default=_ABANDONED_MAX,
     show_default=True,
     metavar="N",
-    help="Drain and exit with 75 when more threads than this hang in handlers that were given up.",
+    help="Drain and exit with 75 when more handlers than this hang that were given up.",
 )
 OTEL = click.option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say (extra otel).")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -52,15 +53,35 @@ class WebhookSink:
     """Posts each event to a URL, some at once; 2xx takes it. 5xx, 408, 409, 425, 429 and no answer: again."""
 
     def __init__(self, url: str) -> None:
-        # What stands after the path may be a secret.
-        self.name = url.partition("?")[0]
+        # Path and query may be secrets: chat services tell their webhooks apart by nothing else.
+        parts = urlsplit(url)
+        self.name = f"{parts.scheme}://{parts.netloc}"
         self._url = url
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def send(self, events: Sequence[bytes], store: Store) -> Sequence[tuple[Outcome, str]]:
         """See `EventSink`."""
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="asl webhook") as threads:
-            return list(threads.map(self._post, events))
+        outcomes: list[tuple[Outcome, str]] = [("AGAIN", "not sent")] * len(events)
+        places = iter(range(len(events)))
+
+        def post_some() -> None:
+            for place in places:
+                try:
+                    outcomes[place] = self._post(events[place])
+                except Exception as error:  # noqa: BLE001  one event's trouble must not keep others from being sent
+                    outcomes[place] = ("AGAIN", repr(error))
+
+        # Not a pool of the standard library: a process does not end before all that such pools were given is done, and
+        # a batch for a receiver that hangs takes more than a minute.
+        threads = [
+            threading.Thread(target=post_some, name="asl webhook", daemon=True)
+            for _ in range(min(_AT_ONCE, len(events)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return outcomes
 
     def close(self) -> None:
         """See `EventSink`."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.events.event_sinks import EventSink
-    from engine.store.library import Store, TakenChange
+    from engine.store.library import Store
+    from engine.store.records import TakenChange
 
 TAKEN_MAX = 50
 """Changes that are taken at once: with a receiver that only times out they must be through before they come again."""

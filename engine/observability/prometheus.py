@@ -55,9 +55,10 @@ class EngineCollector(Collector):
         )
         yield _counter("transitions", "Transitions of executions that were written", metrics.transitions)
         yield _gauge("tasks_in_flight", "Tasks whose handler runs or waits for its turn", metrics.in_flight)
+        yield _gauge("jobs_watched", "Jobs of .sync Tasks that are asked about here", metrics.jobs_watched)
         yield _counters("tasks_ended", "Tasks whose handler came to an end", "outcome", metrics.tasks_ended)
         yield _counter("threads_abandoned", "Handlers in threads that were given up while they ran", metrics.abandoned)
-        yield _gauge("threads_hanging", "Handlers in threads that were given up and still run", metrics.hanging)
+        yield _gauge("threads_hanging", "Handlers that were given up and still run", metrics.hanging)
         told = CounterMetricFamily(
             "asl_told", "Log records and status changes, and what became of them.", labels=["kind", "outcome"]
         )

@@ -9,10 +9,12 @@ from engine.errors import ActivityWorkerLimitExceeded, InvalidName, TooManyTags
 from engine.jsonvalue import text
 from engine.operations.configuration import encryption_of
 from engine.operations.paging import page
+from engine.operations.quotas import check_room_for_activity
 from engine.operations.resources import checked_arn
 from engine.operations.tags import tags_of
 from engine.outcome import aware
-from engine.store.library import AWS_OWNED_KEY, TAGS_MAX, ActivityRecord
+from engine.store.library import TAGS_MAX
+from engine.store.records import AWS_OWNED_KEY, ActivityRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +42,7 @@ async def create_activity(
         InvalidName: AWS would not take it.
         InvalidEncryptionConfiguration, ValidationException, TooManyTags: As `create_state_machine`.
         ActivityAlreadyExists: It is there with another encryption.
+        ActivityLimitExceeded: See `Quotas`.
     """
     if not arns.is_valid_name(name):
         raise InvalidName(name)
@@ -53,6 +56,7 @@ async def create_activity(
     given_tags = tags_of(tags)
     if len(given_tags) > TAGS_MAX:
         raise TooManyTags(arn)
+    await check_room_for_activity(service, arn)
     kept = await service.ask(service.library.create_activity, activity, tags=given_tags)
     return {"activity_arn": kept.arn, "creation_date": aware(kept.creation_date)}
 

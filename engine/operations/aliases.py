@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import InvalidArn, ResourceNotFound, StateMachineDoesNotExist, ValidationException
+from engine.errors import (
+    InvalidArn,
+    ResourceNotFound,
+    StateMachineDeleting,
+    StateMachineDoesNotExist,
+    ValidationException,
+)
 from engine.operations.paging import page
 from engine.operations.resources import MachineArn, check_storable, machine_arn_of, version_arn
 from engine.outcome import aware
-from engine.store.library import AliasRecord
+from engine.store.records import AliasRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.operations.service import Service
-    from engine.store.library import Routing
+    from engine.store.records import Routing
 
 WHOLE = 100
 """What the weights of an alias make together."""
@@ -172,7 +178,9 @@ async def list_state_machine_aliases(
     Raises:
         InvalidArn, ValidationException: See `machine_arn_of`.
         InvalidToken: See `page`.
-        StateMachineDoesNotExist: Neither a state machine nor a version has the ARN.
+        StateMachineDoesNotExist: No state machine has the ARN.
+        StateMachineDeleting: See there.
+        ResourceNotFound: It has no such version.
     """
     arn = machine_arn_of(state_machine_arn)
     asked = page(
@@ -186,10 +194,13 @@ async def list_state_machine_aliases(
     if arn.alias is not None:
         raise StateMachineDoesNotExist(state_machine_arn)
     library = service.library
-    if arn.version is None:
-        await service.ask(library.state_machine, arn.machine)
-    else:
-        await service.ask(library.version, arn.machine, arn.version)
+    if (await service.ask(library.state_machine, arn.machine)).status == "DELETING":
+        raise StateMachineDeleting(arn.machine)
+    if arn.version is not None:
+        try:
+            await service.ask(library.version, arn.machine, arn.version)
+        except StateMachineDoesNotExist:
+            raise ResourceNotFound from None
     after, most = asked.after or "", asked.most + 1
     found = await service.ask(library.aliases, arn.machine, of_version=arn.version, after=after, most=most)
     shown, rest = asked.shown(found, lambda alias: alias.name)

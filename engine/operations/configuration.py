@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from engine import arns
 from engine.errors import InvalidArn, InvalidEncryptionConfiguration, InvalidLoggingConfiguration
 from engine.operations.resources import is_storable
-from engine.store.library import AWS_OWNED_KEY, LOGGING_OFF
+from engine.store.records import AWS_OWNED_KEY, LOGGING_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

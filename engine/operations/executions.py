@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 import anyio
@@ -12,8 +12,8 @@ import anyio
 from engine.errors import StateMachineDoesNotExist, StateMachineTypeNotSupported, ValidationException
 from engine.integrations.registry import MissingHandler
 from engine.integrations.request import UnsupportedTask
-from engine.jsonvalue import text
-from engine.operations.map_runs import raise_no_map_run
+from engine.operations.execution_records import described, summary
+from engine.operations.map_children import child_of_map_run, children_of_map_run
 from engine.operations.paging import page
 from engine.operations.resources import checked_arn, machine_arn_of, target
 from engine.outcome import aware
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.interpreter.plan import Plan
+    from engine.interpreter.snapshot import Parent
     from engine.jsonvalue import Json
     from engine.operations.paging import Page
     from engine.operations.resources import MachineArn
     from engine.operations.service import Service
     from engine.runtime.backend import Tracked
-    from engine.store.library import ExecutionRecord
     from engine.store.protocol import ExecutionStatus, MachineType, RevisionId
+    from engine.store.records import ExecutionRecord
 
 NO_INPUT = "{}"
 """What StartExecution takes when no input is given (execution.md 6.1)."""
@@ -65,7 +66,7 @@ async def start_execution(
     """
     found = await target(service, state_machine_arn)
     machine = found.machine
-    tracked, start_time = await begin(
+    begun = await begin(
         service,
         machine,
         service.machines.plan(machine),
@@ -74,8 +75,9 @@ async def start_execution(
         version_arn=found.version_arn,
         alias_arn=found.alias_arn,
         trace_header=trace_header,
+        test_case=found.test_case,
     )
-    return {"execution_arn": tracked.arn, "start_date": aware(start_time)}
+    return {"execution_arn": begun.tracked.arn, "start_date": aware(begun.start_time)}
 
 
 class Startable(Protocol):
@@ -107,6 +109,20 @@ class Startable(Protocol):
         ...
 
 
+class Begun(NamedTuple):
+    """A start that was made.
+
+    Attributes:
+        tracked: The execution: it may be one that ran already.
+        start_time: Of it, ms since the epoch.
+        is_new: Whether this start began it.
+    """
+
+    tracked: Tracked
+    start_time: int
+    is_new: bool
+
+
 async def begin(
     service: Service,
     machine: Startable,
@@ -118,7 +134,9 @@ async def begin(
     version_arn: str | None = None,
     alias_arn: str | None = None,
     trace_header: str | None = None,
-) -> tuple[Tracked, int]:
+    parent: Parent | None = None,
+    test_case: str | None = None,
+) -> Begun:
     """Starts an execution of a revision: what every start of this process comes to.
 
     Args:
@@ -128,10 +146,7 @@ async def begin(
         given: The input: any JSON value, or its text as bytes.
         name: Of the execution; its id when not given.
         pool: Whose workers run it; the state machine's when not given.
-        version_arn, alias_arn, trace_header: See `Starts.draft`.
-
-    Returns:
-        The execution, and when it started, ms since the epoch: it may be one that ran already.
+        version_arn, alias_arn, trace_header, parent, test_case: See `Starts.draft`.
 
     Raises:
         InvalidName, InvalidExecutionInput, ExecutionAlreadyExists: As AWS does.
@@ -146,6 +161,8 @@ async def begin(
         version_arn=version_arn,
         alias_arn=alias_arn,
         trace_header=trace_header,
+        parent=parent,
+        test_case=test_case,
     )
     birth = Birth(
         execution=draft.execution,
@@ -156,8 +173,8 @@ async def begin(
     )
     tracked: Tracked = await service.backend.start(draft.execution_id, birth, plan)
     if tracked.execution_id == draft.execution_id:
-        return tracked, draft.execution.start_time
-    return tracked, (await service.backend.describe(tracked.arn)).execution.start_time
+        return Begun(tracked, draft.execution.start_time, is_new=True)
+    return Begun(tracked, (await service.backend.describe(tracked.arn)).execution.start_time, is_new=False)
 
 
 async def stop_execution(
@@ -190,7 +207,9 @@ async def describe_execution(
         InvalidArn: Also that of an Express execution.
         ExecutionDoesNotExist: No such one, or no longer.
     """
-    checked_arn(execution_arn, "execution")
+    arn = checked_arn(execution_arn, "execution", "express")
+    if arn.resource.startswith("express:"):
+        return await child_of_map_run(service, execution_arn, has_data=included_data == "ALL_DATA")
     record = await service.backend.describe(execution_arn)
     reason = not_redrivable_now(record, service.now()) or await why_machine_forbids_redrive(service, record)
     return described(record, reason, has_data=included_data == "ALL_DATA")
@@ -231,7 +250,14 @@ async def list_executions(
             reason="MISSING_REQUIRED_PARAMETER" if map_run_arn is None else None,
         )
     if map_run_arn is not None:
-        raise_no_map_run(map_run_arn)
+        return await children_of_map_run(
+            service,
+            map_run_arn,
+            status_filter=status_filter,
+            redrive_filter=redrive_filter,
+            max_results=max_results,
+            next_token=next_token,
+        )
     assert state_machine_arn is not None
     if status_filter == "PENDING_REDRIVE":
         raise ValidationException("The status filter PENDING_REDRIVE can only be specified with a mapRunArn")
@@ -265,9 +291,9 @@ async def list_executions(
         after = None if asked.after is None else (asked.after[0], ExecutionId(asked.after[1]))
         found, last = await service.ask(latest, after=after, most=asked.most + 1), None
     if last is not None:
-        return {"executions": [_summary(record) for record in found], "next_token": asked.token(last)}
+        return {"executions": [summary(record) for record in found], "next_token": asked.token(last)}
     records, rest = asked.shown(found, _position)
-    return {"executions": [_summary(record) for record in records], **rest}
+    return {"executions": [summary(record) for record in records], **rest}
 
 
 async def _check_listable(service: Service, arn: MachineArn) -> None:
@@ -309,51 +335,3 @@ async def _chosen(
 
 def _position(record: ExecutionRecord) -> tuple[int, UUID]:
     return record.last_change, record.execution_id
-
-
-def described(record: ExecutionRecord, not_redrivable: str | None, *, has_data: bool = True) -> dict[str, Any]:
-    """What DescribeExecution answers.
-
-    Args:
-        record: The execution.
-        not_redrivable: Why it cannot be redriven; None: it can.
-        has_data: Whether input and output are shown.
-    """
-    execution, ending = record.execution, record.ending
-    answer = _summary(record)
-    answer["input_details"] = {"included": has_data}
-    if has_data:
-        answer["input"] = text(execution.input) if execution.input_text is None else execution.input_text
-    if execution.trace_header is not None:
-        answer["trace_header"] = execution.trace_header
-    if ending is not None and ending.status == "SUCCEEDED":
-        answer["output_details"] = {"included": has_data}
-        if has_data:
-            answer["output"] = text(ending.output)
-    if ending is not None and ending.status != "TIMED_OUT":  # of that AWS shows no error (recorded)
-        answer |= {key: value for key, value in (("error", ending.error), ("cause", ending.cause)) if value is not None}
-    if not_redrivable is None:
-        return answer | {"redrive_status": "REDRIVABLE"}
-    return answer | {"redrive_status": "NOT_REDRIVABLE", "redrive_status_reason": not_redrivable}
-
-
-def _summary(record: ExecutionRecord) -> dict[str, Any]:
-    """An item of ListExecutions' answer."""
-    execution = record.execution
-    answer: dict[str, Any] = {
-        "execution_arn": execution.arn,
-        "state_machine_arn": execution.state_machine_arn,
-        "name": execution.name,
-        "status": record.status,
-        "start_date": aware(execution.start_time),
-        "redrive_count": record.redrives.count,
-    }
-    if record.stop_date is not None:
-        answer["stop_date"] = aware(record.stop_date)
-    if record.redrives.time is not None:
-        answer["redrive_date"] = aware(record.redrives.time)
-    if execution.state_machine_version_arn is not None:
-        answer["state_machine_version_arn"] = execution.state_machine_version_arn
-    if execution.state_machine_alias_arn is not None:
-        answer["state_machine_alias_arn"] = execution.state_machine_alias_arn
-    return answer

@@ -2,79 +2,64 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ValidationException
-from engine.jsonvalue import InvalidJson, decode
+from engine.map_data.failures import DataFailed
+from engine.map_data.file_items import items_of
 
 if TYPE_CHECKING:
-    from engine.asl.program import ItemReader, ReaderConfig
+    from engine.asl.program import ItemReader
     from engine.jsonvalue import Json
 
-_DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
+_TEXTS = ("JSON", "JSONL", "CSV")
 
 
 def items_read(reader: ItemReader, data: str) -> list[Json]:
-    """All items, before MaxItems.
+    """All items, before MaxItems; members of an object as `{"Key", "Value"}`.
 
     Raises:
-        ValidationException: `data` is not what the reader is configured for, or that kind is not supported: PARQUET and
-            MANIFEST are not, of a CSV only headers that are written as they are.
+        ValidationException: `data` is not what the reader is configured for, or it is not read from one text: PARQUET
+            and MANIFEST are not; of a CSV only headers that are written as they are.
     """
-    config = reader.reader_config
-    input_type = "JSON" if config is None or config.input_type is None else config.input_type
+    given = reader.reader_config
+    input_type = "JSON" if given is None or given.input_type is None else given.input_type
+    if input_type not in _TEXTS:
+        raise _refused(f"an ItemReader of InputType {input_type} is not supported; expected JSON, JSONL or CSV")
+    config: dict[str, Any] = {}
+    if given is not None:
+        if given.csv_headers is not None and not isinstance(given.csv_headers, tuple):
+            raise _refused("CSVHeaders that are computed are not supported")
+        config = {
+            "ItemsPointer": given.items_pointer,
+            "CSVHeaderLocation": given.csv_header_location,
+            "CSVHeaders": list(given.csv_headers or ()),
+            "CSVDelimiter": given.csv_delimiter,
+        }
     try:
-        match input_type:
-            case "JSON":
-                return _of_json(decode(data), config)
-            case "JSONL":
-                return [decode(line) for line in data.splitlines() if line.strip()]
-            case "CSV":
-                assert config is not None
-                return _of_csv(data, config)
-            case _:
-                raise _refused(f"an ItemReader of InputType {input_type} is not supported; expected JSON, JSONL or CSV")
-    except InvalidJson as error:
-        raise _refused(f"expected {input_type}: {error}") from None
+        return [
+            value if key is None else {"Key": key, "Value": value}
+            for value, key, _ in items_of(_Text(data), input_type, config, None)
+        ]
+    except DataFailed as error:
+        raise _refused(str(error)) from None
 
 
-def _of_json(value: Json, config: ReaderConfig | None) -> list[Json]:
-    if config is not None and config.items_pointer is not None:
-        value = _pointed_at(value, config.items_pointer)
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict):
-        return [{"Key": key, "Value": member} for key, member in value.items()]
-    raise _refused("Attempting to map over non-iterable node.")
+class _Text:
+    """The data as a file. See `StoredFile`."""
 
+    def __init__(self, data: str) -> None:
+        self._content = data.encode()
+        self.name = "the data"
+        self.size = len(self._content)
+        self.version = ""
 
-def _pointed_at(value: Json, pointer: str) -> Json:
-    """What an RFC 6901 pointer leads to."""
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            raise _refused(f"the ItemsPointer {pointer} leads to nothing")
-    return value
+    def part(self, first: int, length: int) -> bytes:
+        """See `StoredFile`."""
+        return self._content[first : first + length]
 
-
-def _of_csv(data: str, config: ReaderConfig) -> list[Json]:
-    rows = list(csv.reader(io.StringIO(data, newline=""), delimiter=_DELIMITERS[config.csv_delimiter or "COMMA"]))
-    if config.csv_header_location == "FIRST_ROW":
-        header, rows = (rows[0], rows[1:]) if rows else ([], [])
-    elif isinstance(config.csv_headers, tuple):
-        header = list(config.csv_headers)
-    else:
-        raise _refused("CSVHeaders that are computed are not supported")
-    if len(set(header)) < len(header):
-        raise _refused("CSV headers cannot contain duplicates.")
-    empty = [""] * len(header)
-    return [dict(zip(header, [*row, *empty], strict=False)) for row in rows if row]
+    def close(self) -> None:
+        """See `StoredFile`."""
 
 
 def _refused(reason: str) -> ValidationException:

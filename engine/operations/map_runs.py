@@ -1,30 +1,119 @@
-"""Map Runs (api.md 5.6). There are none: a Map state with Mode DISTRIBUTED is not run here."""
+"""ListMapRuns, DescribeMapRun, UpdateMapRun (api.md 5.6). What a map run is: docs/decisions/0020."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from engine.errors import ResourceNotFound, ValidationException
+from engine import arns
+from engine.errors import ExecutionDoesNotExist, ResourceNotFound, ValidationException
+from engine.interpreter.map_counts import ChunkNumbers, numbers_of, of_snapshot, open_chunks
+from engine.interpreter.messages import MapRunUpdated
 from engine.operations.paging import page
 from engine.operations.resources import checked_arn
+from engine.outcome import aware
+from engine.store.protocol import ExecutionId
 
 if TYPE_CHECKING:
+    from engine.jsonvalue import Json
     from engine.operations.service import Service
+    from engine.store.records import ExecutionRecord
+
+_LOOKS_MAX = 20
+"""How often the numbers are looked up anew because the map run ended in between."""
 
 
 async def list_map_runs(
     service: Service, *, execution_arn: str, max_results: int | None = None, next_token: str | None = None
 ) -> dict[str, Any]:
-    """The Map Runs of an execution. Raises InvalidArn, InvalidToken, ExecutionDoesNotExist."""
+    """The Map Runs of an execution, the latest first. Raises InvalidArn, InvalidToken, ExecutionDoesNotExist."""
     checked_arn(execution_arn, "execution")
-    page(service, "ListMapRuns", str, max_results=max_results, next_token=next_token, execution_arn=execution_arn)
+    asked = page(
+        service,
+        "ListMapRuns",
+        tuple[int, UUID],
+        max_results=max_results,
+        next_token=next_token,
+        execution_arn=execution_arn,
+    )
     await service.backend.describe(execution_arn)
-    return {"map_runs": []}
+    after = None if asked.after is None else (asked.after[0], ExecutionId(asked.after[1]))
+    latest = service.library.latest_executions
+    found = await service.ask(latest, execution_arn, after=after, most=asked.most + 1)
+    runs, rest = asked.shown(found, lambda record: (record.last_change, record.execution_id))
+    return {"map_runs": [_listed(run, execution_arn) for run in runs], **rest}
 
 
-async def describe_map_run(service: Service, *, map_run_arn: str) -> NoReturn:
-    """A Map Run. Raises InvalidArn, ResourceNotFound."""
-    raise_no_map_run(map_run_arn)
+def _listed(run: ExecutionRecord, execution_arn: str) -> dict[str, Any]:
+    execution = run.execution
+    answer: dict[str, Any] = {
+        "execution_arn": execution_arn,
+        "map_run_arn": execution.arn,
+        "state_machine_arn": execution.state_machine_arn,
+        "start_date": aware(execution.start_time),
+    }
+    if run.stop_date is not None:
+        answer["stop_date"] = aware(run.stop_date)
+    return answer
+
+
+async def map_run(service: Service, map_run_arn: str) -> ExecutionRecord:
+    """A Map Run, as the store has it. Raises InvalidArn, ResourceNotFound."""
+    checked_arn(map_run_arn, "mapRun")
+    try:
+        return await service.backend.describe(map_run_arn)
+    except ExecutionDoesNotExist:
+        raise ResourceNotFound(resource_name=map_run_arn) from None
+
+
+async def describe_map_run(service: Service, *, map_run_arn: str) -> dict[str, Any]:
+    """How a Map Run stands (execution.md 14). Raises InvalidArn, ResourceNotFound."""
+    run = await map_run(service, map_run_arn)
+    numbers: Any = await map_run_numbers(service, map_run_arn)
+    if run.ending is None:
+        run = await map_run(service, map_run_arn)
+    given: Any = run.execution.input
+    status = numbers["status"] if run.ending is None else run.ending.status
+    answer = {
+        "map_run_arn": map_run_arn,
+        "execution_arn": given["parent"],
+        "status": "RUNNING" if status == "FAILED" and run.ending is None else status,
+        "start_date": aware(run.execution.start_time),
+        "max_concurrency": numbers["maxConcurrency"],
+        "tolerated_failure_count": numbers["toleratedFailureCount"],
+        "tolerated_failure_percentage": numbers["toleratedFailurePercentage"],
+        "item_counts": numbers["itemCounts"],
+        "execution_counts": numbers["executionCounts"],
+        "redrive_count": numbers["redriveCount"],
+    }
+    if run.stop_date is not None:
+        answer["stop_date"] = aware(run.stop_date)
+    if numbers["redriveDate"] is not None:
+        answer["redrive_date"] = aware(numbers["redriveDate"])
+    return answer
+
+
+async def map_run_numbers(service: Service, map_run_arn: str) -> dict[str, Json]:
+    """See `map_counts.summary`: of a Map Run that is over as it ended, else by where its open chunks stand."""
+    for _ in range(_LOOKS_MAX):
+        record = await service.backend.describe(map_run_arn)
+        if record.ending is not None:
+            ended: Any = record.ending.output
+            return dict(ended)
+        snapshot = await service.ask(service.library.snapshot, map_run_arn)
+        if snapshot is not None:
+            break
+    else:
+        raise AssertionError("a Map Run that is open has a snapshot")
+    chunks: dict[UUID, ChunkNumbers] = {}
+    for chunk in open_chunks(snapshot):
+        arn = arns.map_chunk_arn(arns.labelled_arn_of(map_run_arn), str(chunk))
+        about = await service.ask(service.library.execution, arn)
+        standing = None if about.ending is not None else await service.ask(service.library.snapshot, arn)
+        if standing is None:
+            about = await service.ask(service.library.execution, arn)
+        chunks[chunk] = numbers_of(about.execution, standing, about.ending)
+    return of_snapshot(snapshot, chunks)
 
 
 async def update_map_run(
@@ -34,18 +123,24 @@ async def update_map_run(
     max_concurrency: int | None = None,
     tolerated_failure_percentage: float | None = None,
     tolerated_failure_count: int | None = None,
-) -> NoReturn:
-    """Changes a Map Run that runs. Raises InvalidArn, ResourceNotFound, ValidationException: nothing is to change."""
+) -> dict[str, Any]:
+    """Changes a Map Run that runs: it gets a mail, and goes by that from then on.
+
+    Raises:
+        InvalidArn, ResourceNotFound: See there.
+        ValidationException: Nothing is to be changed, or it is over.
+    """
     checked_arn(map_run_arn, "mapRun")
     if max_concurrency is None and tolerated_failure_percentage is None and tolerated_failure_count is None:
         raise ValidationException(
             "Either the maxConcurrency, the toleratedFailurePercentage, or the toleratedFailureCount must be specified",
             reason="MISSING_REQUIRED_PARAMETER",
         )
-    raise_no_map_run(map_run_arn)
-
-
-def raise_no_map_run(map_run_arn: str) -> NoReturn:
-    """Raises InvalidArn, ResourceNotFound: there are none."""
-    checked_arn(map_run_arn, "mapRun")
-    raise ResourceNotFound(resource_name=map_run_arn)
+    run = await map_run(service, map_run_arn)
+    if run.ending is not None:
+        raise ValidationException(
+            f"Map Run has already completed: '{map_run_arn}'", reason="CANNOT_UPDATE_COMPLETED_MAP_RUN"
+        )
+    event = MapRunUpdated(max_concurrency, tolerated_failure_count, tolerated_failure_percentage)
+    await service.backend.send(await service.backend.find(map_run_arn), event)
+    return {}

@@ -13,17 +13,23 @@ import msgspec
 from engine.errors import InvalidToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from engine.operations.service import Service
 
 PAGE_DEFAULT = 100
 """Items of a page when `maxResults` is absent or 0."""
 
+PAGE_MAX = 1_000
+"""AWS: of `maxResults`."""
+
 TOKEN_MS = 24 * 3_600 * 1_000
 """How long a token is good for."""
 
 _FORMAT = 1
+_NUMBER_MAX = (1 << 48) - 1
+"""Of a number in a position: milliseconds in a UUIDv7 have 48 bits, and nothing else that we count is longer."""
+
 _CHECK_BYTES = 12
 
 T = TypeVar("T")
@@ -59,7 +65,22 @@ class Page(Generic[Position]):
     def token(self, position: Position) -> str:
         """What `after` of the next call is read from."""
         content = msgspec.json.encode((_FORMAT, self.now, position))
-        return base64.urlsafe_b64encode(_check(content, self.asked) + content).decode()
+        # What it begins with is always the same, and no hyphen: command lines take that for an option.
+        return base64.urlsafe_b64encode(content + _check(content, self.asked)).decode()
+
+
+async def all_items(
+    service: Service, key: str, list_: Callable[..., Awaitable[Mapping[str, Any]]], **arguments: Any
+) -> AsyncIterator[Mapping[str, Any]]:
+    """The items of all pages of a list operation; `key`: which member of its answers has them."""
+    token: str | None = None
+    while True:
+        answer = await list_(service, next_token=token, max_results=PAGE_MAX, **arguments)
+        for item in answer[key]:
+            yield item
+        token = answer.get("next_token")
+        if token is None:
+            return
 
 
 def page(
@@ -93,15 +114,26 @@ def page(
 def _position(token: str, asked: bytes, position_type: type[Position], now: int) -> Position:
     try:
         data = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-        content = data[_CHECK_BYTES:]
-        if data[:_CHECK_BYTES] != _check(content, asked):
+        content = data[:-_CHECK_BYTES]
+        if data[-_CHECK_BYTES:] != _check(content, asked):
             raise InvalidToken
         format_, made, position = msgspec.json.decode(content)
         if format_ != _FORMAT or now - made > TOKEN_MS:
             raise InvalidToken
+        if not _is_sound(position):
+            raise InvalidToken
         return msgspec.convert(position, position_type)
     except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError, TypeError, ValueError):
         raise InvalidToken from None
+
+
+def _is_sound(position: Any) -> bool:
+    """Whether a store can look for it: who knows how a token is made can write what no page ended with."""
+    if isinstance(position, list):
+        return all(map(_is_sound, position))
+    if isinstance(position, int):
+        return 0 <= position <= _NUMBER_MAX
+    return "\0" not in position if isinstance(position, str) else position is None
 
 
 def _check(content: bytes, asked: bytes) -> bytes:

@@ -13,7 +13,7 @@ from engine.outcome import aware
 if TYPE_CHECKING:
     from engine.interpreter.plan import Plan
     from engine.operations.service import Service
-    from engine.store.library import ExecutionRecord
+    from engine.store.records import ExecutionRecord
 
 
 async def redrive_execution(service: Service, *, execution_arn: str, client_token: str | None = None) -> dict[str, Any]:
@@ -31,6 +31,8 @@ async def redrive_execution(service: Service, *, execution_arn: str, client_toke
     tracked = await backend.find(execution_arn)
     record = await backend.describe(execution_arn)
     reason = await why_machine_forbids_redrive(service, record)
+    if record.execution.map is not None:
+        reason = "Execution is a child of a Map Run and is redriven by it"
     if reason is not None:
         raise ExecutionNotRedrivable(reason)
     redrive_date = await backend.redrive(tracked, await _plan_of(service, record), client_token)

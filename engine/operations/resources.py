@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine import arns
@@ -14,11 +13,13 @@ from engine.errors import (
     StateMachineDoesNotExist,
     ValidationException,
 )
+from engine.integrations.mock_config import UnknownTestCase
+from engine.store.records import drawn
 
 if TYPE_CHECKING:
     from engine.arns import Arn
     from engine.operations.service import Service
-    from engine.store.library import StateMachineRecord
+    from engine.store.records import StateMachineRecord
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -46,6 +47,14 @@ def checked_arn(text: str, *kinds: str) -> Arn:
     if not name:
         raise InvalidArn(f"Invalid ARN: {text}")
     return arn
+
+
+def not_authorized(account_id: str, action: str, resource_arn: str) -> str:
+    """What AWS says to those who name a resource of another account that no policy opens to them (api.md 1.4)."""
+    return (
+        f"User: arn:aws:iam::{account_id}:root is not authorized to perform: states:{action} on resource: "
+        f"{resource_arn} because no resource-based policy allows the states:{action} action"
+    )
 
 
 class MachineArn(NamedTuple):
@@ -116,11 +125,13 @@ class Target(NamedTuple):
         machine: With the revision to run.
         version_arn: Of the version that was named, or that an alias led to.
         alias_arn: Of the alias that was named.
+        test_case: Key of the test case that was named, behind a `#`; see `MockConfig`.
     """
 
     machine: StateMachineRecord
     version_arn: str | None = None
     alias_arn: str | None = None
+    test_case: str | None = None
 
 
 async def target(service: Service, state_machine_arn: str) -> Target:
@@ -128,33 +139,43 @@ async def target(service: Service, state_machine_arn: str) -> Target:
 
     Raises:
         InvalidArn, ValidationException: See `machine_arn_of`.
+        ValidationException: There is no such test case.
         StateMachineDoesNotExist: Nothing has the ARN, with the ARN as given.
         StateMachineDeleting: See there.
     """
-    arn = machine_arn_of(state_machine_arn)
+    named, mark, test_case = state_machine_arn.partition("#")
+    arn = machine_arn_of(named)
+    key = _test_case(service, arn, test_case) if mark else None
     try:
         machine = await service.backend.state_machine(arn.machine)
         if machine.status == "DELETING":
             raise StateMachineDeleting(arn.machine)
         if not arn.is_qualified:
-            return Target(machine)
+            return Target(machine, test_case=key)
         number = arn.version if arn.version is not None else await _drawn(service, arn)
         version = await service.ask(service.library.version, arn.machine, number)
     except (StateMachineDoesNotExist, ResourceNotFound):
         raise StateMachineDoesNotExist(state_machine_arn) from None
     revision = await service.ask(service.library.revision, version.revision_id)
-    return Target(revision, version_arn(arn.machine, number), None if arn.alias is None else arn.text)
+    return Target(revision, version_arn(arn.machine, number), None if arn.alias is None else arn.text, key)
+
+
+def _test_case(service: Service, arn: MachineArn, test_case: str) -> str:
+    """The key of a test case. Raises ValidationException: nobody can say what it mocks."""
+    if service.mocks is None:
+        raise ValidationException(
+            f"#{test_case} names a test case, and there is no mock configuration: SFN_MOCK_CONFIG names its file"
+        )
+    try:
+        return service.mocks.key(arn.machine.rpartition(":")[2], test_case)
+    except UnknownTestCase as error:
+        raise ValidationException(str(error)) from None
 
 
 async def _drawn(service: Service, arn: MachineArn) -> int:
     assert arn.alias is not None
     alias = await service.ask(service.library.alias, arn.machine, arn.alias)
-    drawn = service.chance.random() * sum(weight for _, weight in alias.routing)
-    for number, weight in alias.routing:
-        drawn -= weight
-        if drawn < 0:
-            return number
-    return max(alias.routing, key=itemgetter(1))[0]  # a rounded sum
+    return drawn(alias.routing, service.chance.random())
 
 
 def is_storable(text: str) -> bool:

@@ -8,11 +8,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from engine import arns
+from engine.operations.quotas import Quotas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.arguments import Limits
+    from engine.integrations.mock_config import MockConfig
     from engine.machines import Machines
     from engine.query.evaluation import Chance
     from engine.runtime.backend import Backend
@@ -39,6 +41,8 @@ class Service:
         chance: Where ids and draws come from.
         starts: Drafts executions.
         machines: Compiled definitions.
+        quotas: On what is created.
+        mocks: What Tasks give in the executions of test cases; None: there are no test cases.
         pollers: How many poll for the Tasks of each activity, by ARN.
     """
 
@@ -52,6 +56,7 @@ class Service:
         chance: Chance,
         starts: Starts,
         machines: Machines,
+        mocks: MockConfig | None = None,
     ) -> None:
         self.backend = backend
         self.region = region
@@ -60,6 +65,8 @@ class Service:
         self.chance = chance
         self.starts = starts
         self.machines = machines
+        self.quotas = Quotas()
+        self.mocks = mocks
         self.pollers: Counter[str] = Counter()
 
     def of(self, account_id: str) -> Self:
@@ -68,6 +75,12 @@ class Service:
             return self
         other = copy.copy(self)
         other.account_id = account_id
+        return other
+
+    def within(self, quotas: Quotas) -> Self:
+        """The same service, with these quotas."""
+        other = copy.copy(self)
+        other.quotas = quotas
         return other
 
     @property

@@ -20,19 +20,21 @@ from engine.errors import (
 from engine.jsonvalue import text
 from engine.operations.configuration import checked_role, encryption_of, logging_of, tracing_of
 from engine.operations.paging import page
+from engine.operations.quotas import check_room_for_state_machine
 from engine.operations.resources import check_storable, checked_arn, machine_arn_of, version_arn
 from engine.operations.tags import tags_of
 from engine.outcome import aware
-from engine.store.library import AWS_OWNED_KEY, LOGGING_OFF, TAGS_MAX, TRACING_OFF, Publication, StateMachineRecord
+from engine.store.library import TAGS_MAX
 from engine.store.protocol import RevisionId
+from engine.store.records import AWS_OWNED_KEY, LOGGING_OFF, TRACING_OFF, Publication, StateMachineRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.jsonvalue import Json
     from engine.operations.service import Service
-    from engine.store.library import Changes
     from engine.store.protocol import MachineType
+    from engine.store.records import Changes
 
 METADATA_ONLY = "METADATA_ONLY"
 
@@ -62,6 +64,7 @@ async def create_state_machine(
         ValidationException: A description of a version, and none is published; or a tag that AWS would not take.
         TooManyTags: More than TAGS_MAX.
         StateMachineAlreadyExists, StateMachineDeleting: The name is taken.
+        StateMachineLimitExceeded: See `Quotas`.
     """
     if not arns.is_valid_name(name):
         raise InvalidName(name)
@@ -81,6 +84,7 @@ async def create_state_machine(
     given_tags = tags_of(tags)
     if len(given_tags) > TAGS_MAX:
         raise TooManyTags(machine.arn)
+    await check_room_for_state_machine(service, machine.arn)
     publication = Publication(description=version_description) if publish else None
     create = service.library.create_state_machine
     made = await service.ask(create, machine, publication=publication, tags=given_tags)
@@ -183,8 +187,11 @@ async def describe_state_machine(
         machine = await service.ask(library.state_machine, arn.machine)
         own: dict[str, Any] = {"creation_date": aware(machine.creation_date)}
     else:
-        version = await service.ask(library.version, arn.machine, arn.version)
-        machine = await service.ask(library.revision, version.revision_id)
+        try:
+            version = await service.ask(library.version, arn.machine, arn.version)
+            machine = await service.ask(library.revision, version.revision_id)
+        except StateMachineDoesNotExist:
+            raise StateMachineDoesNotExist(state_machine_arn) from None  # as it was given
         own = {"creation_date": aware(version.creation_date)}
         if version.description is not None:
             own["description"] = version.description
@@ -209,7 +216,12 @@ async def describe_state_machine_for_execution(
     checked_arn(execution_arn, "execution")
     execution = await service.ask(service.library.execution, execution_arn)
     machine = await service.ask(service.library.revision, execution.revision_id)
-    return {**_described(service, machine, included_data), "update_date": aware(machine.revision_date)}
+    answer = {**_described(service, machine, included_data), "update_date": aware(machine.revision_date)}
+    role = execution.execution.map
+    if role is not None:
+        answer["map_run_arn"] = role.map_run_arn
+        answer["label"] = arns.labelled_arn_of(role.map_run_arn).rpartition("/")[2]
+    return answer
 
 
 def _described(service: Service, machine: StateMachineRecord, included_data: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ async def run_sync(
         InvalidName, InvalidExecutionInput: See there.
         ExecutionQuarantined: The engine itself failed on it.
     """
-    machine, version_arn, alias_arn = await target(service, state_machine_arn)
+    machine, version_arn, alias_arn, test_case = await target(service, state_machine_arn)
     if machine.type != "EXPRESS":
         raise StateMachineTypeNotSupported
     revision = service.machines.revision(machine)
@@ -74,6 +74,7 @@ async def run_sync(
         alias_arn=alias_arn,
         trace_header=trace_header,
         is_sync=True,
+        test_case=test_case,
     )
     birth = Birth(
         execution=draft.execution,

@@ -101,12 +101,13 @@ begin
 
     -- A name is taken once. An Express execution's is its own business.
     if chosen is not null and machine.type <> 'EXPRESS' then
-        if chosen ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' and exists (
-            select from asl.execution e where e.id = chosen::uuid and e.state_machine_id = machine.id
-        ) then
-            raise exception using
-                errcode = 'unique_violation',
-                message = format('Execution Already Exists: ''%s''', execution_arn);
+        -- Two conditions, not one: a plan that is made for this very name evaluates its cast whatever the pattern says.
+        if chosen ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+            if exists (select from asl.execution e where e.id = chosen::uuid and e.state_machine_id = machine.id) then
+                raise exception using
+                    errcode = 'unique_violation',
+                    message = format('Execution Already Exists: ''%s''', execution_arn);
+            end if;
         end if;
         -- Again for a name that is given up between the two statements.
         for attempt in 1..3 loop

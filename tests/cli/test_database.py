@@ -13,12 +13,14 @@ from psycopg.conninfo import conninfo_to_dict
 
 from engine.store.postgres.embedded import EmbeddedPostgres
 from engine.store.postgres.store import PostgresStore
-from engine.store.protocol import ExecutionId, uuid7
+from engine.store.protocol import ExecutionId
+from engine.uuids import uuid7
 from tests.cli.command_line import asl
 from tests.cli.fleet import Fleet
-from tests.store.durable_suite import SUCCEEDED, Run, born
+from tests.store.definitions_suite import machine
 from tests.store.postgres.poolers import running_swapper
 from tests.store.postgres.waiting import until
+from tests.store.runs import MACHINE, SUCCEEDED, Run, born
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +181,7 @@ def test_gc_says_what_would_go_and_what_went(finished: PostgresStore, url: str) 
     counts = {"executions": 1, "names": 0, "taskTokens": 0, "mail": 0, "workers": 0, "left": []}
     assert json.loads(asl(*given, "--json").stdout) == counts
     assert asl(*given).stdout == "gone: nothing\n"
-    assert len(finished.executions(None)) == 2
+    assert len(finished.executions(MACHINE)) == 2
 
 
 def test_gc_says_what_it_had_to_leave(finished: PostgresStore, url: str) -> None:
@@ -210,7 +212,7 @@ def test_executions_are_kept_for_a_day_at_least(url: str, words: list[str], span
 
 def test_a_worker_removes_by_itself_what_is_older_than_its_retention(finished: PostgresStore, fleet: Fleet) -> None:
     with fleet.worker("--retention", "30d"):
-        until(lambda: len(finished.executions(None)) == 2)
+        until(lambda: len(finished.executions(MACHINE)) == 2)
 
 
 def test_status_tells_that_days_are_missing(url: str) -> None:
@@ -243,6 +245,7 @@ def test_what_a_newer_asl_wrote_is_said_to_be_so(url: str) -> None:
     with closing(PostgresStore(url)) as store, psycopg.connect(url, autocommit=True) as connection:
         worker = store.handle()
         worker.enlist(pools=["default"], host="here", pid=1)
+        store.create_state_machine(machine())
         running, over = born(worker), born(worker)
         over.write(worker, ending=SUCCEEDED)
         connection.execute("update asl.open_execution set format = 99, snapshot = 'later'")

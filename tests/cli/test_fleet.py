@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from engine.interpreter.map_runs import chunks_key
+from engine.store.postgres.store import PostgresStore
+from engine.store.protocol import NEVER_DUE
 from tests.cli.fleet import LAMBDA, TOKEN_RESOURCE, task
 
 if TYPE_CHECKING:
@@ -308,6 +311,36 @@ def test_an_execution_in_quarantine_is_left_alone_until_it_is_resumed(fleet: Fle
         fleet.asl("resume", arn)
         assert fleet.asl("wait", arn) == "1\n"
     assert "is over: SUCCEEDED" in fleet.says("resume", arn)
+
+
+@pytest.mark.parametrize("kind", ["RUN", "CHUNK"])
+def test_what_holds_up_the_parent_of_a_map_run_is_told_and_can_be_resumed(fleet: Fleet, url: str, kind: str) -> None:
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}, "StartAt": "Hang",
+                 "States": {"Hang": HANG}}  # fmt: skip
+    fleet.deploy("m", {"Each": {"Type": "Map", "ItemProcessor": processor, "End": True}})
+    with fleet.worker() as worker:
+        arn = fleet.start("m", "-i", "[1]")
+        worker.until("task started")
+    store = PostgresStore(url)
+    try:
+        (held,) = store.latest_executions(arn)
+        if kind == "CHUNK":
+            (held,) = store.latest_executions(chunks_key(held.execution.arn))
+    finally:
+        store.close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(  # as who has it puts it there
+            "update asl.open_execution set quarantine = 'five is four', owner = null, wake_at = %s where id = %s",
+            (NEVER_DUE, held.execution_id),
+        )
+    told = f"{held.execution.arn}: in quarantine until asl resume: five is four"
+    assert told in fleet.json("get", arn)["stuck"]
+    with fleet.worker("-t", "hang=mock:1"):
+        with fleet.process("wait", arn) as waiting:
+            waiting.line_with(told)
+        fleet.asl("resume", held.execution.arn)
+        assert fleet.asl("wait", arn) == "[1]\n"
+        assert fleet.json("get", arn).get("stuck") is None
 
 
 def test_ctrl_c_ends_the_waiting_and_not_the_execution(fleet: Fleet) -> None:

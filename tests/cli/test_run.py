@@ -36,6 +36,16 @@ def test_the_input_may_be_any_json(value: str, tmp_path: Path) -> None:
     assert asl("run", machine(tmp_path, PASS), "-i", value).stdout == f"{value}\n"
 
 
+@pytest.mark.parametrize("kind", ["STANDARD", "EXPRESS"])
+def test_of_a_distributed_map_the_children_are_not_shown(tmp_path: Path, kind: str) -> None:
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": kind}
+    processor = {"ProcessorConfig": config, "StartAt": "Inner", "States": {"Inner": PASS}}
+    result = asl("run", machine(tmp_path, {"Type": "Map", "ItemProcessor": processor, "End": True}), "-i", "[1, 2]")
+    assert (result.exit_code, result.stdout) == (0, "[1,2]\n")
+    assert "Inner" not in result.stderr
+    assert "A: started, 2 items" in result.stderr
+
+
 def test_the_output_can_be_indented(tmp_path: Path) -> None:
     assert asl("run", machine(tmp_path, PASS), "-i", "[1]", "--output", "pretty").stdout == "[\n  1\n]\n"
 

@@ -112,3 +112,18 @@ def test_when_it_and_the_server_are_killed_a_worker_finishes_it(tmp_path: Path, 
     types = [event["type"] for event in fleet.json("history", "one")["events"]]
     assert types.count("LambdaFunctionSucceeded") == 2
     assert types[-1] == "ExecutionSucceeded"
+
+
+def test_a_state_machine_that_a_task_starts_runs_in_the_same_process(fleet: Fleet) -> None:
+    start = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Parameters": {"StateMachineArn": "arn:aws:states:eu-west-1:999999999999:stateMachine:Ship"},
+        "OutputPath": "$.Output",
+        "End": True,
+    }
+    parent, child = fleet.folder / "parent.asl.json", fleet.folder / "child.asl.json"
+    parent.write_text(json.dumps({"StartAt": "A", "States": {"A": start}}))
+    child.write_text(json.dumps({"StartAt": "B", "States": {"B": {"Type": "Pass", "Result": 5, "End": True}}}))
+    assert fleet.asl("run", str(parent), "--machine", f"Ship={child}") == "5\n"
+    assert [item["status"] for item in fleet.json("ls")["executions"]] == ["SUCCEEDED"] * 2

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -152,7 +153,10 @@ def test_a_long_poll_ends_when_the_server_is_told_to_stop(fleet: Fleet) -> None:
     activity = "arn:aws:states:us-east-1:000000000000:activity:pack"
     fleet.deploy("m", {"A": {"Type": "Pass", "End": True}})
     answers: list[Any] = []
-    with serving(fleet, "--health", "127.0.0.1:0", "--drain-seconds", "30") as (process, url), client(url) as sfn:
+    with (
+        serving(fleet, "--health", "127.0.0.1:0", "--drain-seconds", "30") as (process, url),
+        client(url, "000000000000") as sfn,
+    ):
         address = next(event for event in process.events() if event["event"] == "answering probes")["address"]
         create_activity(fleet, "pack")
         poll = threading.Thread(target=lambda: answers.append(sfn.get_activity_task(activityArn=activity)))
@@ -208,10 +212,26 @@ def test_an_open_server_refuses_an_address_that_others_reach(command: str) -> No
     assert "--host 0.0.0.0: whoever reaches this address could start executions" in result.stderr
 
 
+def status_under_another_name(url: str) -> int:
+    connection = HTTPConnection("127.0.0.1", int(url.rpartition(":")[2]))
+    try:
+        headers = {"Host": "page.example", "X-Amz-Target": "AWSStepFunctions.ListActivities"}
+        connection.request("POST", "/", b"{}", headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_that_it_is_open_may_be_meant(fleet: Fleet) -> None:
     with serving(fleet, "--host", "0.0.0.0", "--insecure-no-auth", command="server") as (process, url):
         assert url.startswith("http://0.0.0.0:")
         assert next(event for event in process.events() if event["event"] == "answering requests")["open"]
+        assert status_under_another_name(url) == 200
+
+
+def test_an_open_server_is_not_asked_under_the_name_of_a_web_page(fleet: Fleet) -> None:
+    with serving(fleet, command="server") as (_, url):
+        assert status_under_another_name(url) == 403
 
 
 @pytest.mark.parametrize(
@@ -225,6 +245,7 @@ def test_that_it_is_open_may_be_meant(fleet: Fleet) -> None:
         (["--tls-cert", "x"], "go together"),
         (["--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "--tls-cert, --tls-key: /nowhere"),
         (["--rate-limit", "fast"], "--rate-limit: expected aws, or"),
+        (["--quota", "few"], "--quota: expected aws, state-machines=N or activities=N, got 'few'"),
         (["--port", "70000"], "70000"),
         (["--host", "no.such.host.invalid", "--insecure-no-auth"], "--host no.such.host.invalid"),
     ],
@@ -240,7 +261,7 @@ def test_a_port_that_is_taken_is_told() -> None:
         port = str(taken.getsockname()[1])
         result = asl("server", "--port", port)
     assert result.exit_code == 1
-    assert f"--host 127.0.0.1 --port {port}: Address already in use" in result.stderr
+    assert f"--host 127.0.0.1 --port {port}: Address already in use; --port N takes another port" in result.stderr
 
 
 def test_the_environment_may_name_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:

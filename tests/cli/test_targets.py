@@ -104,7 +104,7 @@ def test_a_state_may_have_an_equals_sign_in_its_name(here: Path) -> None:
         ("=mock:1", "expected STATE=TARGET"),
         ("Charge=nothing", "expected STATE=TARGET"),
         ("Charge=mock:{", "column"),
-        ("Charge=fail:", "fail:..."),
+        ("Charge=fail:", "fail:Error:cause"),
         ("Charge=cmd:no-such-command-anywhere", "no such command"),
         ("Charge=cmd:", "expected"),
         ("Charge=no_such_module:f", "no_such_module"),
@@ -204,3 +204,52 @@ def test_of_several_modules_the_earlier_goes_before(here: Path) -> None:
             event["stateExitedEventDetails"]["output"] for event in execution.history() if "Exited" in event["type"]
         ]
     assert outputs == ['"early"', '"packed"']
+
+
+# ── the handlers file ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_rules_of_a_file(charge: str, here: Path) -> None:
+    (here / "mine.toml").write_text("""[handlers]\nCharge = 'mock:"file"'\n""")
+    assert asl("run", charge, "--handlers-file", "mine.toml").stdout == '"file"\n'
+
+
+@pytest.mark.parametrize(("name", "head"), [("asl.toml", "handlers"), ("pyproject.toml", "tool.asl.handlers")])
+def test_the_file_of_the_current_directory_is_found(charge: str, here: Path, name: str, head: str) -> None:
+    (here / name).write_text(f"""[{head}]\nCharge = 'mock:"found"'\n""")
+    assert asl("run", charge).stdout == '"found"\n'
+    assert asl("run", charge, "--handlers-file", "/dev/null", "-t", "Charge=mock:1").stdout == "1\n"
+
+
+def test_of_equal_rules_the_option_goes_before_the_file_and_the_file_before_modules(here: Path) -> None:
+    states = dict.fromkeys(("A", "B", "C"), TASK)
+    for name, following in (("A", "B"), ("B", "C")):
+        states[name] = {**TASK, "Next": following, "ResultPath": f"$.{name}"}
+        states[name].pop("End", None)
+    states["C"] = {**TASK, "ResultPath": "$.C"}
+    machine = write_definition(here / "m.json", states)
+    (here / "shop9.py").write_text(
+        "from engine import Handlers\n"
+        """handlers = Handlers({name: 'mock:"module"' for name in ("A", "B", "C")})\n"""
+    )
+    (here / "asl.toml").write_text("""[handlers]\nA = 'mock:"file"'\nB = 'mock:"file"'\n""")
+    words = ("run", machine, "--handlers", "shop9", "-t", 'A=mock:"option"')
+    assert asl(*words).stdout == '{"A":"option","B":"file","C":"module"}\n'
+
+
+def test_what_is_more_specific_goes_before_whatever_comes_first(charge: str, here: Path) -> None:
+    (here / "asl.toml").write_text("""[handlers]\nCharge = 'mock:"state"'\n""")
+    assert asl("run", charge, "-t", "*=mock:1").stdout == '"state"\n'
+
+
+def test_a_wrong_rule_of_the_file_is_told_with_its_place(charge: str, here: Path) -> None:
+    (here / "asl.toml").write_text("[handlers]\nCharge = 'mock:{'\n")
+    result = asl("run", charge)
+    assert result.exit_code == 1
+    assert "asl.toml, line 2: handlers.Charge: " in result.stderr
+
+
+def test_a_target_may_be_lambda_without_a_name(charge: str) -> None:
+    result = asl("run", charge, "--resource", "Charge=lambda:?profile=none-of-that-name")
+    assert "Lambda.SdkClientException" in result.stderr
+    assert "none-of-that-name" in result.stderr

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
 
 import engine
-from engine.cli.worker_log import ExecutionLog, logged
+from engine import TaskFailed
+from engine.cli.database import Database
+from engine.cli.worker_log import ExecutionLog, log_database, logged
 from engine.integrations.registry import Handlers
+from engine.runtime import jobs
 from tests.cli.command_line import environment
 from tests.cli.fleet import task
+from tests.definitions import machine, retry
+from tests.runtime.fleets import until
+from tests.runtime.job_service import RESOURCE, JobService, JobsOf, job_task
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -94,3 +103,67 @@ def test_what_libraries_log_is_json_too() -> None:
     said = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     line = json.loads(said.stderr)
     assert (line["event"], line["level"], line["logger"]) == ("discarding 1", "warning", "psycopg.pool")
+
+
+async def test_the_first_line_says_where_a_server_of_its_own_is(tmp_path: Path) -> None:
+    """Making one takes seconds, and whoever waits should know for what."""
+    own = Database(url=None, data_dir=tmp_path, is_given=True)
+    given = Database(url="postgresql://localhost/x", data_dir=None, is_given=True)
+    with capture_logs() as log:
+        log_database(own)
+        log_database(given)
+    assert log == [{"event": "opening the database", "directory": str(tmp_path), "log_level": "info"}]
+
+
+# ── jobs, and what the engine does itself ───────────────────────────────────────────────────────────────────────────
+
+
+async def lines_of(
+    handlers: Handlers, definition: Any, *, service: JobService | None = None
+) -> list[tuple[str, str, str]]:
+    with capture_logs() as logs:
+        async with engine.Engine.in_memory(logged(handlers), clock="virtual") as here:
+            await here.deploy(machine({"Type": "Pass"}), "child")
+            execution = await here.start_execution(definition)
+            if service is not None:
+                await until(lambda: service.polls)
+                service.end_all(TaskFailed("Busy"))
+                await until(lambda: len(service.submits) == 2)
+                service.end_all(1)
+            await execution.result()
+    return [(log["event"], log["state"], log["handler"]) for log in logs if log["event"].startswith("task")]
+
+
+async def test_a_job_is_logged_when_it_was_begun_and_when_it_is_seen_to_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "POLL_SECONDS_MIN", 0.02)
+    monkeypatch.setattr(jobs, "_FINE_MS", 10)
+    service = JobService()
+    definition = machine(job_task(Retry=retry(IntervalSeconds=1)))
+    assert await lines_of(Handlers({RESOURCE: JobsOf(service)}), definition, service=service) == [
+        ("task started", "A", "jobs"),
+        ("task submitted", "A", "jobs"),
+        ("task failed", "A", "jobs"),
+        ("task started", "A", "jobs"),
+        ("task submitted", "A", "jobs"),
+        ("task succeeded", "A", "jobs"),
+    ]
+
+
+async def test_what_the_engine_does_itself_is_logged_too() -> None:
+    started = {"Parameters": {"StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:child"}}
+    definition = machine(
+        {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution", **started},
+        {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync", **started},
+        {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sfn:describeStateMachine", **started},
+    )
+    names = ("states:startExecution", "aws-sdk:sfn")
+    assert await lines_of(Handlers(), definition) == [
+        ("task started", "A", names[0]),
+        ("task succeeded", "A", names[0]),
+        ("task started", "B", names[0]),
+        ("task submitted", "B", names[0]),
+        ("task started", "C", names[1]),
+        ("task succeeded", "C", names[1]),
+    ]

@@ -288,9 +288,62 @@ def test_a_worker_in_which_too_many_threads_hang_drains_and_asks_for_another(fle
             worker.until("task started")
             fleet.asl("stop", arn)
             worker.until("task cancelled")
-        assert worker.until("too many threads hang")["threads"] == 2
+        assert worker.until("too many handlers hang")["handlers"] == 2
         worker.until("worker drains")
         assert worker.ended() == 75
+
+
+STUBBORN = """
+import asyncio
+
+async def hang(event):
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+def hang_in(fleet: Fleet, process: Process) -> None:
+    """Has one thread of the process hang in a handler that was given up."""
+    arn = fleet.start("m")
+    process.until("task started")
+    fleet.asl("stop", arn)
+    process.until("task cancelled")
+
+
+def test_a_worker_in_which_a_coroutine_hangs_drains_and_ends_all_the_same(fleet: Fleet) -> None:
+    (fleet.folder / "stubborn.py").write_text(STUBBORN)
+    fleet.deploy("m", {"A": task("hang")})
+    with fleet.process("worker", "--handlers", "stubborn.py", "--abandoned-max", "0") as worker:
+        arn = fleet.start("m")
+        worker.until("task started")
+        fleet.asl("stop", arn)
+        worker.until("too many handlers hang")
+        assert worker.ended() == 75
+
+
+def test_a_server_in_which_too_many_threads_hang_drains_and_asks_for_another(fleet: Fleet) -> None:
+    (fleet.folder / "blocking.py").write_text(BLOCKING)
+    fleet.deploy("m", {"A": task("hang")})
+    with fleet.process("serve", "--port", "0", "--handlers", "blocking.py", "--abandoned-max", "0") as server:
+        hang_in(fleet, server)
+        server.until("too many handlers hang")
+        server.until("server drains")
+        assert server.ended() == 75
+
+
+def test_of_several_processes_the_one_in_which_threads_hang_is_replaced(fleet: Fleet) -> None:
+    (fleet.folder / "blocking.py").write_text(BLOCKING)
+    fleet.deploy("m", {"A": task("hang")})
+    with fleet.process("worker", "--processes", "2", "--handlers", "blocking.py", "--abandoned-max", "0") as workers:
+        for _ in range(2):
+            workers.until("worker started")
+        hang_in(fleet, workers)
+        workers.until("too many handlers hang")
+        assert workers.until("worker process died")["exit_code"] == 75
+        workers.until("worker started")
 
 
 # ── spans ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.from_thread import start_blocking_portal
+from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
 from engine import Engine, ExecutionFailed, TaskFailed
-from engine.api.access import Access
 from engine.api.app import Api
+from engine.http.access import Access
 from tests.api.asking import Request
+from tests.conformance import object_store
 from tests.conformance.cases import ACCOUNT, SECOND_ACCOUNT, Parameters
+from tests.conformance.functions import functions_of
 from tests.conformance.replay import CallFailed
 
 if TYPE_CHECKING:
@@ -35,8 +38,14 @@ _CALL_SECONDS = 30
 _MOMENT_SECONDS = 0.05
 _OK = 200
 _ACCOUNTS: Final[Mapping[str, str]] = {"first": ACCOUNT, "second": SECOND_ACCOUNT}
-_PLAYED: Final = frozenset({"echo", "return", "raise"})
-"""What recorded Lambda functions do that a handler here can do in their place."""
+_PLAYED: Final = frozenset({"echo", "return", "raise", "sleep"})
+"""What recorded Lambda functions do that a handler here can do in their place; what sleeps is waited for in vain."""
+
+_RUN: Final = _PLAYED | {"return_raw_repeat"}
+"""What functions of the emulator do."""
+
+_BUILT_IN: Final = ("states:", "aws-sdk:sfn:")
+"""Integrations that the engine itself is begin with one of these."""
 
 _LOG_GROUP_CALLS: Final = frozenset({"CreateLogGroup", "DescribeLogGroups"})
 """Of CloudWatch Logs, what only makes the name that a logging configuration gives."""
@@ -47,15 +56,17 @@ _ASKS_LAMBDA_ITSELF: Final = frozenset(
 """Cases whose answers are Lambda's own and not a function's."""
 
 
-def needs_more(case: Case) -> str | None:
-    """Why the API alone cannot answer a case; None when it can."""
-    if case.runs_distributed_map():
-        return "Distributed Map"
+def needs_more(case: Case, *, is_emulated: bool = False) -> str | None:
+    """Why the API alone, or the API with the emulator's functions, cannot answer a case; None when it can."""
     kinds = {function["behaviour"]["kind"] for function in case.data.get("functions", ())}
     others = {step["op"] for step in case.steps if "service" in step}
-    if others - _LOG_GROUP_CALLS or not kinds <= _PLAYED or case.file in _ASKS_LAMBDA_ITSELF:
+    if others - _LOG_GROUP_CALLS - object_store.CALLS or not kinds <= (_RUN if is_emulated else _PLAYED):
         return "services"
-    calls = set(case.data["uses"]["integrations"]) - ({"lambda:invoke"} if kinds else set())
+    if case.file in _ASKS_LAMBDA_ITSELF and not is_emulated:
+        return "services"
+    calls = {call for call in case.data["uses"]["integrations"] if not call.startswith(_BUILT_IN)}
+    calls -= {"s3:getObject"}  # an ItemReader's; a Task's is of aws-sdk
+    calls -= {"lambda:invoke"} if kinds else set()
     starts = any(step["op"] in ("StartExecution", "StartSyncExecution") for step in case.steps)
     return "services" if starts and calls else None
 
@@ -67,17 +78,34 @@ def service_model() -> ServiceModel:
 
 
 @contextmanager
-def api_adapter(case: Case) -> Iterator[ApiAdapter]:
-    """The API of an engine of its own on the virtual clock, and an event loop for it."""
-    engine = Engine.in_memory(_handlers(case), clock="virtual", region=_REGION, account_id=ACCOUNT, seed=0)
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(engine):
-        yield ApiAdapter(portal, engine)
+def api_adapter(case: Case, *, is_emulated: bool = False) -> Iterator[ApiAdapter]:
+    """The API of an engine of its own on the virtual clock, and an event loop for it.
+
+    `is_emulated`: Tasks call functions of the Lambda emulator that run in processes, not handlers in their place.
+    """
+    with start_blocking_portal() as portal, ExitStack() as exits:
+        handlers: dict[str, Any] = {}
+        functions = None
+        if is_emulated:
+            functions = exits.enter_context(portal.wrap_async_context_manager(functions_of(case, _REGION)))
+            handlers = dict.fromkeys(("arn:aws:states:::lambda:invoke*", "arn:aws:lambda:*"), "emulator:")
+        else:
+            handlers = _handlers(case)
+        engine = Engine.in_memory(
+            handlers, clock="virtual", region=_REGION, account_id=ACCOUNT, seed=0, lambda_emulator=functions
+        )
+        exits.enter_context(portal.wrap_async_context_manager(engine))
+        store = None
+        if any(step.get("service") == "s3" for step in case.steps):
+            store = exits.enter_context(object_store.object_store(_REGION))
+        yield ApiAdapter(portal, engine, store)
 
 
 class ApiAdapter:
     """See `tests.conformance.replay.Adapter`."""
 
-    def __init__(self, portal: BlockingPortal, engine: Engine) -> None:
+    def __init__(self, portal: BlockingPortal, engine: Engine, s3: Any = None) -> None:
+        self._s3 = s3
         self._portal = portal
         self._engine = engine
         self._api = Api(engine.service, access=Access(now=time.time))
@@ -87,6 +115,9 @@ class ApiAdapter:
         """Answers one operation."""
         if service == "logs":
             return _log_group(operation, params)
+        if service == "s3":
+            put: dict[str, Any] = getattr(self._s3, xform_name(operation))(**params)
+            return put
         assert service == "stepfunctions"
         model = service_model().operation_model(operation)
         written = create_serializer("json").serialize_to_request(dict(params), model)
@@ -138,9 +169,16 @@ def _handlers(case: Case) -> dict[str, Any]:
     names = Parameters(case)
     written = (",", ":") if "lambda:invoke" in case.data["uses"]["integrations"] else (", ", ": ")
     return {
-        names.of(function["name"]): _Function(function["behaviour"], written)
+        names.of(function["name"]): _hang
+        if function["behaviour"]["kind"] == "sleep"
+        else _Function(function["behaviour"], written)
         for function in case.data.get("functions", ())
     }
+
+
+async def _hang(event: Any) -> Any:
+    """A function that takes longer than its state may: engines wait for what is outside at real speed."""
+    await anyio.sleep_forever()
 
 
 class _Function:

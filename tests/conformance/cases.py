@@ -67,11 +67,6 @@ class Case:
         steps: list[dict[str, Any]] = self.data["steps"]
         return steps
 
-    def runs_distributed_map(self) -> bool:
-        """Whether a Distributed Map is part of a definition that it starts."""
-        starts = any(step["op"] in ("StartExecution", "StartSyncExecution") for step in self.steps)
-        return starts and '"Mode": "DISTRIBUTED"' in json.dumps([step["params"] for step in self.steps])
-
 
 def load_case(path: Path) -> Case:
     """Reads the file of one case."""

@@ -7,6 +7,7 @@ interpreter, not the integrations.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,12 +15,14 @@ from engine.arns import activity_arn, execution_arn, state_machine_arn
 from engine.asl.diagnostics import InvalidDefinition, invalid_definition_message
 from engine.interpreter.messages import (
     EXECUTION_TIMER,
+    MapRunDone,
     StopRequested,
     TaskError,
     TaskStarted,
     TaskSubmitted,
 )
-from engine.jsonvalue import text
+from engine.interpreter.snapshot import OnMapRun
+from engine.jsonvalue import encode, text
 from tests.conformance.cases import ACCOUNT, Case, Parameters
 from tests.conformance.compare import ABSENT, Comparison, Difference
 from tests.driver import Drive, done, execution_of
@@ -108,6 +111,8 @@ def replay_history(case: Case, recorded: RecordedExecution) -> list[Difference]:
         role_arn=machine["roleArn"],
         state_machine_arn=start["stateMachineArn"],
         state_machine_name=machine["name"],
+        # What a Wait has to wait for was in the future when it was recorded, by less than an execution may run.
+        start_time=time.time_ns() // 1_000_000,
     )
     place = (recorded.key, "events")
     try:
@@ -153,12 +158,26 @@ class _Script:
         elif kind == "ExecutionAborted":
             details = self._details(event)
             drive.tell(StopRequested(details.get("error"), details.get("cause")))
+        elif kind in ("MapRunSucceeded", "MapRunFailed"):
+            drive.tell(self._end_of_map_run(event, self._details(event)))
         elif kind == "ExecutionTimedOut":
             drive.fire(next(ticket for ticket, _ in drive.timers if ticket[0] == EXECUTION_TIMER))
         elif drive.timers:
             drive.tick()
         else:
             raise OffScript(f"nothing is under way that {kind} (event {event['id']}) could come from")
+
+    def _end_of_map_run(self, event: Mapping[str, Any], details: Mapping[str, Any]) -> MapRunDone:
+        waits = [frame.waiting for frame in self._drive.snapshot.frames.values()]
+        waiting = next((wait for wait in waits if isinstance(wait, OnMapRun)), None)
+        if waiting is None:
+            raise OffScript(f"no map run is under way that {event['type']} (event {event['id']}) could be about")
+        if event["type"] == "MapRunFailed":
+            return MapRunDone(waiting.task_id, None, 0, details["error"], details["cause"])
+        later = self._events[event["id"] :]
+        left = next(self._details(after) for after in later if after["type"] == "MapStateExited")
+        output = _value(left["output"])
+        return MapRunDone(waiting.task_id, output, len(encode(output)))
 
     def _answer(self, event: Mapping[str, Any], what: str, details: Mapping[str, Any]) -> None:
         task = self._task_of(event)

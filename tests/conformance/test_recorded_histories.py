@@ -10,7 +10,7 @@ from tests.conformance.known_misses import complaints, load_misses, misses_of
 from tests.conformance.recorded_history import recorded_executions
 from tests.conformance.scores import HISTORIES, replay_histories
 
-CASES = [case for case in all_cases() if any(recorded_executions(case)) and not case.runs_distributed_map()]
+CASES = [case for case in all_cases() if any(recorded_executions(case))]
 MISSES = load_misses(HISTORIES)
 
 

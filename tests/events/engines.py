@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.library import Engine
-    from engine.store.library import Changes
+    from engine.store.records import Changes
 
 GROUP = "/aws/vendedlogs/states/orders"
 GROUP_ARN = f"arn:aws:logs:us-east-1:123456789012:log-group:{GROUP}:*"

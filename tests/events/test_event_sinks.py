@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,7 +77,40 @@ async def test_a_webhook_that_is_away_for_a_moment_gets_the_event_when_it_is_bac
 
 
 def test_what_may_be_a_secret_is_not_in_the_name_of_a_webhook():
-    assert WebhookSink("https://example.com/hook?token=s3cret").name == "https://example.com/hook"
+    assert WebhookSink("https://example.com:8443/hook/s3cret?token=s3cret").name == "https://example.com:8443"
+
+
+ENDING = """
+import socket, sys, threading
+from engine.events.event_sinks import WebhookSink
+with socket.create_server(("127.0.0.1", 0)) as silent:
+    sink = WebhookSink(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+    threading.Thread(target=sink.send, args=([b"{}"] * 50, None), daemon=True).start()
+    silent.accept()
+    print("ends")
+"""
+
+
+def test_a_webhook_that_never_answers_does_not_keep_a_process_from_ending():
+    """To be given up by each of the 50 events in turn would take it 70 seconds."""
+    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "ends\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("no such name"), MemoryError()])
+def test_what_goes_wrong_with_one_event_is_tried_again_and_the_others_are_sent(monkeypatch: pytest.MonkeyPatch, error):
+    with posted() as server:
+        sink = WebhookSink(server.url)
+        post = sink._opener.open
+
+        def failing(request: Any, **given: Any) -> Any:
+            if json.loads(request.data)["id"] == "2":
+                raise error
+            return post(request, **given)
+
+        monkeypatch.setattr(sink._opener, "open", failing)
+        outcomes = sink.send([event(1), event(2), event(3)], STORE)
+    assert [found for found, _ in outcomes] == ["TAKEN", "AGAIN", "TAKEN"]
 
 
 # ── EventBridge ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from engine.store.library import HIDDEN_MS_MAX, Store
 from engine.store.memory import MemoryStore
 from engine.store.protocol import StatusChange, StoreUnavailable
 from tests.events.engines import Notices
-from tests.store.durable_suite import Run
+from tests.store.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -76,7 +76,7 @@ async def test_an_execution_that_succeeds_is_running_and_then_over():
         {"a": 1},
         {"included": True},
     )
-    assert end["stopDate"] - end["startDate"] == 60_000
+    assert end["stopDate"] - end["startDate"] >= 60_000
     assert end["redriveStatusReason"] == "Execution is SUCCEEDED and cannot be redriven"
     assert running["id"] != over["id"]
 

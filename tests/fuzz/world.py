@@ -10,6 +10,7 @@ from engine.interpreter.history import Segment, as_aws
 from engine.interpreter.messages import (
     CancelTask,
     MailContinue,
+    MapRunDone,
     RedriveRequested,
     ScheduleTask,
     StartTimer,
@@ -20,7 +21,7 @@ from engine.interpreter.messages import (
     TaskSubmitted,
     TimerDue,
 )
-from engine.interpreter.snapshot import Failed, OnBranches
+from engine.interpreter.snapshot import Failed, OnBranches, OnMapRun
 from engine.jsonvalue import encode
 from tests.driver import Drive, execution_of
 from tests.fuzz.documents import document, nested, record
@@ -100,6 +101,9 @@ class World(Drive):
             return draw.choice(said)
         if self.tasks and chance < 0.8:
             return self._answer_of(draw.choice(list(self.tasks.values())))
+        runs = [frame.waiting for frame in self.snapshot.frames.values() if isinstance(frame.waiting, OnMapRun)]
+        if runs and (chance < 0.8 or not self.timers):
+            return self._end_of(draw.choice(runs))
         if self.timers:
             ticket, heartbeat = draw.choice(list(self.timers))
             self.now = max(self.now, self.timers.pop((ticket, heartbeat)))
@@ -124,6 +128,14 @@ class World(Drive):
             case _:
                 output = record(draw) if draw.random() < 0.7 else document(draw)
         return TaskDone(task.task_id, output, len(encode(output)))
+
+    def _end_of(self, run: OnMapRun) -> Event:
+        """Of a map run, which is an execution of its own and not looked at here."""
+        draw = self.draw
+        error = draw.choice((None, None, "States.ExceedToleratedFailureThreshold", "States.ItemReaderFailed"))
+        output = [document(draw, 1) for _ in range(draw.randint(0, 3))]
+        cause = None if error is None else draw.choice(("", "because"))
+        return MapRunDone(run.task_id, output, len(encode(output)), error, cause, run.attempt)
 
     def _lose_worker(self) -> None:
         """What was in flight comes back from the snapshot."""

@@ -36,7 +36,7 @@ def read(config: ReaderConfig | None, data: str) -> list[Json]:
             "1|2\n",
             [{"a": "1", "b": "2"}],
         ),
-        (FIRST_ROW, "", []),
+        (FIRST_ROW, "a\n", []),
     ],
 )
 def test_items_are_read_as_the_reader_is_configured(config: ReaderConfig | None, data: str, items: list[Json]) -> None:
@@ -47,9 +47,10 @@ def test_items_are_read_as_the_reader_is_configured(config: ReaderConfig | None,
     ("config", "data", "reason"),
     [
         (None, "5", "Attempting to map over non-iterable node."),
-        (None, "[1", "expected JSON"),
+        (None, "[1", "the data: not JSON as it should be at byte 2: expected `,` or `]`, got the end of the file"),
         (ReaderConfig(input_type="JSON", items_pointer="/a/9"), '{"a": [1]}', "leads to nothing"),
         (ReaderConfig(input_type="PARQUET"), "", "PARQUET is not supported"),
+        (FIRST_ROW, "", "expected a header in the first row"),
         (FIRST_ROW, "a,a\n1,2\n", "CSV headers cannot contain duplicates."),
     ],
 )

@@ -253,10 +253,10 @@ async def test_an_update_with_a_wrong_member_changes_nothing(service):
 )
 async def test_what_is_not_there_is_not_described(service, arn, error):
     await created(service, publish=True)
-    with pytest.raises(error):
-        await described(service, arn)
-    with pytest.raises(error):
-        await target(service, arn)
+    for asked in (described, target):
+        with pytest.raises(error) as caught:
+            await asked(service, arn)
+        assert error is not StateMachineDoesNotExist or f"'{arn}'" in caught.value.message
 
 
 async def test_a_labelled_arn_is_refused_with_its_reason(service):
