@@ -3,7 +3,7 @@
 #   docker build -t asl-engine .
 #   docker build -t asl-engine --build-arg EXTRAS='[dask]' .
 
-ARG PYTHON=3.13
+ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
 WORKDIR /src
