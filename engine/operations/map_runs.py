@@ -15,7 +15,6 @@ from engine.outcome import aware
 from engine.store.protocol import ExecutionId
 
 if TYPE_CHECKING:
-    from engine.jsonvalue import Json
     from engine.operations.service import Service
     from engine.store.records import ExecutionRecord
 
@@ -68,10 +67,7 @@ async def map_run(service: Service, map_run_arn: str) -> ExecutionRecord:
 
 async def describe_map_run(service: Service, *, map_run_arn: str) -> dict[str, Any]:
     """How a Map Run stands (execution.md 14). Raises InvalidArn, ResourceNotFound."""
-    run = await map_run(service, map_run_arn)
-    numbers: Any = await map_run_numbers(service, map_run_arn)
-    if run.ending is None:
-        run = await map_run(service, map_run_arn)
+    run, numbers = await _standing(service, map_run_arn)
     given: Any = run.execution.input
     status = numbers["status"] if run.ending is None else run.ending.status
     answer = {
@@ -93,13 +89,13 @@ async def describe_map_run(service: Service, *, map_run_arn: str) -> dict[str, A
     return answer
 
 
-async def map_run_numbers(service: Service, map_run_arn: str) -> dict[str, Json]:
-    """See `map_counts.summary`: of a Map Run that is over as it ended, else by where its open chunks stand."""
+async def _standing(service: Service, map_run_arn: str) -> tuple[ExecutionRecord, dict[str, Any]]:
+    """A Map Run and its numbers (see `map_counts.summary`), of the same moment: when it is over, as it ended."""
     for _ in range(_LOOKS_MAX):
-        record = await service.backend.describe(map_run_arn)
+        record = await map_run(service, map_run_arn)
         if record.ending is not None:
             ended: Any = record.ending.output
-            return dict(ended)
+            return record, dict(ended)
         snapshot = await service.ask(service.library.snapshot, map_run_arn)
         if snapshot is not None:
             break
@@ -113,7 +109,7 @@ async def map_run_numbers(service: Service, map_run_arn: str) -> dict[str, Json]
         if standing is None:
             about = await service.ask(service.library.execution, arn)
         chunks[chunk] = numbers_of(about.execution, standing, about.ending)
-    return of_snapshot(snapshot, chunks)
+    return record, of_snapshot(snapshot, chunks)
 
 
 async def update_map_run(

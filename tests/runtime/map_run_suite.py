@@ -142,6 +142,34 @@ class MapRunSuite:
         assert {counts.status for counts in seen[:-1]} == {"RUNNING"}
         assert all(counts.pending + counts.running + counts.done == counts.total for counts in seen)
 
+    async def test_a_map_run_that_ends_while_it_is_looked_at_is_shown_as_it_was_or_as_it_ended(
+        self, opened: engine.Engine, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        handlers.open = anyio.Event()
+        execution = await opened.start_execution(machine(mapped("STANDARD")), list(range(30)))
+
+        async def begun() -> bool:
+            return bool(await opened.map_runs(execution.arn)) and len(handlers.calls) == 30
+
+        await arrives(begun)
+        (run_arn,) = await opened.map_runs(execution.arn)
+        ask = engine.operations.service.Service.ask
+
+        async def ends_meanwhile(service: Any, method: Any, *given: Any, **options: Any) -> Any:
+            found = await ask(service, method, *given, **options)
+            if method.__name__ == "snapshot" and given != (
+                run_arn,
+            ):  # that of a chunk, which then ends with all others
+                handlers.open.set()
+                await execution.result()
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.operations.service.Service, "ask", ends_meanwhile)
+            run = await run_of(opened, execution)
+        assert execution.status == "SUCCEEDED"
+        assert run["status"] == "RUNNING" or run["item_counts"]["succeeded"] == 30, run
+
     async def test_a_map_run_is_not_looked_at_without_a_pause(self, opened: engine.Engine) -> None:
         with pytest.raises(ValueError, match="every_seconds: expected a number of seconds more than 0, got 0"):
             await anext(opened.watch_map_run("arn", every_seconds=0))

@@ -231,8 +231,10 @@ def script(body: str, **options: Any) -> subprocess.Popen[str]:
 
 
 HEAD = """
-    import os, pathlib, threading
+    import logging, os, pathlib, threading
     import anyio, engine
+    # In development mode asyncio warns of whatever was slow, and on a busy machine anything is.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     from engine import blocking
     from tests.definitions import machine, task, wait, parallel
     from tests.integrations.handler_functions import hang
