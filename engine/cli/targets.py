@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TARGET_FORM = "STATE=TARGET"
 
 # Where a target begins: state names may hold a "=" themselves.
-_TARGET = re.compile(r"=(?=(?:cmd|mock|fail|lambda|emulator):|[A-Za-z_][\w.]*:[A-Za-z_])")
+_TARGET = re.compile(r"=(?=(?:cmd|mock|fail|lambda|emulator|aws):|https?://|[A-Za-z_][\w.]*:[A-Za-z_])")
 
 
 HANDLERS_FILE = click.option(
@@ -167,8 +167,8 @@ def _split(target: str) -> tuple[str, str]:
     found = _TARGET.search(target)
     if found is None or found.start() == 0:
         raise click.UsageError(
-            f"-t {target}: expected {TARGET_FORM}, where TARGET is module:function, cmd:COMMAND, lambda:, emulator:, "
-            "aws:, dask:module:function, mock:JSON or fail:Error:cause."
+            f"-t {target}: expected {TARGET_FORM}, where TARGET is module:function, cmd:COMMAND, http://HOST/PATH, "
+            "lambda:, emulator:, aws:, dask:module:function, mock:JSON or fail:Error:cause."
         )
     return target[: found.start()], target[found.end() :]
 

@@ -92,6 +92,7 @@ def command(
     TARGET is one of
       module:function       a Python function of (event, context) or (event)
       cmd:./script --flag   a command: JSON on stdin, JSON on stdout
+      http://host/path      an HTTP endpoint: JSON by POST, JSON as answer
       lambda:               the Lambda function on AWS; lambda:NAME?region=R&profile=P
       emulator:             the same in the Lambda emulator
       aws:                  what the Task calls on AWS; aws:?endpoint=URL&region=R

@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from httpcore import AsyncHTTPConnection, AsyncHTTPProxy, Request, Response
 
@@ -53,6 +56,10 @@ ACCOUNT_OPTIONS = ("region", "profile", "endpoint", "role")
 
 class NoAnswer(Exception):
     """A call brought no answer: it could not be signed or sent, or the connection was lost. The text says why."""
+
+
+class AnswerTooLong(NoAnswer):
+    """The answer has more than RESPONSE_BYTES_MAX bytes."""
 
 
 class Account(NamedTuple):
@@ -97,11 +104,12 @@ def read_account(service: str, options: str, known: Sequence[str] = ACCOUNT_OPTI
 
 
 class HttpAnswer(NamedTuple):
-    """What came back: status, headers as they were spelled, body."""
+    """What came back: status, headers as they were spelled, body, and the status in words."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    reason: str = ""
 
 
 class Route(NamedTuple):
@@ -183,16 +191,39 @@ class AwsClients:
     def route(self, session: Any, endpoint_url: str) -> Route:
         """As AWS's other tools: AWS_CA_BUNDLE, else botocore's authorities; HTTPS_PROXY and NO_PROXY."""
         from botocore.httpsession import DEFAULT_CA_BUNDLE
-        from botocore.utils import get_environ_proxies
 
-        scheme = endpoint_url.partition(":")[0]
-        proxy_url = get_environ_proxies(endpoint_url).get(scheme)
-        if proxy_url is not None and "://" not in proxy_url:
-            proxy_url = f"http://{proxy_url}"
         authorities = session.get_config_variable("ca_bundle") or DEFAULT_CA_BUNDLE
-        return Route(self.trusting(authorities) if scheme == "https" else None, proxy_url)
+        tls = self.trusting(authorities) if endpoint_url.startswith("https:") else None
+        return Route(tls, _proxy_of(endpoint_url))
 
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, route: Route) -> HttpAnswer:
+    async def public_route(self, url: str, ca_file: str | None = None) -> Route:
+        """To servers that are not AWS's: the system's authorities; HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+
+        Args:
+            url: Of the server.
+            ca_file: Authorities that are trusted besides the system's (which SSL_CERT_FILE and SSL_CERT_DIR replace).
+
+        Raises:
+            NoAnswer: The file cannot be used.
+        """
+        if not url.startswith("https:"):
+            return Route(None, _proxy_of(url))
+        key = f"system {ca_file}"
+        if key not in self._tls:
+            try:
+                self._tls[key] = await self._threads.run(_trusting_the_system_and, ca_file)
+            except OSError as error:  # ssl's own errors are some
+                raise NoAnswer(f"{ca_file}: {error}") from error
+        return Route(self._tls[key], _proxy_of(url))
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]],
+        body: bytes,
+        route: Route,
+    ) -> HttpAnswer:
         """Sends one request, once. Cancelled, it closes the connection.
 
         Raises:
@@ -204,7 +235,7 @@ class AwsClients:
             request = httpcore.Request(
                 method,
                 url,
-                headers=list(headers.items()),
+                headers=list(headers.items() if isinstance(headers, Mapping) else headers),
                 content=body,
                 extensions={"timeout": {"connect": CONNECT_SECONDS}},
             )
@@ -373,12 +404,30 @@ async def _answer_of(response: Response) -> HttpAnswer:
         async for chunk in response.aiter_stream():
             body += chunk
             if len(body) > RESPONSE_BYTES_MAX:
-                raise NoAnswer(f"the response has more than {RESPONSE_BYTES_MAX} bytes")
+                raise AnswerTooLong(f"the response has more than {RESPONSE_BYTES_MAX} bytes")
     finally:
         with anyio.CancelScope(shield=True):
             await response.aclose()
     spelled = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
-    return HttpAnswer(response.status, spelled, bytes(body))
+    reason = response.extensions.get("reason_phrase", b"").decode("latin-1")
+    return HttpAnswer(response.status, spelled, bytes(body), reason)
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for a URL."""
+    parts = urlsplit(url)
+    with suppress(OSError):  # a name that cannot be looked up is in no list
+        if proxy_bypass(parts.netloc):
+            return None
+    proxy_url = getproxies().get(parts.scheme)
+    return f"http://{proxy_url}" if proxy_url is not None and "://" not in proxy_url else proxy_url
+
+
+def _trusting_the_system_and(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def host_of(url: str) -> str:

@@ -223,7 +223,8 @@ class _LambdaApi:
             headers["X-Amz-Log-Type"] = log_type
         if client_context is not None:
             headers["X-Amz-Client-Context"] = client_context
-        return LambdaAnswer(*await self._client.send("POST", path, headers, payload))
+        answer = await self._client.send("POST", path, headers, payload)
+        return LambdaAnswer(answer.status, answer.headers, answer.body)
 
 
 # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -48,14 +48,14 @@ BUILT_IN = ("states", "aws-sdk:sfn")
 F = TypeVar("F", bound="Callable[..., Any]")
 
 TARGETS_EXPECTED = (
-    '"module:function", "cmd:COMMAND", "lambda:", "emulator:", "aws:", "dask:module:function", "mock:JSON" or '
-    '"fail:Error:cause"'
+    '"module:function", "cmd:COMMAND", "http://HOST/PATH", "lambda:", "emulator:", "aws:", "dask:module:function", '
+    '"mock:JSON" or "fail:Error:cause"'
 )
 
 _WITHOUT_A_NAME = ("lambda", "emulator", "aws")
 """Kinds of text that may say nothing more: the Task names the function."""
 
-_NO_CALLABLES = ("cmd", "mock", "fail", *_WITHOUT_A_NAME)
+_NO_CALLABLES = ("cmd", "http", "https", "mock", "fail", *_WITHOUT_A_NAME)
 
 _DEFAULT = "*"
 _GLOB = re.compile(r"[*?\[]")
@@ -375,6 +375,10 @@ def _by_kind(kind: str, spec: str, options: dict[str, Any]) -> Handler:
         from engine.integrations.command import Command
 
         return Command(spec, **options)
+    if kind in ("http", "https"):
+        from engine.integrations.http_target import HttpTarget
+
+        return HttpTarget(spec, **options)
     if kind == "aws":
         from engine.integrations.aws_actions import AwsActions
 

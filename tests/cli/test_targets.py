@@ -52,6 +52,25 @@ def test_a_command(charge: str) -> None:
     assert asl("run", charge, "-i", "[1]", "-t", "Charge=cmd:cat").stdout == "[1]\n"
 
 
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("aws:?endpoint=http://127.0.0.1:1", "Lambda.SdkClientException"),
+        ("aws:?region=eu-west-1&endpoint=http://127.0.0.1:1", "Lambda.SdkClientException"),
+        ("http://127.0.0.1:1/charge", "Endpoint.NotReached"),
+        ("https://127.0.0.1:1/charge?a=b", "Endpoint.NotReached"),
+    ],
+)
+def test_a_service_of_aws_and_an_endpoint(
+    target: str, error: str, charge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+    result = asl("run", charge, "-t", f"Charge={target}")
+    assert result.exit_code == 2
+    assert f"FAILED: {error}" in result.stderr
+
+
 def test_a_function_of_a_module_in_the_current_directory(charge: str, here: Path) -> None:
     (here / "shop.py").write_text(HANDLERS)
     result = asl("run", charge, "-i", "7", "-t", "Charge=shop:charge")
