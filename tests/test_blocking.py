@@ -15,6 +15,7 @@ import pytest
 from engine import blocking, library
 from engine.store.memory import MemoryStore
 from tests.definitions import machine, wait
+from tests.waiting import DEADLINE_SECONDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,7 +105,7 @@ def test_a_call_of_another_thread_that_is_not_over_when_the_engine_is_left_is_to
         other.start()
         while not store.rows:
             time.sleep(0.001)
-    other.join(20)
+    other.join(DEADLINE_SECONDS)
     assert [str(error) for error in told] == ["the engine was left before the call was over"]
 
 

@@ -11,6 +11,7 @@ import anyio
 
 from engine.api.app import Api
 from engine.http.access import Access
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -91,7 +92,7 @@ class Request:
 
 async def ask(app: Api, operation: str | None, body: Any = None, **more: Any) -> Answer:
     request = Request(app, operation, body, **more)
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_SECONDS):
         await request.run()
     return request.answer
 
@@ -100,7 +101,7 @@ async def ask(app: Api, operation: str | None, body: Any = None, **more: Any) ->
 async def asked(app: Api, operation: str, body: Any = None) -> AsyncIterator[Request]:
     """A request that is being answered; inside it may still be."""
     request = Request(app, operation, body)
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_SECONDS):
         async with anyio.create_task_group() as group:
             group.start_soon(request.run)
             yield request

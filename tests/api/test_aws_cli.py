@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.command_line import asl
-from tests.cli.fleet import DEADLINE_SECONDS, LAMBDA, TOKEN_RESOURCE
+from tests.cli.fleet import LAMBDA, TOKEN_RESOURCE
 from tests.cli.test_serve import KEYS, serving
-from tests.cli.test_worker_service import until
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,11 +95,11 @@ def test_a_state_machine_lives_from_creation_to_deletion(aws: AwsCli) -> None:
     listing = ("list-executions", "--state-machine-arn", arn, "--query", "executions[].name", "--page-size", "1")
     assert aws(*listing) == ["e1", "e0"]
     last = "arn:aws:states:us-east-1:000000000000:execution:orders:e1"
-    until(lambda: status_of(aws, last) == "SUCCEEDED")
+    wait_until(lambda: status_of(aws, last) == "SUCCEEDED")
     told = ("get-execution-history", "--execution-arn", last, "--query", "events[].type", "--page-size", "2")
     assert aws(*told) == ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]
     aws("delete-state-machine", "--state-machine-arn", arn)
-    until(lambda: aws("list-state-machines")["stateMachines"] == [])
+    wait_until(lambda: aws("list-state-machines")["stateMachines"] == [])
 
 
 def test_long_lists_come_in_pages(aws: AwsCli) -> None:
@@ -143,7 +143,7 @@ def test_people_and_workers_outside_do_tasks(aws: AwsCli) -> None:
     assert json.loads(given[0]["input"]) == {"parcel": 3}
     aws("send-task-heartbeat", "--task-token", token)
     aws("send-task-success", "--task-token", token, "--task-output", '"packed"')
-    until(lambda: status_of(aws, execution) == "SUCCEEDED")
+    wait_until(lambda: status_of(aws, execution) == "SUCCEEDED")
     late = aws.refusal("send-task-failure", "--task-token", token)
     assert "An error occurred (TaskTimedOut) when calling the SendTaskFailure operation" in late
 
@@ -152,10 +152,10 @@ def test_what_failed_is_driven_again_and_what_waits_is_stopped(aws: AwsCli) -> N
     fails = {"StartAt": "A", "States": {"A": {"Type": "Fail", "Error": "No", "Cause": "luck"}}}
     failing = created(aws, "failing", fails)
     execution = aws("start-execution", "--state-machine-arn", failing, "--query", "executionArn")
-    until(lambda: status_of(aws, execution) == "FAILED")
+    wait_until(lambda: status_of(aws, execution) == "FAILED")
     aws("redrive-execution", "--execution-arn", execution)
     redriven = ("describe-execution", "--execution-arn", execution, "--query", "[redriveCount,status]")
-    until(lambda: aws(*redriven) == [1, "FAILED"])
+    wait_until(lambda: aws(*redriven) == [1, "FAILED"])
     asked = {"FunctionName": LAMBDA + "ask", "Payload": {"token.$": "$$.Task.Token"}}
     asks = {"Type": "Task", "Resource": TOKEN_RESOURCE, "Parameters": asked, "End": True}
     waiting = created(aws, "waiting", {"StartAt": "A", "States": {"A": asks}})

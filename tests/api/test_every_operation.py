@@ -18,8 +18,8 @@ from botocore.exceptions import ClientError
 from engine.operations.activities import POLLERS_MAX
 from tests.cli.fleet import Fleet
 from tests.cli.test_serve import client, serving
-from tests.cli.test_worker_service import until
 from tests.conformance.api_adapter import service_model
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +120,7 @@ class World:
         sfn.start_execution(stateMachineArn=machine("slow"), name="runs")
         sfn.start_execution(stateMachineArn=machine("slow"), name="stops")
         for name in ("failed", "failed2", "done"):
-            until(lambda name=name: self.status(execution(f"quick:{name}")) != "RUNNING")
+            wait_until(lambda name=name: self.status(execution(f"quick:{name}")) != "RUNNING")
         for name in (OPEN_TOKEN, CLOSED_TOKEN, "beats", "succeeds", "fails"):
             self.tokens[name] = self._token()
         sfn.send_task_success(taskToken=self.tokens[CLOSED_TOKEN], output="1")
@@ -154,7 +154,7 @@ class World:
         with ExitStack() as stack:
             answered = stack.enter_context(selectors.DefaultSelector())
             for _ in range(number + 1):
-                connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+                connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=DEADLINE_SECONDS))
                 connection.sendall(request.encode())
                 answered.register(connection, selectors.EVENT_READ)
             assert answered.select(30)

@@ -22,6 +22,7 @@ import pytest
 from tests.cli.command_line import asl
 from tests.cli.test_serve import serving
 from tests.terraform import Terraform, has_terraform
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +157,7 @@ def listening(url: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     class Proxy(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            upstream = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+            upstream = http.client.HTTPConnection(url.removeprefix("http://"), timeout=DEADLINE_SECONDS)
             upstream.request("POST", "/", body, dict(self.headers))
             response = upstream.getresponse()
             answer = response.read()
@@ -219,7 +220,7 @@ def test_the_calls_that_terraform_made_are_answered_as_they_were(fleet: Fleet) -
     scope = f"{ACCOUNT}/20300101/us-east-1/states/aws4_request"
     signed = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
     with serving(fleet, command="server") as (_, url):
-        server = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+        server = http.client.HTTPConnection(url.removeprefix("http://"), timeout=DEADLINE_SECONDS)
         for number, call in enumerate(recorded):
             operation, request = call["operation"], call["request"]
             headers = {"x-amz-target": f"AWSStepFunctions.{operation}", "authorization": signed}

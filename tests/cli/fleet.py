@@ -10,13 +10,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from tests.cli.command_line import PROCESS, asl, environment
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-DEADLINE_SECONDS = 60.0
-"""After which something that should happen counts as not happening."""
 
 LEASE_SECONDS = "3"
 """Of workers: the usual one makes those who wait for a takeover wait long."""

@@ -19,8 +19,8 @@ from tests.cli.command_line import asl
 from tests.cli.fleet import Fleet
 from tests.store.definitions_suite import machine
 from tests.store.postgres.poolers import running_swapper
-from tests.store.postgres.waiting import until
 from tests.store.runs import MACHINE, SUCCEEDED, Run, born
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,7 +212,7 @@ def test_executions_are_kept_for_a_day_at_least(url: str, words: list[str], span
 
 def test_a_worker_removes_by_itself_what_is_older_than_its_retention(finished: PostgresStore, fleet: Fleet) -> None:
     with fleet.worker("--retention", "30d"):
-        until(lambda: len(finished.executions(MACHINE)) == 2)
+        wait_until(lambda: len(finished.executions(MACHINE)) == 2)
 
 
 def test_status_tells_that_days_are_missing(url: str) -> None:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import signal
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.cli.exits import ExitCode
 from tests.cli.command_line import asl
-from tests.cli.fleet import DEADLINE_SECONDS, Fleet, task
-from tests.events.engines import Posted, posted
+from tests.cli.fleet import Fleet, task
+from tests.events.engines import posted
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def wait_for(server: Posted, count: int) -> None:
-    until = time.monotonic() + DEADLINE_SECONDS
-    while len(server.events) < count:
-        assert time.monotonic() < until, server.events
-        time.sleep(0.01)
 
 
 def test_a_worker_of_two_processes_posts_each_change(fleet: Fleet) -> None:
@@ -32,7 +25,7 @@ def test_a_worker_of_two_processes_posts_each_change(fleet: Fleet) -> None:
         words = ("--events", f"{server.url}?token=s3cret", "--processes", "2")
         with fleet.worker(*words) as worker:
             fleet.asl("start", "Orders", "--name", "first", "--wait")
-            wait_for(server, 2)
+            wait_until(lambda: len(server.events) >= 2)
             worker.signal(signal.SIGTERM)
             assert worker.ended() == 0
     assert server.told() == [("first", "RUNNING"), ("first", "SUCCEEDED")]

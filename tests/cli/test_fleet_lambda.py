@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.fleet import DEADLINE_SECONDS, Fleet, task
+from tests.cli.fleet import Fleet, task
 from tests.integrations.stub_lambda import Asked, Reply, StubLambda, stub_lambda
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from botocore.exceptions import ClientError
 
 from tests.cli.command_line import asl
 from tests.cli.fleet import LEASE_SECONDS, Fleet
-from tests.cli.test_worker_service import until
 from tests.lambda_emulator.packages import zipped
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,7 +187,7 @@ def test_a_node_function_streams_through_its_url(local: Fleet) -> None:
         assert b"".join(parts) == b'{"statusCode":206,"headers":{"x-a":"b"}}' + bytes(8) + b"one two"
         made = functions.create_function_url_config(FunctionName="f", AuthType="NONE", InvokeMode="RESPONSE_STREAM")
         request = Request(url, headers={"Host": urlsplit(made["FunctionUrl"]).netloc})
-        with urlopen(request, timeout=30) as answer:
+        with urlopen(request, timeout=DEADLINE_SECONDS) as answer:
             assert (answer.status, answer.headers["x-a"], answer.read()) == (206, "b", b"one two")
 
 
@@ -245,10 +245,10 @@ def test_an_acknowledged_event_outlives_the_server(fleet: Fleet) -> None:
     with serving(fleet) as (process, url, _), client("lambda", url) as functions:
         create(functions, handler="app.slow", Timeout=60)
         assert functions.invoke(FunctionName="f", Payload=b"60", InvocationType="Event")["StatusCode"] == 202
-        until(lambda: any("slow began" in line for line in process.lines))
+        wait_until(lambda: any("slow began" in line for line in process.lines))
         process.kill()
     with serving(fleet) as (process, _, _):
-        until(lambda: any("slow began" in line for line in process.lines))
+        wait_until(lambda: any("slow began" in line for line in process.lines))
 
 
 def test_a_port_that_is_taken_is_done_without_unless_it_was_asked_for(fleet: Fleet) -> None:

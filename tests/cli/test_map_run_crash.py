@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.fleet import DEADLINE_SECONDS, task
+from tests.cli.fleet import task
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.cli.fleet import Fleet
@@ -42,13 +41,6 @@ def begun(fleet: Fleet) -> list[tuple[int, int]]:
     return [(int(item), int(pid)) for item, pid in (line.split() for line in lines)]
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("kind", "items"), [("EXPRESS", 4_000), ("STANDARD", 1_000)])
 def test_each_item_has_one_result_when_a_worker_is_killed_in_the_middle(fleet: Fleet, kind: str, items: int) -> None:
@@ -61,7 +53,7 @@ def test_each_item_has_one_result_when_a_worker_is_killed_in_the_middle(fleet: F
     given.write_text(json.dumps(list(range(items))))
     with fleet.worker() as one, fleet.worker() as other:
         arn = fleet.start("m", "-i", f"@{given}")
-        until(lambda: len(begun(fleet)) > items / 2)
+        wait_until(lambda: len(begun(fleet)) > items / 2)
         pid = begun(fleet)[0][1]
         (one if one.popen.pid == pid else other).kill()
         before = begun(fleet)

@@ -11,8 +11,9 @@ import pytest
 
 from engine import blocking
 from tests.cli.command_line import asl
-from tests.cli.fleet import DEADLINE_SECONDS, Fleet, task
+from tests.cli.fleet import Fleet, task
 from tests.store.postgres.embedded_process import kill_postmaster
+from tests.waiting import DEADLINE_SECONDS
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 
 from tests.cli.command_line import asl
 from tests.cli.fleet import LAMBDA, LEASE_SECONDS, TOKEN_RESOURCE, Fleet, task
-from tests.cli.test_worker_service import probe, sample, until
+from tests.cli.test_worker_service import probe, sample
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ def test_boto3_sees_what_the_worker_beside_it_did(fleet: Fleet) -> None:
             assert refusal(lambda: sfn.send_task_success(taskToken="x", output="{}")) == ("InvalidToken", 400)
             assert refusal(lambda: sfn.list_activities(maxResults=1001)) == ("ValidationException", 400)
         counted = 'asl_api_requests_total{error="InvalidToken",operation="SendTaskSuccess",status="400"}'
-        until(lambda: sample(address, counted) == 1)
+        wait_until(lambda: sample(address, counted) == 1)
         assert sample(address, 'asl_executions_ended_total{status="SUCCEEDED"}') == 1
         assert probe(address, "/readyz")[0] == 200
         process.signal(signal.SIGTERM)
@@ -116,8 +117,8 @@ def test_a_client_of_aws_needs_nothing_else(fleet: Fleet) -> None:
             found = [event["taskScheduledEventDetails"] for event in events if "taskScheduledEventDetails" in event]
             return json.loads(found[0]["parameters"])["Payload"]["token"] if found else None
 
-        sfn.send_task_success(taskToken=until(scheduled), output='{"ok":true}')
-        until(lambda: sfn.describe_execution(executionArn=execution)["status"] != "RUNNING")
+        sfn.send_task_success(taskToken=wait_until(scheduled), output='{"ok":true}')
+        wait_until(lambda: sfn.describe_execution(executionArn=execution)["status"] != "RUNNING")
         told = sfn.describe_execution(executionArn=execution)
         assert (told["status"], told["output"], told["traceHeader"]) == ("SUCCEEDED", '{"ok":true}', "Root=1")
         assert [one["name"] for one in sfn.list_executions(stateMachineArn=arn)["executions"]] == ["one"]
@@ -144,7 +145,7 @@ def test_a_server_alone_starts_nothing_and_leaves_the_tasks_to_workers(fleet: Fl
         arn = fleet.start("m")
         assert sfn.describe_execution(executionArn=arn)["status"] == "RUNNING"
         with fleet.worker("-t", "charge=mock:1"):
-            until(lambda: sfn.describe_execution(executionArn=arn)["status"] == "SUCCEEDED")
+            wait_until(lambda: sfn.describe_execution(executionArn=arn)["status"] == "SUCCEEDED")
         process.signal(signal.SIGTERM)
         assert process.ended() == 0
 
@@ -161,9 +162,9 @@ def test_a_long_poll_ends_when_the_server_is_told_to_stop(fleet: Fleet) -> None:
         create_activity(fleet, "pack")
         poll = threading.Thread(target=lambda: answers.append(sfn.get_activity_task(activityArn=activity)))
         poll.start()
-        until(lambda: sample(address, "asl_api_in_flight") == 1)
+        wait_until(lambda: sample(address, "asl_api_in_flight") == 1)
         process.signal(signal.SIGTERM)
-        poll.join(30)
+        poll.join(DEADLINE_SECONDS)
         assert process.ended() == 0
     assert set(answers[0]) == {"ResponseMetadata"}
 

@@ -19,8 +19,8 @@ from engine.runtime import jobs
 from tests.cli.command_line import environment
 from tests.cli.fleet import task
 from tests.definitions import machine, retry
-from tests.runtime.fleets import until
 from tests.runtime.job_service import RESOURCE, JobService, JobsOf, job_task
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,11 +19,12 @@ import pytest
 
 from engine.store.postgres.upgrade import upgrade
 from tests.cli.command_line import asl
-from tests.cli.fleet import DEADLINE_SECONDS, LEASE_SECONDS, Fleet, task
+from tests.cli.fleet import LEASE_SECONDS, Fleet, task
 from tests.store.postgres.cluster import running_cluster
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.fleet import Process
@@ -34,21 +35,12 @@ HEALTH = ("--health", "127.0.0.1:0")
 
 def probe(address: str, path: str) -> tuple[int, Any]:
     """Status, and the document if it is one."""
-    connection = http.client.HTTPConnection(address, timeout=20)
+    connection = http.client.HTTPConnection(address, timeout=DEADLINE_SECONDS)
     connection.request("GET", path)
     response = connection.getresponse()
     body = response.read().decode()
     connection.close()
     return response.status, json.loads(body) if body.startswith("{") else body
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """What the condition gives once it is true."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)
-    return found
 
 
 def sample(address: str, name: str) -> float | None:
@@ -73,7 +65,7 @@ def test_probes_and_metrics_say_how_a_worker_is(fleet: Fleet) -> None:
         assert probe(address, "/healthz") == (200, {"healthy": True, "reasons": [], "pid": worker.popen.pid})
         assert probe(address, "/readyz") == (200, {"ready": True, "reasons": [], "pid": worker.popen.pid})
         fleet.asl("start", "m", "--wait")
-        until(lambda: sample(address, 'asl_executions_ended_total{status="SUCCEEDED"}') == 1)
+        wait_until(lambda: sample(address, 'asl_executions_ended_total{status="SUCCEEDED"}') == 1)
         assert sample(address, "asl_executions_started_total") == 1
         assert sample(address, 'asl_tasks_ended_total{outcome="succeeded"}') == 1
         assert sample(address, "asl_claim_lag_seconds_count") == 1
@@ -103,12 +95,12 @@ def test_a_worker_that_drains_is_healthy_but_not_ready(fleet: Fleet) -> None:
 def test_several_processes_answer_at_one_address(fleet: Fleet) -> None:
     fleet.deploy("m", {"A": task("charge")})
     with probed(fleet, "--processes", "2", "-t", "charge=mock:1") as (worker, address):
-        ready = until(lambda: (said := probe(address, "/readyz"))[0] == 200 and said[1])
+        ready = wait_until(lambda: (said := probe(address, "/readyz"))[0] == 200 and said[1])
         assert set(ready["processes"]) == {"0", "1"}
-        until(lambda: not any(probe(address, "/readyz")[1]["processes"].values()))
+        wait_until(lambda: not any(probe(address, "/readyz")[1]["processes"].values()))
         fleet.asl("start", "m", "--wait")
         ended = [f'asl_executions_ended_total{{process="{number}",status="SUCCEEDED"}}' for number in (0, 1)]
-        until(lambda: sum(sample(address, name) or 0 for name in ended) == 1)
+        wait_until(lambda: sum(sample(address, name) or 0 for name in ended) == 1)
         assert [sample(address, f'asl_ready{{process="{number}"}}') for number in (0, 1)] == [1, 1]
         pid = next(event["pid"] for event in worker.events() if event["event"] == "worker started")
         os.kill(pid, signal.SIGKILL)
@@ -116,7 +108,7 @@ def test_several_processes_answer_at_one_address(fleet: Fleet) -> None:
         assert probe(address, "/healthz")[0] == 200
         assert worker.until("worker started")["pid"] != pid
         # The killed one left its socket behind, and its successor answers in its place.
-        until(lambda: not any(probe(address, "/readyz")[1]["processes"].values()))
+        wait_until(lambda: not any(probe(address, "/readyz")[1]["processes"].values()))
         worker.signal(signal.SIGTERM)
         assert worker.ended() == 0
 
@@ -178,12 +170,12 @@ def test_a_worker_waits_for_its_database_and_survives_a_restart(own_cluster: Clu
         assert probe(address, "/healthz")[0] == 200
         own_cluster.start()
         worker.until("worker started")
-        until(lambda: probe(address, "/readyz")[0] == 200)
+        wait_until(lambda: probe(address, "/readyz")[0] == 200)
         fleet.asl("start", "m", "--wait")
 
         own_cluster.stop()
         worker.until("database away")
-        until(lambda: sample(address, "asl_database_available") == 0)
+        wait_until(lambda: sample(address, "asl_database_available") == 0)
         assert "the database cannot be reached" in probe(address, "/readyz")[1]["reasons"]
         time.sleep(5)  # a restart of so long: longer than the lease
         own_cluster.start()
@@ -191,7 +183,7 @@ def test_a_worker_waits_for_its_database_and_survives_a_restart(own_cluster: Clu
         fleet.asl("start", "m", "--wait")
         assert sample(address, "asl_database_reconnects_total") == 1
         assert sample(address, "asl_lease_lost_total") == 0
-        until(lambda: probe(address, "/readyz")[0] == 200)
+        wait_until(lambda: probe(address, "/readyz")[0] == 200)
         worker.signal(signal.SIGTERM)
         assert worker.ended() == 0
 
@@ -231,7 +223,7 @@ def test_a_worker_that_stood_still_as_a_whole_learns_what_it_lost_and_goes_on(fl
             assert fleet.asl("wait", arn) == "1\n"
         stopped.signal(signal.SIGCONT)
         assert stopped.until("lease lost")["executions"] == 1
-        until(lambda: probe(address, "/readyz")[0] == 200)
+        wait_until(lambda: probe(address, "/readyz")[0] == 200)
         assert sample(address, "asl_lease_lost_total") == 1
         assert stopped.popen.poll() is None
 
@@ -268,7 +260,7 @@ def test_a_process_whose_event_loop_is_blocked_ends_itself_and_is_replaced(fleet
         address = worker.until("answering probes")["address"]
         worker.until("worker started")
         fleet.start("m")
-        _, said = until(lambda: (found := probe(address, "/healthz"))[0] == 503 and found)
+        _, said = wait_until(lambda: (found := probe(address, "/healthz"))[0] == 503 and found)
         assert "the event loop has stood still" in said["reasons"][0]
         told = worker.until("event loop stands still")
         assert "in block" in told["stack"]

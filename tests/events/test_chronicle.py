@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import psycopg
 import pytest
 
@@ -14,6 +13,7 @@ from engine.observability.prometheus import EngineCollector, exposition
 from tests.definitions import machine, task
 from tests.events.engines import deployed, logging_to, posted
 from tests.store.conftest import cluster, database, url, url_with_tables
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +24,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 PASS = {"Type": "Pass"}
 ECHO = {"work": "mock:1"}
-
-
-async def until(condition: Any) -> None:
-    while not condition():  # noqa: ASYNC110  it is about what threads do, which tells nobody
-        await anyio.sleep(0.005)
 
 
 async def test_changes_are_told_and_logged_of_executions_in_a_database(url: str, tmp_path: Path):
@@ -107,7 +102,7 @@ async def test_listeners_on_a_channel_are_notified(url: str):
         listener.execute("listen orders")
         async with engine.Engine(url, handlers=ECHO, events="notify:orders") as one:
             await one.run(machine(task()), {"x": "y" * 20_000})
-        notices = list(listener.notifies(timeout=30, stop_after=2))
+        notices = list(listener.notifies(timeout=DEADLINE_SECONDS, stop_after=2))
     details = [json.loads(notice.payload)["detail"] for notice in notices]
     assert [detail["status"] for detail in details] == ["RUNNING", "SUCCEEDED"]
     assert (details[0]["input"], details[0]["inputDetails"]) == (None, {"included": False})

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from engine.events.delivery import BATCH_MAX, Delivery, TryAgain
 from tests.events.engines import Notices
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-DEADLINE_SECONDS = 30.0
 
 
 class Receiver:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from engine.events.event_sinks import FunctionSink, Outcome
@@ -14,11 +13,10 @@ from engine.store.memory import MemoryStore
 from engine.store.protocol import StatusChange, StoreUnavailable
 from tests.events.engines import Notices
 from tests.store.runs import Run
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-DEADLINE_SECONDS = 30.0
+    from collections.abc import Sequence
 
 
 class Now:
@@ -63,13 +61,6 @@ def store_with(*events: Any, now: Now | None = None) -> MemoryStore:
     return store
 
 
-def eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.005)
-
-
 def test_what_the_store_has_is_told_and_gone() -> None:
     store, sink = store_with("a", "b"), Flaky()
     relay = Relay(store, [sink], Notices())
@@ -82,11 +73,11 @@ def test_what_a_receiver_does_not_take_now_it_gets_later() -> None:
     now = Now()
     store, sink, notices = store_with("a", now=now), Flaky("AGAIN", OSError("broken")), Notices()
     relay = Relay(store, [sink], notices)
-    eventually(lambda: sink.calls == 1)
+    wait_until(lambda: sink.calls == 1)
     now.ms += HIDDEN_MS
-    eventually(lambda: sink.calls == 2)
+    wait_until(lambda: sink.calls == 2)
     now.ms += 2 * HIDDEN_MS
-    eventually(lambda: sink.got == ["a"])
+    wait_until(lambda: sink.got == ["a"])
     relay.close()
     assert (relay.delivered, relay.dropped) == (1, 0)
     assert notices.named("status events: trying again")[0]["error"] == "flaky: so it said"
@@ -135,7 +126,7 @@ def test_a_store_that_is_away_is_asked_again() -> None:
     worker.enlist(pools=["default"], host="here", pid=1)
     Run().write(worker, status_changes=[StatusChange(number=0, event=b'"a"')])
     relay = Relay(store, [sink], Notices())
-    eventually(lambda: sink.got == ["a"])
+    wait_until(lambda: sink.got == ["a"])
     relay.close()
 
 

@@ -13,6 +13,7 @@ from engine.http.connection import HEAD_BYTES_MAX, JOINED_BYTES_MAX, Connection
 from tests.api.asking import api
 from tests.api.test_app import CREATE, MOMENT
 from tests.http.test_server import port_of, reply, request, running
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from anyio.abc import ByteStream
@@ -26,7 +27,7 @@ HEAD, _, BODY = WHOLE.partition(b"\r\n\r\n")
 async def rest(stream: ByteStream) -> bytes:
     """All that comes until the server closes."""
     got = b""
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_SECONDS):
         while True:
             try:
                 got += await stream.receive()
@@ -37,7 +38,7 @@ async def rest(stream: ByteStream) -> bytes:
 async def sent_for_ever(stream: ByteStream, pieces: bytes) -> int:
     """How many bytes were taken before the server closed."""
     taken = 0
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_SECONDS):
         while True:
             try:
                 await stream.send(pieces)
@@ -80,7 +81,7 @@ async def test_bytes_that_come_one_by_one_do_not_buy_time():
         pytest.fail("it may drip for ever")
 
     async with running(api(CREATE)) as server, await anyio.connect_tcp("127.0.0.1", port_of(server)) as stream:
-        with anyio.fail_after(30):
+        with anyio.fail_after(DEADLINE_SECONDS):
             await drip(stream)
 
 

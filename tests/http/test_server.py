@@ -15,9 +15,10 @@ from engine.http.server import ApiServer, InvalidTls, Tls, is_loopback
 from tests.api.asking import api
 from tests.api.test_app import CREATE, Polls
 from tests.certificates import write_certificate
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from anyio.abc import ByteStream
@@ -50,11 +51,6 @@ async def reply(stream: ByteStream) -> tuple[int, Any]:
     return int(head.split()[1]), json.loads(body)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  it is about what clients and the kernel see, who tell nobody
-        await anyio.sleep(0.01)
-
-
 def port_of(server: ApiServer) -> int:
     return int(server.url.rpartition(":")[2])
 
@@ -63,7 +59,7 @@ def port_of(server: ApiServer) -> int:
 async def running(app: Application, tls: Tls | None = None) -> AsyncIterator[ApiServer]:
     """A server that answers; inside, somebody may stop it."""
     server = ApiServer("127.0.0.1", 0, tls)
-    with anyio.fail_after(60):
+    with anyio.fail_after(DEADLINE_SECONDS):
         async with anyio.create_task_group() as group:
             await group.start(server.run, app)
             yield server
@@ -152,7 +148,7 @@ async def test_a_server_that_stops_serves_what_it_has_and_takes_nothing_more():
 
 def _is_refused(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS).close()
     except ConnectionRefusedError:
         return True
     return False

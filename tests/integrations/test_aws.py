@@ -11,7 +11,7 @@ from botocore.auth import _host_from_url
 from engine.integrations.aws import RESPONSE_BYTES_MAX, Account, AwsClients, NoAnswer
 from engine.integrations.threads import Threads
 from tests.integrations.stub_lambda import Asked, Reply, stub_lambda
-from tests.runtime.fleets import until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,8 +85,7 @@ async def test_a_connection_that_the_other_side_closed_is_not_used_again(clients
         await client.send("POST", "/", {}, b"")
         [[idle]] = clients._idle.values()
         await stub.hang_up()
-        with anyio.fail_after(10):
-            await until(idle.has_expired)
+        await until(idle.has_expired)
         assert (await client.send("POST", "/", {}, b"")).status == 200
     assert stub.connections == 2
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
@@ -15,9 +15,7 @@ import pytest
 import engine
 from engine.integrations import command
 from tests.definitions import invoke, machine, retry, task
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.waiting import DEADLINE_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 
@@ -118,13 +116,6 @@ async def test_a_stopped_execution_kills_the_command_and_all_that_it_started(tmp
     await until(lambda: not any(map(is_running, started)))
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for other processes, which tell nobody."""
-    with anyio.fail_after(20):
-        while not condition():  # noqa: ASYNC110
-            await anyio.sleep(0.005)
-
-
 def is_running(pid: int) -> bool:
     """Whether the process exists and is more than an entry that nobody has read yet."""
     try:
@@ -160,7 +151,7 @@ async def test_a_signal_without_a_name_is_told_by_its_number():
 
 
 async def test_what_a_command_leaves_in_the_background_does_not_hold_it_up():
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_SECONDS):
         assert await engine.run(machine(task()), handlers=sh("sleep 1000 & echo 1")) == 1
 
 
@@ -172,7 +163,7 @@ async def test_a_daemon_that_a_command_starts_does_not_hold_it_up(tmp_path: Path
         f'setsid sh -c "echo \\$\\$ > {started}; exec sleep 300" & until [ -s {started} ]; do sleep 0.01; done; echo 1'
     )
     try:
-        with anyio.fail_after(60):
+        with anyio.fail_after(DEADLINE_SECONDS):
             assert await engine.run(machine(task()), handlers={"work": f"cmd:sh -c '{script}'"}) == 1
         os.kill(int(started.read_text()), 0)
     finally:
@@ -182,7 +173,7 @@ async def test_a_daemon_that_a_command_starts_does_not_hold_it_up(tmp_path: Path
 async def test_a_command_that_never_stops_writing_is_killed(monkeypatch):
     monkeypatch.setattr(command, "STDOUT_BYTES_MAX", 1_000_000)
     script = "trap '' PIPE; yes & wait"
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_SECONDS):
         failed = await error_of(script)
     assert (failed.error, failed.cause) == (
         "Command.OutputTooLarge",

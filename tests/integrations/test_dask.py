@@ -20,6 +20,7 @@ from engine.store.memory import MemoryStore
 from tests.definitions import catch, invoke, machine, retry, task
 from tests.integrations import handler_functions
 from tests.runtime.fleets import Now, on
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,7 +281,7 @@ async def only_one_job_is_left(scheduler: str) -> None:
     from distributed import Client
 
     async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_SECONDS):
             while list((await client.run(jobs_of_worker)).values()) != [1]:  # noqa: ASYNC110  it is another process
                 await anyio.sleep(0.01)
 
@@ -291,6 +292,6 @@ def jobs_of_worker(dask_worker: Any) -> int:
 
 
 async def appeared(file: Path) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_SECONDS):
         while not await anyio.Path(file).exists():  # noqa: ASYNC110  another process makes it
             await anyio.sleep(0.01)

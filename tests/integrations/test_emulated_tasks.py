@@ -19,7 +19,7 @@ from tests.definitions import catch, invoke, machine, retry
 from tests.lambda_emulator.control_plane import ACCOUNT, REGION, created, new_emulator
 from tests.lambda_emulator.packages import zipped
 from tests.lambda_emulator.running import Log
-from tests.runtime.fleets import until
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,7 +84,7 @@ def direct(function: str, **fields: Any) -> dict[str, Any]:
 
 
 async def result(one: engine.Engine, definition: dict[str, Any], value: Any = None) -> Any:
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_SECONDS):
         return await (await one.start_execution(definition, value or {})).result()
 
 

@@ -26,7 +26,8 @@ from engine.store.memory import MemoryStore
 from tests.certificates import write_certificate
 from tests.definitions import FUNCTION, catch, invoke, machine, task
 from tests.integrations.stub_lambda import REQUEST_ID, Asked, Reply, StubLambda, stub_lambda
-from tests.runtime.fleets import Now, fleet, on, until
+from tests.runtime.fleets import Now, fleet, on
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -342,7 +343,7 @@ async def test_a_token_is_waited_for_after_lambda_has_answered():
 
     async with stub_lambda(answer) as stub, engine.Engine.in_memory({"*": f"lambda:?endpoint={stub.url}"}) as one:
         execution = await one.start_execution(machine(invoke(suffix=".waitForTaskToken")))
-        with anyio.fail_after(10):
+        with anyio.fail_after(DEADLINE_SECONDS):
             while not submitted_in(await execution.history()):  # noqa: ASYNC110  the engine tells nobody
                 await anyio.sleep(0.01)
         await one.send_task_success(sent[0], {"approved": True})
@@ -522,8 +523,7 @@ async def test_an_invocation_that_is_given_up_is_hung_up_on():
         state = task(TimeoutSeconds=1, Catch=catch("B"))
         caught = await ran(stub, machine(state, ECHO))
         assert caught["Error"] == "States.Timeout"
-        with anyio.fail_after(10):
-            await until(lambda: not stub.inside)
+        await until(lambda: not stub.inside)
 
 
 # ── texts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -601,7 +601,7 @@ async def test_a_function_that_is_created_later_does_what_was_started_before_and
         await until(lambda: worker.worker.custody.missing)
         is_there = True
         now.skip(60)
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_SECONDS):
             assert await execution.result() == "emulated"
             assert (await one.start_sync_execution(express)).output == "emulated"
 

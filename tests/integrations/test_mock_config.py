@@ -12,7 +12,7 @@ from engine import blocking
 from engine.integrations.mock_config import read_mock_config
 from engine.store.memory import MemoryStore
 from tests.definitions import catch, invoke, machine, retry, task
-from tests.runtime.fleets import until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,6 +18,7 @@ import engine
 from engine.integrations.python_ import PythonCallable
 from tests.definitions import FUNCTION, catch, invoke, machine, parallel, retry, task
 from tests.integrations import handler_functions
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -376,7 +377,7 @@ async def test_whatever_a_handler_raises_fails_its_task_alone(kind, way):
         raise kind
 
     handlers = {"async": asynchronous, "thread": synchronous, "coroutine": lambda event: asynchronous(event)}
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_SECONDS):
         failed = await error_of(handlers[way])
     assert failed.error == kind.__name__
     assert json.loads(failed.cause or "")["errorType"] == kind.__name__

@@ -14,7 +14,8 @@ from engine.store.memory import MemoryStore
 from tests.definitions import catch, machine, task
 from tests.integrations.handler_functions import touch_and_hang
 from tests.integrations.stub_lambda import Reply, stub_lambda
-from tests.runtime.fleets import Now, on, until
+from tests.runtime.fleets import Now, on
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -117,7 +118,7 @@ async def test_a_task_in_flight_runs_again_or_fails_as_its_rule_says(kind, on_wo
     store, held = MemoryStore(now=Now(), through_bytes=True), Held(tmp_path / "mark")
     async with rules(kind, held, on_worker_loss) as handlers, on(store) as client:
         await client.deploy(machine(task(Catch=catch("B")), ECHO), "m")
-        with anyio.fail_after(30):
+        with anyio.fail_after(DEADLINE_SECONDS):
             async with on(store, handlers, lambda_emulator=held):
                 execution = await client.start_execution("m", str(held.mark))
                 await until(lambda: held.begun == 1)

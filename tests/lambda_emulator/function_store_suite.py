@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.lambda_emulator.deployment_packages import digest_of
 from engine.lambda_emulator.store import Document, FunctionStore, Key, Usage
+from tests.waiting import DEADLINE_SECONDS
 
 KEY = Key(kind="function", account_id="000000000000", region="eu-central-1", name="f")
 ZIP = b"\x00\xff zip"
@@ -88,7 +89,7 @@ class FunctionStoreSuite:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(DEADLINE_SECONDS)
         assert sorted(done) == [False] * 5 + [True]
 
     # ── lists ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,8 @@ from pathlib import Path
 import anyio
 
 from engine.lambda_emulator.environments import Environments
-from tests.lambda_emulator.running import Log, call, function, until
+from tests.lambda_emulator.running import Log, call, function
+from tests.waiting import until
 
 SOURCE = """
 import os, subprocess, sys, time
@@ -128,7 +129,7 @@ class Abuse:
         for version in self._versions:
             await self._environments.retire(version.name)
         assert self._environments.counts() == {}
-        await until(lambda: Left.of(self._environments).files == 1 and Left.of(self._environments).children == 0, 30)
+        await until(lambda: Left.of(self._environments).files == 1 and Left.of(self._environments).children == 0)
         return Left.of(self._environments)
 
 

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import pytest
 
 from engine.lambda_emulator.functions import FunctionVersion
 from engine.lambda_emulator.invocation import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from engine.lambda_emulator.environments import Environments
@@ -77,7 +75,7 @@ def function(directory: Path, source: str = "", **config: Any) -> FunctionVersio
         "log_group": "/aws/lambda/f",
         "runtime": "python3.11",
         "handler": "app.handler",
-        "timeout": 10,
+        "timeout": 60,  # nothing here takes a second, on a machine that has nothing else to do
         **config,
     }
     if "code" not in given:
@@ -89,13 +87,6 @@ def need_namespace(environments: Environments) -> None:
     """Skips a test of what a function sees where it has no view of its own."""
     if environments.isolation != "namespace":
         pytest.skip(f"no mount namespaces here: {environments.isolation}")
-
-
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Waits for what other processes and callbacks do; they tell nobody."""
-    with anyio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110  see above
-            await anyio.sleep(0.002)
 
 
 async def call(environments: Environments, version: FunctionVersion, value: Any = None, **more: Any) -> Outcome:

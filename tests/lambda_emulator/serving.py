@@ -15,6 +15,7 @@ from botocore.config import Config
 from engine.http.access import Access
 from engine.http.server import ApiServer
 from engine.lambda_emulator.app import LambdaApi
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ def serving(make: Callable[[str], Emulator], *, access: Access | None = None, **
     with start_blocking_portal() as portal:
         running = portal.start_task_soon(run)
         running.add_done_callback(lambda _: is_up.set())
-        assert is_up.wait(30)
+        assert is_up.wait(DEADLINE_SECONDS)
         try:
             if running.done():
                 running.result()
@@ -71,4 +72,4 @@ def serving(make: Callable[[str], Emulator], *, access: Access | None = None, **
         finally:
             if stop and not running.done():
                 portal.call(stop[0].set)
-            running.result(30)
+            running.result(DEADLINE_SECONDS)

@@ -18,6 +18,7 @@ from engine.lambda_emulator.rest_json import codecs
 from engine.lambda_emulator.routes import ROUTES
 from tests.lambda_emulator.control_plane import new_emulator
 from tests.lambda_emulator.serving import ACCOUNT, serving
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from engine.lambda_emulator.emulator import Emulator
@@ -106,7 +107,7 @@ def test_a_package_of_fifty_megabytes_is_taken_and_a_longer_request_is_told_its_
 def test_a_page_whose_name_was_made_to_lead_here_reads_nothing(host, status):
     access = Access(now=time.time, service="lambda", local_names_only=True)
     with serving(emulator, access=access, routes=GIVEN) as running:
-        connection = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=30)
+        connection = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=DEADLINE_SECONDS)
         connection.request("GET", "/2016-08-19/account-settings", headers={"Host": host})
         assert connection.getresponse().status == status
         connection.close()

@@ -20,6 +20,7 @@ from engine.lambda_emulator.limits import Limits
 from engine.lambda_emulator.memory_store import MemoryFunctionStore
 from tests.lambda_emulator.function_store_suite import document
 from tests.lambda_emulator.packages import zipped
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,7 +162,7 @@ def holding(directory: Path) -> Iterator[Callable[[], object]]:
         assert holder.stdout.readline() == "held\n"
 
         def let_go() -> None:
-            holder.communicate(timeout=30)
+            holder.communicate(timeout=DEADLINE_SECONDS)
 
         yield let_go
 

@@ -16,6 +16,7 @@ from engine.lambda_emulator.invocable import EventInvokeConfig, Invocable
 from engine.lambda_emulator.invocation import Outcome
 from tests.events.conftest import aws, emulator  # noqa: F401  fixtures
 from tests.lambda_emulator.control_plane import ACCOUNT, REGION, arn
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +64,7 @@ async def received(queue: Any) -> dict[str, Any]:
 
 async def test_a_queue_gets_the_record(queue):
     target = f"arn:aws:sqs:{REGION}:{MOTO_ACCOUNT}:told"
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_SECONDS):
         await Destinations().tell(None, found(on_success=target), result())  # type: ignore[arg-type]
         record = json.loads((await received(queue))["Body"])
     assert (record["requestContext"]["condition"], record["requestPayload"]) == ("Success", [1])
@@ -71,7 +72,7 @@ async def test_a_queue_gets_the_record(queue):
 
 async def test_a_dead_letter_queue_gets_the_event(queue):
     target = f"arn:aws:sqs:{REGION}:{MOTO_ACCOUNT}:told"
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_SECONDS):
         await Destinations().tell(None, found(dead_letter_target=target), result("RetriesExhausted"))  # type: ignore[arg-type]
         message = await received(queue)
     assert message["Body"] == "[1]"
@@ -88,7 +89,7 @@ async def test_a_topic_and_a_bus_hand_it_on(queue, aws):  # noqa: F811
     events.put_rule(Name="all", EventBusName="told", EventPattern='{"source": ["lambda"]}')
     events.put_targets(Rule="all", EventBusName="told", Targets=[{"Id": "1", "Arn": mine}])
     try:
-        with anyio.fail_after(30):
+        with anyio.fail_after(DEADLINE_SECONDS):
             await Destinations().tell(None, found(on_failure=topic), result("EventAgeExceeded"))  # type: ignore[arg-type]
             by_topic = json.loads(json.loads((await received(queue))["Body"])["Message"])
             sqs.purge_queue(QueueUrl=url)

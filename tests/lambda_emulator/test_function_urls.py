@@ -22,6 +22,7 @@ from tests.lambda_emulator.control_plane import ROLE, new_emulator
 from tests.lambda_emulator.doubles import PlayedRunner, WoundClock, failure
 from tests.lambda_emulator.packages import zipped
 from tests.lambda_emulator.serving import REGION, Server, serving
+from tests.waiting import DEADLINE_SECONDS
 
 KEY = AccessKey(name="k", id="AKIDEXAMPLE", secret="s3cret")
 
@@ -42,7 +43,7 @@ class World:
     ) -> tuple[int, dict[str, str], bytes]:
         """As curl does, which finds `.localhost` on this machine by itself."""
         server = urlsplit(self.server.url)
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_SECONDS)
         given = {"Host": urlsplit(url).netloc, **{name.replace("_", "-"): text for name, text in headers.items()}}
         connection.request(method, path, body=body, headers=given)
         answer = connection.getresponse()
@@ -107,7 +108,7 @@ def test_status_headers_and_cookies_are_the_functions(world):
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_body_where_http_has_none_does_not_reach_the_next_response(world, status):
     url = world.make()
-    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(world.server.url).port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(world.server.url).port, timeout=DEADLINE_SECONDS)
     for given in (status, 200):
         world.runner.play = lambda *_, given=given: {"statusCode": given, "body": "body"}
         connection.request("GET", "/", headers={"Host": urlsplit(url).netloc})
@@ -169,7 +170,7 @@ def test_a_streamed_response_has_its_head_before_its_parts(world):
 def test_a_streamed_response_of_a_status_without_a_body_has_none(world):
     world.runner.content_type = INTEGRATION_RESPONSE
     world.runner.play = lambda *_: [b'{"statusCode": 204}' + bytes(8), b"one", b"two"]
-    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(world.server.url).port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(world.server.url).port, timeout=DEADLINE_SECONDS)
     url = world.make(InvokeMode="RESPONSE_STREAM")
     for _ in range(2):
         connection.request("GET", "/", headers={"Host": urlsplit(url).netloc})

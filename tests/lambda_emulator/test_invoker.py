@@ -14,6 +14,7 @@ import pytest
 from engine.lambda_emulator.invoker import Invoker
 from tests.lambda_emulator.control_plane import arn, created, new_emulator
 from tests.lambda_emulator.doubles import PlayedRunner, WoundClock, failure
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +87,6 @@ async def test_a_fault_of_ours_is_a_service_exception(world):
 async def test_an_event_is_acknowledged(world):
     status, _, document = await world.ask(invocation_type="Event")
     assert (status, document) == (202, None)
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_SECONDS):
         while not world.runner.asked:
             await anyio.lowlevel.checkpoint()

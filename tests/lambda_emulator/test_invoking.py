@@ -20,6 +20,7 @@ from tests.lambda_emulator.control_plane import ROLE, arn, new_emulator
 from tests.lambda_emulator.doubles import PlayedRunner, WoundClock, failure
 from tests.lambda_emulator.packages import zipped
 from tests.lambda_emulator.serving import Server, serving
+from tests.waiting import DEADLINE_SECONDS, until
 
 MB = 1_048_576
 
@@ -180,7 +181,7 @@ def test_a_payload_that_is_no_json_is_refused(world):
 def test_a_payload_of_another_content_type_is_refused(world):
     url = f"{world.server.url}/2015-03-31/functions/f/invocations"
     with pytest.raises(HTTPError) as caught:
-        urlopen(Request(url, data=b"<a/>", headers={"Content-Type": "text/xml"}), timeout=30)
+        urlopen(Request(url, data=b"<a/>", headers={"Content-Type": "text/xml"}), timeout=DEADLINE_SECONDS)
     with caught.value as answer:
         assert (answer.code, answer.headers["x-amzn-ErrorType"]) == (415, "UnsupportedMediaTypeException")
 
@@ -241,7 +242,7 @@ def test_what_runs_counts_until_it_ends(world):
         assert world.last["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
         world.invoke("g")
         world.server.portal.call(opened.set)
-        running.result(30)
+        running.result(DEADLINE_SECONDS)
     world.clock.wind(1)
     world.invoke()
 
@@ -254,12 +255,6 @@ def test_more_than_ten_times_the_concurrency_in_a_second_is_throttled(world):
     assert world.last["Reason"] == "ReservedFunctionInvocationRateLimitExceeded"
     world.clock.wind(1)
     world.invoke()
-
-
-async def until(condition: Any) -> None:
-    with anyio.fail_after(20):
-        while not condition():  # noqa: ASYNC110  other threads and sockets tell nobody
-            await anyio.sleep(0.005)
 
 
 # ── streams ─────────────────────────────────────────────────────────────────────────────────────────────────────────

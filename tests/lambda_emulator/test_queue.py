@@ -20,6 +20,7 @@ from engine.lambda_emulator.operations import concurrency, event_invoke_configs,
 from engine.lambda_emulator.operations.invoking import invoke
 from tests.lambda_emulator.control_plane import arn, created, new_emulator
 from tests.lambda_emulator.doubles import PlayedRunner, WoundClock, failure
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -77,7 +78,7 @@ class World:
         assert answer.status == 202
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_SECONDS):
             while not condition():
                 await anyio.lowlevel.checkpoint()
 

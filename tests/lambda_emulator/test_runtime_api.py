@@ -13,7 +13,7 @@ import pytest
 
 from engine.lambda_emulator.invocation import RESPONSE_BYTES_MAX
 from engine.lambda_emulator.runtime_api import InitFailed, Ready, Responded, Restoring, RuntimeApi
-from tests.lambda_emulator.running import until
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ class Runtime:
         await self._writer.drain()
 
     async def receive(self) -> tuple[int, dict[str, str], bytes]:
-        with anyio.fail_after(5):
+        with anyio.fail_after(DEADLINE_SECONDS):
             status = int((await self._reader.readline()).split()[1])
             headers = {}
             while (line := (await self._reader.readline()).decode()) != "\r\n":

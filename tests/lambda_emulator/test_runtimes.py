@@ -11,7 +11,8 @@ import pytest
 
 from engine.lambda_emulator.environments import Count, Environments
 from engine.lambda_emulator.runtimes import Programs, UnsupportedRuntime, can_snap_start
-from tests.lambda_emulator.running import Log, call, error, files, function, need_namespace, result, until
+from tests.lambda_emulator.running import Log, call, error, files, function, need_namespace, result
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,7 +45,7 @@ async def test_a_runtime_of_the_users_own_is_run(environments, tmp_path):
 
 async def test_a_runtime_that_asks_for_no_more_is_ended_at_the_functions_timeout(environments, tmp_path):
     bootstrap = BOOTSTRAP.replace("done\n", "    sleep 1000\ndone\n")
-    version = function(tmp_path, code=files(tmp_path, bootstrap=bootstrap), runtime="provided.al2023", timeout=2)
+    version = function(tmp_path, code=files(tmp_path, bootstrap=bootstrap), runtime="provided.al2023", timeout=4)
     assert (await result(environments, version, 1))["event"] == 1
     assert environments.counts() == {("f", "$LATEST"): Count(busy=1, idle=0)}
     await until(lambda: environments.counts() == {("f", "$LATEST"): Count(busy=0, idle=0)})

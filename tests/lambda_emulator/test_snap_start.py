@@ -12,7 +12,8 @@ import pytest
 
 from engine.lambda_emulator.environments import Environments
 from engine.lambda_emulator.errors import LambdaError, SnapStartException, SnapStartTimeoutException
-from tests.lambda_emulator.running import Log, call, error, function, need_namespace, result, until
+from tests.lambda_emulator.running import Log, call, error, function, need_namespace, result
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from engine.lambda_emulator.environments import Environments
-from tests.lambda_emulator.running import Log, call, error, function, result, until
+from tests.lambda_emulator.running import Log, call, error, function, result
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

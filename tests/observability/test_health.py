@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.observability.health import HealthServer, Page, fetch, parse_address, verdict
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def ask(server: HealthServer, path: str, method: str = "GET") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(server.address, timeout=10)
+    connection = http.client.HTTPConnection(server.address, timeout=DEADLINE_SECONDS)
     connection.request(method, path)
     response = connection.getresponse()
     answer = response.status, response.read()

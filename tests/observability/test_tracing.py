@@ -19,7 +19,8 @@ import engine
 from engine.observability.tracing import Spans
 from engine.store.memory import MemoryStore
 from tests.definitions import catch, machine, parallel, retry, task, wait
-from tests.runtime.fleets import Gate, Now, on, until
+from tests.runtime.fleets import Gate, Now, on
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -296,7 +297,7 @@ async def test_nothing_is_told_of_a_state_that_has_not_ended():
         await gate.inside.wait()
         assert [span.name for span in collected.spans] == ["A"]
         await execution.stop("Enough", "no more")
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_SECONDS):
             with pytest.raises(engine.ExecutionFailed):
                 await execution.result()
     assert about(collected.named("B"), "error.type") == "Aborted"

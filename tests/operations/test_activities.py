@@ -22,6 +22,7 @@ from engine.operations.activities import (
     list_activities,
 )
 from engine.operations.tags import list_tags_for_resource
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -106,7 +107,7 @@ async def test_a_poll_gets_the_task_that_comes_while_it_waits(engine):
     service = engine.service
     arn = (await create_activity(service, name="paint"))["activity_arn"]
     machine = await engine.deploy(DEFINITION, "M")
-    with anyio.fail_after(10):
+    with anyio.fail_after(DEADLINE_SECONDS):
         async with anyio.create_task_group() as group:
 
             async def start() -> None:

@@ -9,6 +9,7 @@ import pytest
 from engine.errors import ExecutionDoesNotExist, InvalidArn
 from engine.operations import executions
 from engine.operations.executions import describe_execution, stop_execution
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from engine import Engine, ExecutionHandle
@@ -25,7 +26,7 @@ async def ended(engine: Engine, definition: dict[str, Any], given: bytes = b"{}"
     """The ARN of an execution that is over."""
     machine = await engine.deploy(definition, "M")
     execution = await engine.start_execution(machine, given)
-    with anyio.fail_after(10):
+    with anyio.fail_after(DEADLINE_SECONDS):
         await executions_end(execution)
     return execution.arn
 

@@ -13,8 +13,9 @@ from engine.operations.nested_executions import NestedExecutions
 from engine.operations.state_machines import create_state_machine
 from engine.store.memory import MemoryStore
 from tests.definitions import catch, machine, parallel, task, wait
-from tests.runtime.fleets import ECHO, Now, in_memory, until
+from tests.runtime.fleets import ECHO, Now, in_memory
 from tests.runtime.fleets import on as joined
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,6 +10,7 @@ from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable, Invalid
 from engine.operations.executions import describe_execution
 from engine.operations.history import get_execution_history
 from engine.operations.redrive import redrive_execution
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,7 @@ async def failed(engine):
 
 
 async def ends(execution) -> None:
-    with anyio.fail_after(10), pytest.raises(ExecutionFailed):
+    with anyio.fail_after(DEADLINE_SECONDS), pytest.raises(ExecutionFailed):
         await execution.result()
 
 

@@ -27,6 +27,7 @@ from engine.operations.history import get_execution_history
 from engine.operations.redrive import redrive_execution
 from engine.operations.state_machines import create_state_machine, update_state_machine
 from engine.operations.versions import publish_state_machine_version
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +50,7 @@ async def made(engine, definition: str = WAIT, name: str = "M", **options: Any) 
 
 async def end(engine, arn: str) -> dict[str, Any]:
     """How an execution stands at its end."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(DEADLINE_SECONDS):
         with contextlib.suppress(ExecutionFailed):
             await (await engine.execution(arn)).result()
     return await describe_execution(engine.service, execution_arn=arn)

@@ -17,9 +17,10 @@ from engine.operations.sync_executions import start_sync_execution
 from engine.runtime import durable_backend
 from engine.store.memory import MemoryStore
 from tests.definitions import catch, machine, retry, task, wait
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
@@ -53,11 +54,6 @@ async def engine(request: pytest.FixtureRequest, store: MemoryStore) -> AsyncIte
     else:
         async with on(store) as one, on(store, handlers):
             yield one
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110  it is about what a worker does to the store, which tells nobody
-        await anyio.sleep(0.01)
 
 
 async def deploy(engine: Engine, *states: dict[str, Any], **fields: Any) -> str:

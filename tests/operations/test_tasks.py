@@ -8,6 +8,7 @@ from engine.errors import InvalidOutput, InvalidToken, TaskTimedOut
 from engine.operations.activities import create_activity, get_activity_task
 from engine.operations.history import get_execution_history
 from engine.operations.tasks import send_task_failure, send_task_heartbeat, send_task_success
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +42,7 @@ async def test_success_ends_the_task_with_its_output_once(engine, execution, tok
     service = engine.service
     assert await send_task_heartbeat(service, task_token=token) == {}
     assert await send_task_success(service, task_token=token, output='{"a": [1]}') == {}
-    with anyio.fail_after(10):
+    with anyio.fail_after(DEADLINE_SECONDS):
         assert await execution.result() == {"a": [1]}
     for again in (
         send_task_success(service, task_token=token, output="1"),
@@ -57,7 +58,7 @@ async def test_success_ends_the_task_with_its_output_once(engine, execution, tok
 )
 async def test_failure_shows_what_was_given_and_no_more(engine, execution, token, given, shown):
     assert await send_task_failure(engine.service, task_token=token, **given) == {}
-    with anyio.fail_after(10), pytest.raises(ExecutionFailed):
+    with anyio.fail_after(DEADLINE_SECONDS), pytest.raises(ExecutionFailed):
         await execution.result()
     history = await get_execution_history(engine.service, execution_arn=execution.arn)
     failed = next(event for event in history["events"] if event["type"] == "ActivityFailed")

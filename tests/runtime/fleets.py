@@ -42,11 +42,6 @@ def in_memory(one: engine.Engine) -> int:
     return len(fleet(one).worker.executions.live)
 
 
-async def until(condition: Any) -> None:
-    while not condition():  # noqa: ASYNC110  it is about what threads do to the store, which tells nobody
-        await anyio.sleep(0.001)
-
-
 async def echo(event: Any) -> Any:
     return event
 

@@ -12,8 +12,9 @@ import engine
 from engine.runtime.activities import ActivityPolls
 from engine.store.protocol import StoreUnavailable, TakenTask
 from tests.definitions import machine, parallel
-from tests.runtime.fleets import Now, fleet, in_memory, on, until
+from tests.runtime.fleets import Now, fleet, in_memory, on
 from tests.store.runs import new_id
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

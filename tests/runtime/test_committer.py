@@ -17,6 +17,7 @@ from engine.runtime.writer import Writer
 from engine.store.memory import MemoryStore
 from engine.store.protocol import DEFAULT_POOL, NEVER_DUE, Release, StoreUnavailable
 from tests.store.runs import Run, new_id
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from engine.store.protocol import Committed, Group
@@ -92,7 +93,7 @@ class Desk:
             self.line.may_go.release()
         self.starter.close()
         self.committer.close()
-        await anyio.to_thread.run_sync(self.committer.join, 5)
+        await anyio.to_thread.run_sync(self.committer.join, DEADLINE_SECONDS)
 
     def _after(self) -> None:
         self.after += 1
@@ -138,19 +139,18 @@ async def test_answers_come_in_the_event_loop():
 
 async def test_the_lease_is_renewed_while_there_is_nothing_to_write():
     async with Desk(lease_seconds=0.05) as desk:
-        assert await anyio.to_thread.run_sync(desk.line.renewed.wait, 5)
-        assert desk.lease.is_safe
+        await until(lambda: desk.line.renewed.is_set() and desk.lease.is_safe)
 
 
 async def test_an_event_loop_that_stood_still_is_not_kept_alive():
     async with Desk(lease_seconds=0.05) as desk:
-        await anyio.to_thread.run_sync(desk.line.renewed.wait, 5)
-        while desk.lease.is_deserved:
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: not desk.lease.is_deserved)
+        desk.submit()
+        desk.line.may_go.release()
+        await desk.answered(1)  # so no renewal is on its way any more
         desk.line.renewed.clear()
-        while desk.lease.is_safe:
-            await anyio.lowlevel.checkpoint()
-        assert not desk.line.renewed.is_set()
+        assert not await anyio.to_thread.run_sync(desk.line.renewed.wait, 0.1)
+        assert not desk.lease.is_safe
 
 
 async def test_a_worker_that_was_declared_dead_is_told_once_it_writes():
@@ -159,7 +159,7 @@ async def test_a_worker_that_was_declared_dead_is_told_once_it_writes():
             desk.store.remove_worker(worker)
         desk.submit()
         desk.line.may_go.release()
-        with anyio.fail_after(5):
+        with anyio.fail_after(DEADLINE_SECONDS):
             await desk.lost.wait()
         assert desk.fates == ["LOST"]
 
@@ -184,9 +184,7 @@ async def test_an_error_of_ours_in_the_thread_is_told(monkeypatch):
         monkeypatch.setattr(desk.line.handle, "commit", wrong)
         desk.submit()
         desk.line.may_go.release()
-        with anyio.fail_after(5):
-            while not desk.broken:
-                await anyio.lowlevel.checkpoint()
+        await until(lambda: desk.broken)
         assert [str(error) for error in desk.broken] == ["planted"]
 
 
@@ -197,9 +195,7 @@ async def test_an_error_of_ours_in_an_answer_is_told():
     async with Desk() as desk:
         desk.committer.submit(Run(new_id()).next(), wrong)
         desk.line.may_go.release()
-        with anyio.fail_after(5):
-            while not desk.broken:
-                await anyio.lowlevel.checkpoint()
+        await until(lambda: desk.broken)
         assert desk.committer.pending == 0
 
 

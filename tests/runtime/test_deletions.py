@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import anyio
 import pytest
 
 import engine
@@ -19,19 +18,11 @@ from engine.runtime.executions import DELETED
 from engine.store.memory import MemoryStore
 from engine.store.protocol import StoreUnavailable
 from tests.definitions import invoke, machine, wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
 WAITING = machine(invoke(suffix=".waitForTaskToken"), {"Type": "Pass"})
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
-        while not condition():  # noqa: ASYNC110  a thread answers
-            await anyio.sleep(0.005)
 
 
 async def test_in_memory_an_execution_ends_at_its_next_event_and_the_state_machine_with_it():

@@ -21,7 +21,8 @@ from engine.store.memory import MemoryStore
 from engine.store.memory_handle import MemoryHandle
 from engine.store.protocol import StoreUnavailable
 from tests.definitions import machine, task, wait
-from tests.runtime.fleets import ECHO, Gate, Now, echo, on, until
+from tests.runtime.fleets import ECHO, Gate, Now, echo, on
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

@@ -12,6 +12,7 @@ import engine
 from engine.interpreter.messages import TimerDue
 from engine.runtime.committer import DirectCommitter
 from tests.definitions import invoke, machine, parallel, retry, task, wait
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from engine.runtime.committer import FateAnswer
@@ -128,7 +129,7 @@ async def test_nothing_is_left_in_memory_of_an_execution_that_is_over():
         executions = one._backend.worker.executions
         assert not executions.live
         assert not executions.has_ready
-        with anyio.fail_after(10):
+        with anyio.fail_after(DEADLINE_SECONDS):
             while executions.known:  # the handler's thread lets go of the Task a moment after it has answered
                 await anyio.lowlevel.checkpoint()
 

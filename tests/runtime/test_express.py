@@ -11,7 +11,8 @@ import engine
 from engine.runtime import custody, unwritten
 from engine.store.memory import MemoryStore
 from tests.definitions import machine, retry, task, wait
-from tests.runtime.fleets import Gate, echo, fleet, on, until
+from tests.runtime.fleets import Gate, echo, fleet, on
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 

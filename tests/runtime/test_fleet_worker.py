@@ -15,7 +15,8 @@ from engine.store.hints import Hint
 from engine.store.memory_handle import MemoryHandle
 from engine.store.protocol import NEVER_DUE, StoreUnavailable
 from tests.definitions import catch, invoke, machine, parallel, task, wait
-from tests.runtime.fleets import ECHO, Gate, Now, echo, fleet, in_memory, on, until
+from tests.runtime.fleets import ECHO, Gate, Now, echo, fleet, in_memory, on
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from engine.store.memory import MemoryStore

@@ -13,8 +13,9 @@ from engine.runtime import jobs
 from engine.store.memory_handle import MemoryHandle
 from engine.store.protocol import StoreUnavailable
 from tests.definitions import catch, machine, parallel, retry, task, wait
-from tests.runtime.fleets import ECHO, Now, fleet, in_memory, on, until
+from tests.runtime.fleets import ECHO, Now, fleet, in_memory, on
 from tests.runtime.job_service import RESOURCE, JobService, JobsOf, job_task
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from engine.store.memory import MemoryStore

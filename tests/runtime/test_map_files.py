@@ -12,8 +12,9 @@ import engine
 from engine.store.memory import MemoryStore
 from tests.definitions import machine
 from tests.map_data.sources import folder
-from tests.runtime.fleets import on, until
+from tests.runtime.fleets import on
 from tests.runtime.map_run_suite import Handlers, mapped
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,10 +124,9 @@ async def test_the_worker_that_comes_next_reads_on_where_the_last_one_was(folder
     handlers.open = anyio.Event()
     async with on(store, handlers.table) as first:
         execution = await first.start_execution(machine(state), {"folder": folder.as_uri()})
-        with anyio.fail_after(20):
-            await until(lambda: handlers.inside == 4)
+        await until(lambda: handlers.inside == 4)
     assert len(handlers.calls) < 300, "the file was not read to its end"
     handlers.open = None
     async with on(store, handlers.table) as second:
-        with anyio.fail_after(30):
+        with anyio.fail_after(DEADLINE_SECONDS):
             assert await (await second.execution(execution.arn)).result() == [2 * n for n in range(300)]

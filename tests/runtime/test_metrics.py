@@ -13,7 +13,8 @@ from engine.runtime import housekeeping
 from engine.runtime.metrics import Histogram, StoreMeter
 from engine.store.protocol import NEVER_DUE, StoreUnavailable
 from tests.definitions import machine, task, wait
-from tests.runtime.fleets import Gate, Now, on, until
+from tests.runtime.fleets import Gate, Now, on
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from engine.store.memory import MemoryStore
@@ -61,7 +62,7 @@ async def test_a_thread_that_was_given_up_hangs_until_it_ends():
 
     def block(event: Any) -> None:
         inside.set()
-        let_go.wait(30)
+        let_go.wait(DEADLINE_SECONDS)
 
     async with engine.Engine.in_memory({"work": block}) as one:
         execution = await one.start_execution(machine(task()))

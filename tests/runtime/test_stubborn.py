@@ -12,7 +12,7 @@ import pytest
 import engine
 from engine.runtime import stubborn
 from tests.definitions import catch, machine, task
-from tests.runtime.fleets import until
+from tests.waiting import DEADLINE_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 
@@ -84,7 +84,7 @@ async def test_what_it_gives_in_the_end_is_nobodys():
 
 async def test_the_engine_is_left_though_it_goes_on():
     handler = Stubborn()
-    with anyio.fail_after(10):
+    with anyio.fail_after(DEADLINE_SECONDS):
         async with engine.Engine.in_memory(rules(handler)) as one:
             await one.start_execution(machine(task()))
             await until(lambda: one.metrics().in_flight == 1)

@@ -10,6 +10,7 @@ import pytest
 
 from engine.runtime.together import AT_ONCE_MAX, Together
 from engine.store.protocol import StoreUnavailable
+from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ class Doubling:
 
     def __call__(self, numbers: Sequence[int]) -> list[int | Exception]:
         self.called.append(list(numbers))
-        error = self.goes.get(timeout=20)
+        error = self.goes.get(timeout=DEADLINE_SECONDS)
         if error is not None:
             raise error
         return [ValueError(number) if number < 0 else 2 * number for number in numbers]

@@ -11,7 +11,8 @@ import engine
 from engine.integrations.request import Answer
 from engine.runtime.turns import APART_MAX
 from tests.definitions import machine, parallel, task
-from tests.runtime.fleets import Gate, fleet, on, until
+from tests.runtime.fleets import Gate, fleet, on
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from engine.store.memory import MemoryStore

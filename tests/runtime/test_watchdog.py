@@ -12,14 +12,9 @@ import anyio
 import pytest
 
 from engine.runtime.watchdog import UNFIT, Watchdog
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-
-async def until(condition) -> None:
-    with anyio.fail_after(20):
-        while not condition():  # noqa: ASYNC110  it is about what a thread sees, which tells nobody
-            await anyio.sleep(0.01)
 
 
 async def test_a_loop_that_turns_never_stands_still(monkeypatch: pytest.MonkeyPatch):
@@ -36,10 +31,10 @@ async def test_a_loop_that_turns_never_stands_still(monkeypatch: pytest.MonkeyPa
 async def test_a_loop_that_is_blocked_is_noticed_with_the_place_where_it_stands():
     told: SimpleQueue[tuple[float, str]] = SimpleQueue()
     with Watchdog(0.5, lambda *about: told.put(about)) as dog:
-        seconds, stack = told.get(timeout=20)  # the loop stands here until then
+        seconds, stack = told.get(timeout=60)  # the loop stands here until then
         assert dog.still_seconds >= 0.5
         assert seconds >= 0.5
-        assert "told.get(timeout=20)" in stack
+        assert "told.get(timeout=60)" in stack
         await until(lambda: dog.still_seconds == 0)
 
 
@@ -50,7 +45,7 @@ async def test_time_in_which_the_whole_process_stood_does_not_count(monkeypatch:
 
         def suspended(seconds: float) -> bool:
             looked.set()
-            return resume.wait(20) and False
+            return resume.wait(60) and False
 
         monkeypatch.setattr(dog._over, "wait", suspended)
         await anyio.to_thread.run_sync(looked.wait)

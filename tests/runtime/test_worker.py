@@ -17,6 +17,7 @@ from engine import blocking
 from engine.runtime import executions
 from tests.definitions import machine, task, wait
 from tests.faces import Face, Threaded, open_engine
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -191,7 +192,7 @@ async def test_time_jumps_again_as_soon_as_nobody_holds_the_clock(from_thread: b
     clock = engine.VirtualClock()
     async with engine.Engine.in_memory(clock=clock) as one:
         execution = await one.start_execution(machine(wait(1_000)), 1)
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_SECONDS):
             async with anyio.create_task_group() as group:
                 group.start_soon(execution.result)
                 if from_thread:
@@ -266,11 +267,11 @@ def test_nothing_is_left_when_the_process_ends():
     anyio.run(main)
     for thread in threading.enumerate():
         if thread.name.startswith("asyncio-waitpid"):  # Python 3.11: it has told of its child's end, and ends itself
-            thread.join(10)
+            thread.join(DEADLINE_SECONDS)
     print(names())
     """
     )
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=DEADLINE_SECONDS)
     assert (child.returncode, err) == (0, "")
     assert out.splitlines() == ["[]", "['MainThread', 'asl handler']"]
 
@@ -301,7 +302,7 @@ def test_ctrl_c_aborts_what_is_open_and_ends_the_process(face):
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     child.send_signal(2)
-    out, err = child.communicate(timeout=10)
+    out, err = child.communicate(timeout=DEADLINE_SECONDS)
     assert out == "ABORTED\n"
     assert err.rstrip().endswith("KeyboardInterrupt")
     assert child.returncode != 0

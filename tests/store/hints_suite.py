@@ -9,9 +9,9 @@ import pytest
 
 from engine.store.hints import Hint, HintKind, NoHints
 from engine.store.protocol import NEVER_DUE, Birth, DurableStore, Group, Release
-from tests.store.postgres.waiting import until
 from tests.store.runs import FAILED, REVISION, SUCCEEDED, born, execution, new_id, parked, stop
 from tests.store.store_suite import StoreSuite
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from engine.store.library import Store
@@ -30,11 +30,11 @@ class HintsSuite(StoreSuite):
             pytest.skip("nothing can be told through a pooler")
         heard: SimpleQueue[Hint] = SimpleQueue()
         listening.hints.listen(heard.put)
-        until(lambda: listening.hints.are_heard)
+        wait_until(lambda: listening.hints.are_heard)
         client, run, due, lacking = store.handle(), parked(worker), born(worker), born(worker)
 
         def told(kind: HintKind, *about: str) -> None:
-            while (hint := heard.get(timeout=10)).kind in ("CONNECTED", "WAITING"):
+            while (hint := heard.get(timeout=DEADLINE_SECONDS)).kind in ("CONNECTED", "WAITING"):
                 pass
             assert hint == Hint(kind, frozenset(about))
 
@@ -57,12 +57,12 @@ class HintsSuite(StoreSuite):
         heard: SimpleQueue[Hint] = SimpleQueue()
         listening.hints.listen(heard.put)
         store.hints.listen(lambda hint: None)
-        until(lambda: listening.hints.are_heard and store.hints.are_heard)
+        wait_until(lambda: listening.hints.are_heard and store.hints.are_heard)
         early, late = born(worker), born(worker)
         early.write(worker, ending=SUCCEEDED)
         listening.hints.tell("WAITING")
-        until(lambda: store.hints.are_endings_wanted)
+        wait_until(lambda: store.hints.are_endings_wanted)
         late.write(worker, ending=FAILED)
-        while (hint := heard.get(timeout=10)).kind != "END":
+        while (hint := heard.get(timeout=DEADLINE_SECONDS)).kind != "END":
             pass
         assert hint.about == {late.id.hex}

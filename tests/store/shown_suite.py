@@ -12,8 +12,8 @@ from engine.errors import ExecutionDoesNotExist
 from engine.store.library import REDRIVE_TOKENS_MAX
 from engine.store.protocol import Birth, ExecutionId
 from engine.uuids import uuid7
-from tests.store.postgres.waiting import until
 from tests.store.runs import FAILED, MACHINE, REVISION, SUCCEEDED, Run, execution, new_id
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending
@@ -89,7 +89,7 @@ class ShownSuite:
         for number in range(REDRIVE_TOKENS_MAX + 1):
             run.write(worker, ending=FAILED, now=store.handle().now())
             _, time = store.reopen(run.arn, f"token-{number}")
-            until(lambda time=time: store.handle().now() > time)  # type: ignore[misc]
+            wait_until(lambda time=time: store.handle().now() > time)  # type: ignore[misc]
             run.snapshot = worker.claim(most=1).claimed[0].snapshot
         assert store.redriven(run.arn, "token-0") is None
         assert store.redriven(run.arn, "token-1") is not None

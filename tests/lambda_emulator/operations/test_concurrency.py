@@ -10,6 +10,7 @@ from engine.lambda_emulator.functions import LATEST
 from engine.lambda_emulator.invocable import reserved_total
 from engine.lambda_emulator.operations import aliases, concurrency, functions, settings, versions
 from tests.lambda_emulator.control_plane import arn, created, refusal, runner
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ def provisioned(emulator, qualifier="1"):
 
 
 async def until_it_is(emulator, status, qualifier="1"):
-    with anyio.fail_after(10):
+    with anyio.fail_after(DEADLINE_SECONDS):
         while (shown := await provisioned(emulator, qualifier))["Status"] != status:
             await anyio.lowlevel.checkpoint()
     return shown

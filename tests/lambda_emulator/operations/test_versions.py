@@ -12,6 +12,7 @@ from engine.lambda_emulator.operations import aliases, functions, versions
 from engine.lambda_emulator.preparation import resume
 from tests.lambda_emulator.control_plane import arn, created, emulating, refusal, runner
 from tests.lambda_emulator.packages import zipped
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +102,7 @@ async def snap_started(emulator):
 
 
 async def until_it_is(emulator, state, qualifier="1"):
-    with anyio.fail_after(10):
+    with anyio.fail_after(DEADLINE_SECONDS):
         while True:
             shown = await functions.get_function_configuration(emulator, function_name="f", qualifier=qualifier)
             if shown["State"] == state:

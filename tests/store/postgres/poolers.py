@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from tests.store.postgres.waiting import until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def running_pgbouncer(cluster: Cluster, executable: str) -> Iterator[str]:
         process = subprocess.Popen([executable, "-q", f"{folder}/ini"], user=cluster.user, stderr=subprocess.DEVNULL)
         try:
             url = f"postgresql://postgres@/asl?host={folder}&port={_PORT}"
-            until(lambda: _answers(url))
+            wait_until(lambda: _answers(url))
             yield url
         finally:
             process.terminate()

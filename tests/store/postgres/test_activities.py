@@ -12,9 +12,9 @@ from engine.interpreter.messages import TaskDone, TaskStarted
 from engine.store.postgres.activities import _TAKE
 from tests.definitions import machine
 from tests.store.activity_suite import ACTIVITY, offered
-from tests.store.postgres.waiting import until
 from tests.store.postgres.workers import enlisted
 from tests.store.runs import TASK
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from engine.store.postgres.store import PostgresStore
@@ -29,8 +29,8 @@ def test_a_task_waits_for_its_worker_while_every_process_comes_and_goes(url: str
         client.deploy(machine({"Type": "Task", "Resource": paint, "HeartbeatSeconds": 1_000}), "m")
         with blocking.Engine(url, handlers={}) as first:
             execution = first.start_execution("m", {"colour": "red"})
-            until(lambda: database.execute("select 1 from asl.task_token where offer is not null").fetchall())
-            until(lambda: database.execute(parked).fetchall())
+            wait_until(lambda: database.execute("select 1 from asl.task_token where offer is not null").fetchall())
+            wait_until(lambda: database.execute(parked).fetchall())
     with blocking.Engine(url) as painter:
         work = painter.get_activity_task(paint, "painter", wait_seconds=0)
         assert work is not None

@@ -18,7 +18,7 @@ from engine import blocking
 from engine.store.postgres.starts import numbered
 from engine.store.postgres.store import PostgresStore
 from tests.definitions import machine, task
-from tests.store.postgres.waiting import until
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -236,10 +236,10 @@ def test_two_transactions_of_one_name_wait_for_each_other(client: blocking.Engin
         first = client.start_execution("m", 1, name="n", connection=user).arn
         thread = threading.Thread(target=second)
         thread.start()
-        until(lambda: watcher.execute(waiting).fetchall())
+        wait_until(lambda: watcher.execute(waiting).fetchall())
         assert started == []
         user.commit()
-        thread.join(10)
+        thread.join(DEADLINE_SECONDS)
     assert started == [first]
 
 

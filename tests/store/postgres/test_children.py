@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,9 +16,9 @@ import engine
 from engine import blocking
 from tests.definitions import machine, wait
 from tests.runtime.job_service import job_task
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from engine.store.postgres.store import PostgresStore
@@ -45,14 +44,6 @@ def on(url: str, handlers: Any = None) -> blocking.Engine:
     return blocking.Engine(url, handlers=handlers, account_id="123456789012", region="us-east-1")
 
 
-def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-    return found
-
-
 def count(url: str, where: str) -> int:
     with psycopg.connect(url) as connection:
         row = connection.execute(f"select count(*) from asl.open_execution where {where}".encode()).fetchone()
@@ -72,8 +63,8 @@ def test_a_child_wakes_its_parked_parent_whoever_runs_it(url: str) -> None:
         client.deploy(machine(starting(".sync:2")), "Parent")
         with on(url, {"take": lambda event: tokens.append(event["token"])}):
             parent = client.start_execution("Parent", {"n": 1})
-            until(lambda: tokens)
-            until(lambda: count(url, "owner is null") == 2)
+            wait_until(lambda: tokens)
+            wait_until(lambda: count(url, "owner is null") == 2)
         client.send_task_success(tokens[0], {"done": True})
         with on(url, {"take": "mock:1"}):
             output = parent.result()
@@ -86,12 +77,12 @@ def test_a_parent_that_is_stopped_while_nobody_has_it_stops_its_parked_child(url
         client.deploy(machine(starting(".sync")), "Parent")
         with on(url, {}):
             parent = client.start_execution("Parent")
-            until(lambda: count(url, "owner is null") == 2)
+            wait_until(lambda: count(url, "owner is null") == 2)
         parent.stop("Enough", "of it")
         with on(url, {}):
             with pytest.raises(engine.ExecutionFailed, match="Enough"):
                 parent.result()
-            until(lambda: count(url, "true") == 0)
+            wait_until(lambda: count(url, "true") == 0)
     (child,) = store.executions(CHILD)
     assert child.ending is not None
     assert child.status == "ABORTED"
@@ -145,8 +136,8 @@ def test_workers_that_are_killed_while_jobs_run_lose_none_and_submit_none_twice(
         second = None
         try:
             parents = [client.start_execution("Parent", number) for number in range(10)]
-            until(lambda: len(list(tmp_path.iterdir())) == 10)
-            until(lambda: count(url, "seq >= 2") == 20)  # what was submitted is written
+            wait_until(lambda: len(list(tmp_path.iterdir())) == 10)
+            wait_until(lambda: count(url, "seq >= 2") == 20)  # what was submitted is written
             os.kill(first.pid, signal.SIGKILL)
             first.wait()
             second = worker(url, tmp_path)

@@ -25,7 +25,7 @@ from tests.store.postgres.embedded_process import (
     spawn,
     user_process,
 )
-from tests.store.postgres.waiting import until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,7 +221,7 @@ def test_a_server_that_dies_under_a_user_who_stays_is_started_again(data_dir: Pa
         url = server.url()
         for _ in range(2):
             dead = kill_postmaster(data_dir)
-            until(lambda dead=dead: is_up(url) and postmaster(data_dir) != dead)
+            wait_until(lambda dead=dead: is_up(url) and postmaster(data_dir) != dead)
     assert not is_up(url)
 
 
@@ -233,4 +233,4 @@ def test_a_server_that_was_stopped_is_not_taken_for_dead(data_dir: Path):
         assert not server.has_crashed()
     with EmbeddedPostgres(data_dir):
         kill_postmaster(data_dir)
-        until(server.has_crashed)
+        wait_until(server.has_crashed)

@@ -14,8 +14,8 @@ from engine.store.postgres.listener import PostgresHints, presence_key
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import WorkerId
 from tests.store.postgres.poolers import running_swapper
-from tests.store.postgres.waiting import until
 from tests.store.postgres.workers import enlisted
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def listener(url: str) -> Iterator[PostgresHints]:
 def listened(listener: PostgresHints) -> SimpleQueue[Hint]:
     heard: SimpleQueue[Hint] = SimpleQueue()
     listener.listen(heard.put)
-    assert heard.get(timeout=10) == Hint("CONNECTED")
+    assert heard.get(timeout=DEADLINE_SECONDS) == Hint("CONNECTED")
     return heard
 
 
@@ -57,7 +57,7 @@ def test_a_flood_is_gathered(teller: PostgresHints, listener: PostgresHints):
         teller.tell("MAIL", [one])
     teller.tell("START")
     hints, known = 0, set()
-    while (hint := heard.get(timeout=10)).kind == "MAIL":
+    while (hint := heard.get(timeout=DEADLINE_SECONDS)).kind == "MAIL":
         hints += 1
         known |= hint.about or told  # it is not said which when there are too many
     assert known == told
@@ -69,16 +69,16 @@ def test_one_that_does_not_say_which_is_about_all(teller: PostgresHints, listene
     teller.tell("START", ["a"])
     teller.tell("START")
     teller.tell("START", ["b"])
-    while (hint := heard.get(timeout=10)).about:
+    while (hint := heard.get(timeout=DEADLINE_SECONDS)).about:
         assert hint == Hint("START", frozenset({"a"}))  # it was on its way already
 
 
 def test_nobody_hears_himself(teller: PostgresHints, listener: PostgresHints):
     own, heard = listened(teller), listened(listener)
     teller.tell("START", ["own"])
-    assert heard.get(timeout=10) == Hint("START", frozenset({"own"}))
+    assert heard.get(timeout=DEADLINE_SECONDS) == Hint("START", frozenset({"own"}))
     listener.tell("START", ["other's"])
-    assert own.get(timeout=10) == Hint("START", frozenset({"other's"}))
+    assert own.get(timeout=DEADLINE_SECONDS) == Hint("START", frozenset({"other's"}))
 
 
 def test_what_is_told_last_is_told_before_the_end(url: str, listener: PostgresHints):
@@ -86,17 +86,17 @@ def test_what_is_told_last_is_told_before_the_end(url: str, listener: PostgresHi
     hints = PostgresHints(url)
     hints.tell("START", ["last"])
     hints.close()
-    assert heard.get(timeout=10) == Hint("START", frozenset({"last"}))
+    assert heard.get(timeout=DEADLINE_SECONDS) == Hint("START", frozenset({"last"}))
 
 
 def test_a_lost_connection_is_made_again(teller: PostgresHints, listener: PostgresHints, database: Database):
     heard = listened(listener)
     (pid,) = sessions(database)
     database.execute("select pg_terminate_backend(%s)", (pid,))
-    assert heard.get(timeout=10) == Hint("DISCONNECTED")
-    assert heard.get(timeout=10) == Hint("CONNECTED")
+    assert heard.get(timeout=DEADLINE_SECONDS) == Hint("DISCONNECTED")
+    assert heard.get(timeout=DEADLINE_SECONDS) == Hint("CONNECTED")
     teller.tell("START", ["a"])
-    assert heard.get(timeout=10) == Hint("START", frozenset({"a"}))
+    assert heard.get(timeout=DEADLINE_SECONDS) == Hint("START", frozenset({"a"}))
 
 
 def test_what_is_not_ours_on_the_channel_is_passed_over(listener: PostgresHints, teller: PostgresHints, url: str):
@@ -105,7 +105,7 @@ def test_what_is_not_ours_on_the_channel_is_passed_over(listener: PostgresHints,
         for payload in ("", "{", '["LATER", []]', '["START", 1]'):
             somebody.execute("select pg_notify('asl', %s)", (payload,))
     teller.tell("START", ["a"])
-    assert heard.get(timeout=10) == Hint("START", frozenset({"a"}))
+    assert heard.get(timeout=DEADLINE_SECONDS) == Hint("START", frozenset({"a"}))
 
 
 def test_without_a_server_nothing_waits_and_nothing_fails():
@@ -120,7 +120,7 @@ def test_through_a_pooler_nothing_is_listened_to(cluster: Cluster, url: str, dat
     with running_swapper(cluster) as pooled:
         hints = PostgresHints(pooled)
         hints.listen(lambda hint: None)
-        until(lambda: hints._thread is not None and not hints._thread.is_alive())
+        wait_until(lambda: hints._thread is not None and not hints._thread.is_alive())
         assert not hints.are_heard
         hints.close()
 
@@ -142,13 +142,13 @@ def test_the_presence_of_a_worker_ends_with_its_connection_and_comes_again(liste
     listened(listener)
     assert not is_present()
     listener.hold(worker_id)
-    until(is_present)
+    wait_until(is_present)
     (pid,) = sessions(database)
     database.execute("select pg_terminate_backend(%s)", (pid,))
-    until(lambda: sessions(database) not in ([], [pid]))
-    until(is_present)
+    wait_until(lambda: sessions(database) not in ([], [pid]))
+    wait_until(is_present)
     listener.hold(WorkerId(uuid4()), instead_of=worker_id)
-    until(lambda: not is_present())
+    wait_until(lambda: not is_present())
 
 
 def test_a_worker_is_present_while_its_process_listens(store: PostgresStore, url: str, database: Database):
@@ -161,11 +161,11 @@ def test_a_worker_is_present_while_its_process_listens(store: PostgresStore, url
 
     assert not is_present()
     other.hints.listen(lambda hint: None)
-    until(is_present)
+    wait_until(is_present)
     first = worker._worker.ownership.worker_id
     worker.resign()
     worker.enlist(pools=["default"], host="here", pid=1)
     assert worker._worker.ownership.worker_id != first
-    until(is_present)
+    wait_until(is_present)
     other.close()
-    until(lambda: not is_present())
+    wait_until(lambda: not is_present())

@@ -15,9 +15,10 @@ from engine.store.protocol import Group, Release
 from tests.store.activity_suite import ActivitySuite
 from tests.store.durable_suite import DurableSuite
 from tests.store.postgres.poolers import find_pgbouncer, running_pgbouncer, running_swapper
-from tests.store.postgres.waiting import InThread, until, until_sessions_wait
+from tests.store.postgres.waiting import InThread, until_sessions_wait
 from tests.store.postgres.workers import enlisted, hold, table_statistics
 from tests.store.runs import born, parked
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,5 +143,5 @@ def test_plans_fit_when_a_hundred_thousand_parked_rows_arrive(
     worker.owned()
     worker.commit(Group(releases=[Release(execution_id=resting.id, seq=1, wake_at=1 << 61)]))
     store.close()
-    until(lambda: table_statistics(database, "idx_scan")[0] > before[1] + 8)
+    wait_until(lambda: table_statistics(database, "idx_scan")[0] > before[1] + 8)
     assert table_statistics(database, "seq_scan")[0] == before[0]

@@ -22,10 +22,10 @@ from engine.store.postgres.partitions import _make as make
 from engine.store.postgres.snapshots import encode_row
 from engine.store.protocol import NEVER_DUE, Birth, ExecutionId, Group
 from engine.uuids import uuid7
-from tests.store.postgres.waiting import until
 from tests.store.postgres.workers import enlisted
 from tests.store.runs import FAILED, MACHINE, REVISION, SUCCEEDED, TASK, Run, execution, new_id
 from tests.store.runs import stop as stop_mail
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -330,7 +330,7 @@ def test_starts_and_commits_go_on_while_somebody_reads_for_long(
         during = load.commits - before
         assert during > 20
         reader.execute("select count(*) from asl.history_segment")
-    until(lambda: store.gc(older_than=MONTH_MS).executions == 1)
+    wait_until(lambda: store.gc(older_than=MONTH_MS).executions == 1)
     assert is_gone(store, gone)
     assert has_all_events(store, stays)
 
@@ -342,8 +342,8 @@ def test_a_snapshot_that_is_held_open_does_not_keep_a_day(store: PostgresStore, 
         idle.execute("set transaction isolation level repeatable read")
         idle.execute("select count(*) from asl.worker")
         before = load.commits
-        until(lambda: store.gc(older_than=MONTH_MS) and is_gone(store, gone))
-        until(lambda: load.commits > before + 20)
+        wait_until(lambda: store.gc(older_than=MONTH_MS) and is_gone(store, gone))
+        wait_until(lambda: load.commits > before + 20)
     assert old not in days(admin)
 
 

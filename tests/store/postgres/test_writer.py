@@ -13,9 +13,10 @@ from engine.interpreter.snapshot import Execution, Frame
 from engine.store.postgres import group, writer
 from engine.store.postgres.ownership import _RECOVER
 from engine.store.protocol import Conflict, Group, OwnershipLost, Release, StoreUnavailable, Unwritable
-from tests.store.postgres.waiting import InThread, cut, until, until_sessions_wait
+from tests.store.postgres.waiting import InThread, cut, until_sessions_wait
 from tests.store.postgres.workers import enlisted, hold, table_statistics
 from tests.store.runs import FAILED, Run, born, parked
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,7 +102,7 @@ def test_a_stuck_group_is_ended_by_whoever_declares_its_worker_dead(worker: Hand
     run = born(worker)
     ((worker_id, (epoch, heartbeat)),) = other.others().items()
     committing = InThread(lambda: worker.commit(Group(checkpoints=[run.next()])))
-    until(lambda: database.execute("select 1 from pg_stat_activity where wait_event = 'PgSleep'").fetchall())
+    wait_until(lambda: database.execute("select 1 from pg_stat_activity where wait_event = 'PgSleep'").fetchall())
     assert not other.declare_dead(worker_id, epoch=epoch, heartbeat=heartbeat)
     with pytest.raises(StoreUnavailable):
         committing.result()
@@ -201,7 +202,7 @@ def test_checkpoints_are_hot_updates(worker: Handle, database: Database):
         for run, checkpoint in zip(runs, checkpoints, strict=True):
             run.wrote(checkpoint)
     worker.close()  # a session reports what it did when it ends
-    until(lambda: table_statistics(database, "n_tup_upd")[0] - before[0] >= 320)
+    wait_until(lambda: table_statistics(database, "n_tup_upd")[0] - before[0] >= 320)
     updates, hot = table_statistics(database, "n_tup_upd", "n_tup_hot_upd")
     assert (hot - before[1]) / (updates - before[0]) > 0.95
 
@@ -234,7 +235,7 @@ def test_plans_stay_when_a_hundred_thousand_parked_rows_arrive(
     worker.commit(Group(releases=[Release(execution_id=resting.id, seq=1, wake_at=1 << 61)]))
     run.write(worker)
     store.close()
-    until(lambda: table_statistics(database, "idx_scan")[0] > before[1] + 30)
+    wait_until(lambda: table_statistics(database, "idx_scan")[0] > before[1] + 30)
     assert table_statistics(database, "seq_scan")[0] == before[0]
 
 

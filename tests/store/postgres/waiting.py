@@ -5,28 +5,20 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import psycopg
 
-DEADLINE_SECONDS = 20
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Returns when `holds` does."""
-    deadline = monotonic() + DEADLINE_SECONDS
-    while not holds():
-        assert monotonic() < deadline, "it never came to hold"
-
 
 def until_sessions_wait(database: psycopg.Connection[Any], count: int) -> None:
     """Until so many sessions of the database wait for a lock."""
     sql = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-    until(lambda: database.execute(sql).fetchall()[0][0] >= count)
+    wait_until(lambda: database.execute(sql).fetchall()[0][0] >= count)
 
 
 def cut(connection: psycopg.Connection[Any]) -> None:
