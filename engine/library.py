@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.arguments import ClockLike, Definition, StoreLike
-    from engine.events.chronicle import EventsLike
+    from engine.events.chronicle import Chronicle, EventsLike
     from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.mock_config import MockConfigLike
     from engine.integrations.registry import HandlersLike
@@ -181,6 +181,7 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
             check_pool(pool)
         chance = _chance_of(None)
         rules = _handlers_of(handlers, lambda_emulator)
+        chronicler = chronicler_of(events, logs, notice)
         backend = DurableBackend(
             opener_of(url, data_dir, pooler=pooler),
             handlers=rules,
@@ -199,12 +200,15 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
                 watchdog=watchdog,
                 notice=notice,
                 tracer=tracer,
-                chronicler=chronicler_of(events, logs, notice),
+                chronicler=chronicler,
                 lambda_emulator=lambda_emulator,
             ),
         )
         by_name = claims == "own"
-        self._begin(backend, rules, mock_config, chance, limits, region, account_id, is_on_store=True, by_name=by_name)
+        self._begin(
+            backend, rules, chronicler, mock_config, chance, limits, region, account_id,
+            is_on_store=True, by_name=by_name,
+        )  # fmt: skip
 
     @classmethod
     def in_memory(
@@ -245,13 +249,14 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
         check_at_once(max_concurrency, threads_max, commands_max, processes_max)
         chance = _chance_of(seed)
         rules = _handlers_of(handlers, lambda_emulator) or Handlers()
+        chronicler = chronicler_of(events, logs, notice)
         backend = MemoryBackend(
             handlers=rules,
             clock=clock_of(clock),
             chance=chance,
             observer=observer,
             tracer=tracer,
-            chronicler=chronicler_of(events, logs, notice),
+            chronicler=chronicler,
             in_flight_max=max_concurrency,
             threads_max=threads_max,
             commands_max=commands_max,
@@ -260,14 +265,16 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
         )
         one = cls.__new__(cls)
         one._begin(  # noqa: SLF001  of this class
-            backend, rules, mock_config, chance, limits, region, account_id, is_on_store=False, by_name=True
-        )
+            backend, rules, chronicler, mock_config, chance, limits, region, account_id,
+            is_on_store=False, by_name=True,
+        )  # fmt: skip
         return one
 
     def _begin(
         self,
         backend: Backend[Any],
         handlers: Handlers | None,
+        chronicler: Chronicle | None,
         mock_config: MockConfigLike | None,
         chance: Chance,
         limits: Limits | None,
@@ -296,6 +303,7 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
             starts=Starts(limits=limits, chance=chance),
             machines=self._machines,
             mocks=mocks,
+            has_log_group=None if chronicler is None else chronicler.has_log_group,
         )
         if handlers is not None:
             handlers.mocks = mocks

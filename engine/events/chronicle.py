@@ -134,6 +134,10 @@ class Chronicle:
         if has_changed and self._relay is not None:  # of a redrive each step counts, which costs a look
             self._relay.wake()
 
+    def has_log_group(self, group_arn: str) -> bool:
+        """Whether records can go to a log group, as far as it can be known; may wait, in any thread."""
+        return self._log_sink is None or self._log_sink.has_log_group(group_arn)
+
     def counts(self) -> Mapping[tuple[str, str], int]:
         """See `Chronicler`."""
         counts: dict[tuple[str, str], int] = {}

@@ -52,6 +52,10 @@ class LogSink(Protocol):
         """
         ...
 
+    def has_log_group(self, group_arn: str) -> bool:
+        """Whether what is meant for a log group can be written; may wait, in any thread."""
+        ...
+
     def close(self) -> None:
         """Nothing more comes."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -53,6 +54,10 @@ class FileSink:
             raise TryAgain(f"{self._path}: {error.strerror or error}") from error
         return 0
 
+    def has_log_group(self, group_arn: str) -> bool:
+        """See `LogSink`: the records go elsewhere."""
+        return True
+
     def close(self) -> None:
         """See `LogSink`."""
 
@@ -70,6 +75,10 @@ class StructlogSink:
         for record in records:
             self._log.info("history event", **msgspec.json.decode(record.text))
         return 0
+
+    def has_log_group(self, group_arn: str) -> bool:
+        """See `LogSink`: the records go elsewhere."""
+        return True
 
     def close(self) -> None:
         """See `LogSink`."""
@@ -100,6 +109,26 @@ class CloudWatchSink:
             for batch in _batches(sorted(meant, key=lambda record: record.timestamp)):
                 refused += self._put(group_arn, state_machine, batch)
         return refused
+
+    def has_log_group(self, group_arn: str) -> bool:
+        """Whether records can be put there: AWS tries it in the same way when a state machine is made, with a stream.
+
+        Any thread. What cannot be found out now is taken for granted: the records' own refusal will be told.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        arn = arns.parse_arn(group_arn)
+        if arn is None:
+            return False
+        group = arn.resource.removeprefix("log-group:").removesuffix(":*")
+        try:
+            with closing(_client_of(arn.region, attempts=1)) as client:
+                client.create_log_stream(logGroupName=group, logStreamName=VALIDATION_STREAM)
+        except ClientError as error:
+            return bool(error.response["Error"]["Code"] != _GONE)
+        except BotoCoreError as error:
+            self._tell("execution logs: log group not checked", log_group=group, error=str(error))
+        return True
 
     def close(self) -> None:
         """See `LogSink`."""
@@ -138,12 +167,7 @@ class CloudWatchSink:
     def _client(self, region: str) -> Any:
         client = self._clients.get(region)
         if client is None:
-            import boto3
-            from botocore.config import Config
-
-            retries = {"mode": "standard", "total_max_attempts": 3}
-            config = Config(retries=retries, connect_timeout=5, read_timeout=10)
-            client = self._clients[region] = boto3.session.Session().client("logs", region_name=region, config=config)
+            client = self._clients[region] = _client_of(region, attempts=3)
         return client
 
     def _stream(self, client: Any, group: str, state_machine: str) -> str:
@@ -159,6 +183,15 @@ class CloudWatchSink:
                     continue
             self._streams[group, state_machine] = stream
         return stream
+
+
+def _client_of(region: str, *, attempts: int) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    retries = {"mode": "standard", "total_max_attempts": attempts}
+    config = Config(retries=retries, connect_timeout=5, read_timeout=10)
+    return boto3.session.Session().client("logs", region_name=region, config=config)
 
 
 def _batches(records: Sequence[LogRecord]) -> Iterator[list[LogRecord]]:

@@ -8,6 +8,7 @@ Functions are called as by `lambda:`. Each attempt is one request: retrying is f
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from engine.jsonvalue import Json
 
 _SERVICES_CACHED = 1_000
+_ABOUT_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_CONFIG_FILE", "AWS_PROFILE")
 
 
 class AwsActions:
@@ -99,7 +101,8 @@ def is_outside(resource: Resource) -> bool:
 def has_endpoint(resource: Resource) -> bool:
     """Whether an endpoint in place of AWS's is configured for what a Task calls: `AWS_ENDPOINT_URL` and its like."""
     client = client_of(resource)
-    return client is not None and _is_overridden(client)
+    said = frozenset((name, value) for name, value in os.environ.items() if name.startswith(_ABOUT_ENDPOINTS))
+    return client is not None and _is_overridden(client, said)
 
 
 def client_of(resource: Resource) -> str | None:
@@ -114,7 +117,9 @@ def client_of(resource: Resource) -> str | None:
 
 
 @lru_cache(_SERVICES_CACHED)
-def _is_overridden(client: str) -> bool:
+def _is_overridden(client: str, said: frozenset[tuple[str, str]]) -> bool:
+    """`said`: what the environment says of endpoints; a key alone, for whoever changes it and asks again."""
+    del said
     from botocore.session import Session
 
     from engine.integrations.aws_calls import override_of

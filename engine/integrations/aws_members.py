@@ -7,8 +7,10 @@ Names are changed in structures alone: the keys of maps are data (integrations.m
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from engine.jsonvalue import encode, text
 
@@ -131,6 +133,27 @@ def fill_token(members: dict[str, Any], shape: Any, key: str) -> None:
         for name, member in shape.members.items():
             if name not in members and member.metadata.get("idempotencyToken"):
                 members[name] = key
+
+
+def tell_of_body(members: dict[str, Any], model: Any) -> None:
+    """Says of a body what AWS says of one that is a text: its type, and its CRC32 (recorded, s3:putObject).
+
+    Args:
+        members: Of the request; what they say of the body themselves stays.
+        model: botocore's, of the operation.
+    """
+    shape = model.input_shape
+    name = None if shape is None else shape.serialization.get("payload")
+    if name is None or not shape.members[name].serialization.get("streaming"):
+        return
+    body = members.get(name, b"")
+    if not isinstance(body, bytes):
+        return
+    if "ContentType" in shape.members:
+        members.setdefault("ContentType", "text/plain; charset=UTF-8")
+    algorithm = model.http_checksum.get("requestAlgorithmMember")
+    if algorithm is not None and not any(given.startswith(("Checksum", "ContentMD5")) for given in members):
+        members |= {algorithm: "CRC32", "ChecksumCRC32": b64encode(crc32(body).to_bytes(4)).decode()}
 
 
 class Undecodable(Exception):

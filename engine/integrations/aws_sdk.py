@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.asl.sdk_actions import sdk_service
 from engine.errors import StatesError, TaskFailed
 from engine.integrations.aws import NoAnswer
-from engine.integrations.aws_members import Undecodable, Unusable, fill_token, shown, wire
+from engine.integrations.aws_members import Undecodable, Unusable, fill_token, shown, tell_of_body, wire
 from engine.integrations.aws_names import exception_name, sdk_member
 from engine.integrations.request import Answer, UnsupportedTask
 from engine.jsonvalue import encode, text
@@ -53,6 +53,7 @@ async def sdk_answer(request: TaskRequest, account: Account, workplace: Workplac
         model = operation_model(calls, operation)
         members = wired(request, request.arguments, model.input_shape)
         fill_token(members, model.input_shape, request.idempotency_key)
+        tell_of_body(members, model)
         answered = await calls.call(model.name, members)
     except NoAnswer as error:
         raise TaskFailed(client_error, f"{error} (SDK Attempt Count: 1)") from error

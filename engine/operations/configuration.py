@@ -33,16 +33,21 @@ def logging_of(given: Mapping[str, Json]) -> Mapping[str, Json]:
         InvalidLoggingConfiguration: Something is to be logged, and not to exactly one log group.
     """
     found = {**LOGGING_OFF, **given}
-    destinations = cast("Sequence[Mapping[str, Mapping[str, str]]]", found.get("destinations", ()))
-    if len(destinations) > 1 or (found["level"] != "OFF" and not destinations):
+    groups = log_groups_of(found)
+    if len(groups) > 1 or (found["level"] != "OFF" and not groups):
         raise InvalidLoggingConfiguration("Must specify exactly one Log Destination.")
-    for destination in destinations:
-        group = destination.get("cloudWatchLogsLogGroup", {}).get("logGroupArn", "")
+    for group in groups:
         arn = arns.parse_arn(group)
         is_group = arn is not None and arn.service == "logs" and arn.resource.startswith("log-group:")
         if not is_group or not group.endswith(":*") or not is_storable(group):
             raise InvalidLoggingConfiguration("Log Destination not found.")
     return found
+
+
+def log_groups_of(logging: Mapping[str, Json]) -> list[str]:
+    """The ARNs of the log groups among a loggingConfiguration's destinations; of one that names none an empty text."""
+    destinations = cast("Sequence[Mapping[str, Mapping[str, str]]]", logging.get("destinations", ()))
+    return [one.get("cloudWatchLogsLogGroup", {}).get("logGroupArn", "") for one in destinations]
 
 
 def tracing_of(given: Mapping[str, Json]) -> Mapping[str, Json]:

@@ -6,40 +6,23 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from engine.errors import ValidationException
+from engine.integrations.aws_actions import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from botocore.model import ServiceModel
 
     from engine.asl.resource import Resource
     from engine.jsonvalue import Json
 
 FieldValidationMode: TypeAlias = Literal["STRICT", "PRESENT", "NONE"]
 
-_SERVICES: Mapping[str, str] = {
-    "applicationdiscovery": "discovery",
-    "cloudwatchlogs": "logs",
-    "cognitoidentityprovider": "cognito-idp",
-    "costandusagereport": "cur",
-    "costexplorer": "ce",
-    "databasemigration": "dms",
-    "directory": "ds",
-    "elasticloadbalancing": "elb",
-    "elasticloadbalancingv2": "elbv2",
-    "elasticmapreduce": "emr",
-    "elasticsearch": "es",
-    "eventbridge": "events",
-    "iotjobsdataplane": "iot-jobs-data",
-    "lexmodelbuilding": "lex-models",
-    "lexmodelsv2": "lexv2-models",
-    "lexruntime": "lex-runtime",
-    "lexruntimev2": "lexv2-runtime",
-    "marketplacemetering": "meteringmarketplace",
-    "migrationhub": "mgh",
-    "serverlessapplicationrepository": "serverlessrepo",
-    "sfn": "stepfunctions",
-    "states": "stepfunctions",
+_OTHER_CLIENTS: Mapping[tuple[str, str], str] = {
+    ("states", "startExecution"): "stepfunctions",
+    ("bedrock", "invokeModel"): "bedrock-runtime",
 }
-"""botocore's name of a service, where it is not that of the Resource with or without hyphens (integrations.md 2)."""
+"""botocore's name of the service of an action that `client_of` does not know."""
 
 _UNCHECKED = frozenset({("http", "invoke"), ("apigateway", "invoke"), ("eks", "call"), ("eks", "runJob")})
 """They answer with whatever was called (api.md 9.1)."""
@@ -125,9 +108,11 @@ def _answer_shape(resource: Resource) -> Any:
         if polled is None:
             return None
         answer = polled
-    model = _model(resource.service.removeprefix("aws-sdk:"))
-    names = {} if model is None else {name.lower(): name for name in model.operation_names}
-    name = names.get(answer.operation.lower())
+    client = _OTHER_CLIENTS.get((resource.service, action)) or client_of(resource)
+    model = None if client is None else _model(client)
+    if model is None:
+        return None
+    name = {name.lower(): name for name in model.operation_names}.get(answer.operation.lower())
     shape: Any = None if name is None else model.operation_model(name).output_shape
     for member in answer.path:
         assert shape is not None, f"{answer.operation} answers with nothing"
@@ -137,17 +122,11 @@ def _answer_shape(resource: Resource) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _model(service: str) -> Any:
-    """The model of a service that a Resource names; None: it has none."""
+def _model(client: str) -> ServiceModel:
     from botocore.loaders import Loader
     from botocore.model import ServiceModel
 
-    loader = Loader()
-    wanted = "bedrock-runtime" if service == "bedrock" else _SERVICES.get(service, service)
-    for name in loader.list_available_services("service-2"):
-        if wanted in (name, name.replace("-", "")):
-            return ServiceModel(loader.load_service_model(name, "service-2"), name)
-    return None
+    return ServiceModel(Loader().load_service_model(client, "service-2"), client)
 
 
 def _check_structure(

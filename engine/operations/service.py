@@ -42,6 +42,7 @@ class Service:
         starts: Drafts executions.
         machines: Compiled definitions.
         quotas: On what is created.
+        has_log_group: Whether log records can go to the log group of an ARN; may wait, so it is called in a thread.
         mocks: What Tasks give in the executions of test cases; None: there are no test cases.
         pollers: How many poll for the Tasks of each activity, by ARN.
     """
@@ -57,6 +58,7 @@ class Service:
         starts: Starts,
         machines: Machines,
         mocks: MockConfig | None = None,
+        has_log_group: Callable[[str], bool] | None = None,
     ) -> None:
         self.backend = backend
         self.region = region
@@ -67,6 +69,7 @@ class Service:
         self.machines = machines
         self.quotas = Quotas()
         self.mocks = mocks
+        self.has_log_group = has_log_group
         self.pollers: Counter[str] = Counter()
 
     def of(self, account_id: str) -> Self:

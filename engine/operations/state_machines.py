@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from engine import arns
 from engine.arguments import text_of
 from engine.asl.parser import load
 from engine.asl.source import read_source
 from engine.asl.variable_flow import every_read
 from engine.errors import (
+    InvalidLoggingConfiguration,
     InvalidName,
     MissingRequiredParameter,
     StateMachineDoesNotExist,
@@ -18,7 +21,7 @@ from engine.errors import (
     ValidationException,
 )
 from engine.jsonvalue import text
-from engine.operations.configuration import checked_role, encryption_of, logging_of, tracing_of
+from engine.operations.configuration import checked_role, encryption_of, log_groups_of, logging_of, tracing_of
 from engine.operations.paging import page
 from engine.operations.quotas import check_room_for_state_machine
 from engine.operations.resources import check_storable, checked_arn, machine_arn_of, version_arn
@@ -77,7 +80,7 @@ async def create_state_machine(
         creation_date=service.now(),
         revision_id=RevisionId(service.new_uuid()),
         role_arn=checked_role(role_arn),
-        logging=LOGGING_OFF if logging_configuration is None else logging_of(logging_configuration),
+        logging=LOGGING_OFF if logging_configuration is None else await _logging_of(service, logging_configuration),
         tracing=TRACING_OFF if tracing_configuration is None else tracing_of(tracing_configuration),
         encryption=AWS_OWNED_KEY if encryption_configuration is None else encryption_of(encryption_configuration),
     )
@@ -129,7 +132,7 @@ async def update_state_machine(
     if role_arn is not None:
         changes["role_arn"] = checked_role(role_arn)
     if logging_configuration is not None:
-        changes["logging"] = logging_of(logging_configuration)
+        changes["logging"] = await _logging_of(service, logging_configuration)
     if tracing_configuration is not None:
         changes["tracing"] = tracing_of(tracing_configuration)
     if encryption_configuration is not None:
@@ -152,6 +155,16 @@ async def update_state_machine(
         )
         answer["state_machine_version_arn"] = version_arn(arn.machine, published.number)
     return answer
+
+
+async def _logging_of(service: Service, given: Mapping[str, Json]) -> Mapping[str, Json]:
+    """See `logging_of`. Raises InvalidLoggingConfiguration: the log group is not there, either."""
+    found = logging_of(given)
+    if service.has_log_group is not None:
+        for group_arn in log_groups_of(found):
+            if not await anyio.to_thread.run_sync(service.has_log_group, group_arn):
+                raise InvalidLoggingConfiguration("Log Destination not found.")
+    return found
 
 
 def _check_publication(publish: bool, version_description: str | None) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.from_thread import start_blocking_portal
-from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.parsers import create_parser
@@ -21,10 +20,10 @@ from engine import Engine, ExecutionFailed, TaskFailed
 from engine.api.app import Api
 from engine.http.access import Access
 from tests.api.asking import Request
-from tests.conformance import object_store
 from tests.conformance.cases import ACCOUNT, SECOND_ACCOUNT, Parameters
 from tests.conformance.functions import functions_of
 from tests.conformance.replay import CallFailed
+from tests.conformance.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from tests.conformance.cases import Case
+    from tests.conformance.services import Services
 
 _REGION = "us-east-1"
 _CALL_SECONDS = 30
@@ -44,11 +44,8 @@ _PLAYED: Final = frozenset({"echo", "return", "raise", "sleep"})
 _RUN: Final = _PLAYED | {"return_raw_repeat"}
 """What functions of the emulator do."""
 
-_BUILT_IN: Final = ("states:", "aws-sdk:sfn:")
-"""Integrations that the engine itself is begin with one of these."""
-
-_LOG_GROUP_CALLS: Final = frozenset({"CreateLogGroup", "DescribeLogGroups"})
-"""Of CloudWatch Logs, what only makes the name that a logging configuration gives."""
+_NOT_OUTSIDE: Final = ("states:", "aws-sdk:sfn:", "lambda:", "s3:")
+"""Integrations that the engine itself is, or functions; and an ItemReader's, which is no Task's."""
 
 _ASKS_LAMBDA_ITSELF: Final = frozenset(
     {"error_handling/test_task_service_lambda.TestTaskServiceLambda.test_no_such_function.json"}
@@ -57,18 +54,11 @@ _ASKS_LAMBDA_ITSELF: Final = frozenset(
 
 
 def needs_more(case: Case, *, is_emulated: bool = False) -> str | None:
-    """Why the API alone, or the API with the emulator's functions, cannot answer a case; None when it can."""
+    """What a case needs besides the API and moto's services, and the emulator's functions; None: nothing."""
     kinds = {function["behaviour"]["kind"] for function in case.data.get("functions", ())}
-    others = {step["op"] for step in case.steps if "service" in step}
-    if others - _LOG_GROUP_CALLS - object_store.CALLS or not kinds <= (_RUN if is_emulated else _PLAYED):
-        return "services"
-    if case.file in _ASKS_LAMBDA_ITSELF and not is_emulated:
-        return "services"
-    calls = {call for call in case.data["uses"]["integrations"] if not call.startswith(_BUILT_IN)}
-    calls -= {"s3:getObject"}  # an ItemReader's; a Task's is of aws-sdk
-    calls -= {"lambda:invoke"} if kinds else set()
-    starts = any(step["op"] in ("StartExecution", "StartSyncExecution") for step in case.steps)
-    return "services" if starts and calls else None
+    if not kinds <= (_RUN if is_emulated else _PLAYED) or (case.file in _ASKS_LAMBDA_ITSELF and not is_emulated):
+        return "functions of the Lambda emulator"
+    return None
 
 
 @cache
@@ -84,6 +74,7 @@ def api_adapter(case: Case, *, is_emulated: bool = False) -> Iterator[ApiAdapter
     `is_emulated`: Tasks call functions of the Lambda emulator that run in processes, not handlers in their place.
     """
     with start_blocking_portal() as portal, ExitStack() as exits:
+        others = exits.enter_context(services(_REGION)) if _calls_others(case) else None
         handlers: dict[str, Any] = {}
         functions = None
         if is_emulated:
@@ -91,21 +82,30 @@ def api_adapter(case: Case, *, is_emulated: bool = False) -> Iterator[ApiAdapter
             handlers = dict.fromkeys(("arn:aws:states:::lambda:invoke*", "arn:aws:lambda:*"), "emulator:")
         else:
             handlers = _handlers(case)
+        if others is not None:
+            handlers |= {f"arn:aws:states:::{name}": f"aws:?endpoint={others.url}" for name in _outside(case)}
+        logs = "cloudwatch" if "logs" in case.data["requires"] else None
         engine = Engine.in_memory(
-            handlers, clock="virtual", region=_REGION, account_id=ACCOUNT, seed=0, lambda_emulator=functions
+            handlers, clock="virtual", region=_REGION, account_id=ACCOUNT, seed=0, lambda_emulator=functions, logs=logs
         )
         exits.enter_context(portal.wrap_async_context_manager(engine))
-        store = None
-        if any(step.get("service") == "s3" for step in case.steps):
-            store = exits.enter_context(object_store.object_store(_REGION))
-        yield ApiAdapter(portal, engine, store)
+        yield ApiAdapter(portal, engine, others)
+
+
+def _outside(case: Case) -> set[str]:
+    """The integrations of a case that services besides Step Functions and Lambda answer."""
+    return {name for name in case.data["uses"]["integrations"] if not name.startswith(_NOT_OUTSIDE)}
+
+
+def _calls_others(case: Case) -> bool:
+    return bool(_outside(case)) or any("service" in step for step in case.steps)
 
 
 class ApiAdapter:
     """See `tests.conformance.replay.Adapter`."""
 
-    def __init__(self, portal: BlockingPortal, engine: Engine, s3: Any = None) -> None:
-        self._s3 = s3
+    def __init__(self, portal: BlockingPortal, engine: Engine, others: Services | None = None) -> None:
+        self._others = others
         self._portal = portal
         self._engine = engine
         self._api = Api(engine.service, access=Access(now=time.time))
@@ -113,12 +113,9 @@ class ApiAdapter:
 
     def call(self, service: str, operation: str, params: Mapping[str, Any], account: str = "first") -> dict[str, Any]:
         """Answers one operation."""
-        if service == "logs":
-            return _log_group(operation, params)
-        if service == "s3":
-            put: dict[str, Any] = getattr(self._s3, xform_name(operation))(**params)
-            return put
-        assert service == "stepfunctions"
+        if service != "stepfunctions":
+            assert self._others is not None, "the case has a step of that service"
+            return self._others.call(service, operation, params)
         model = service_model().operation_model(operation)
         written = create_serializer("json").serialize_to_request(dict(params), model)
         key = f"AWS4-HMAC-SHA256 Credential={_ACCOUNTS[account]}/20260101/{_REGION}/states/aws4_request"
@@ -148,16 +145,6 @@ class ApiAdapter:
             for arn in self._started:
                 with suppress(ExecutionFailed):
                     await (await self._engine.execution(arn)).result()
-
-
-def _log_group(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What CloudWatch Logs says of a log group; every one that is asked for is there."""
-    assert operation in _LOG_GROUP_CALLS
-    if operation == "CreateLogGroup":
-        return {}
-    name = params["logGroupNamePrefix"]
-    arn = f"arn:aws:logs:{_REGION}:{ACCOUNT}:log-group:{name}:*"
-    return {"logGroups": [{"logGroupName": name, "arn": arn}]}
 
 
 async def _run(request: Request) -> None:

@@ -212,6 +212,8 @@ def _parsed(text: str) -> Any:
 
 def _is_time(value: Any) -> bool:
     if isinstance(value, str):
+        if value.isdecimal():  # of a log record: milliseconds since the epoch
+            return True
         try:
             value = datetime.fromisoformat(value)
         except ValueError:

@@ -25,11 +25,13 @@ class Miss:
         case: A case's file; may be a glob.
         paths: JSONPaths that hold every difference.
         reason: Why it is so, and stays so.
+        by: Who differs from AWS: `engine`, or `moto`, which stands for other services.
     """
 
     case: str
     paths: tuple[str, ...]
     reason: str
+    by: str = "engine"
 
 
 Misses: TypeAlias = tuple[Miss, ...]
@@ -39,7 +41,7 @@ def load_misses(name: str) -> Misses:
     """The list in a TOML file beside this module."""
     with Path(__file__).with_name(name).open("rb") as file:
         entries = tomllib.load(file).get("miss", [])
-    return tuple(Miss(case=entry["case"], paths=tuple(entry["paths"]), reason=entry["reason"]) for entry in entries)
+    return tuple(Miss(**{**entry, "paths": tuple(entry["paths"])}) for entry in entries)
 
 
 def misses_of(case: Case, misses: Misses) -> Misses:
@@ -47,9 +49,14 @@ def misses_of(case: Case, misses: Misses) -> Misses:
     return tuple(miss for miss in misses if fnmatchcase(case.file, miss.case))
 
 
+def unlisted(case: Case, differences: Sequence[Difference], misses: Misses) -> list[Difference]:
+    """The differences that no entry explains."""
+    return outside(differences, [path for miss in misses_of(case, misses) for path in miss.paths])
+
+
 def complaints(case: Case, differences: Sequence[Difference], misses: Misses) -> list[str]:
     """What is wrong with the list for this case: differences that are not in it, and entries that are fixed."""
     listed = [path for miss in misses_of(case, misses) for path in miss.paths]
-    new = [f"{case.file}: {difference}" for difference in outside(differences, listed)]
+    new = [f"{case.file}: {difference}" for difference in unlisted(case, differences, misses)]
     fixed = [path for path in listed if len(outside(differences, [path])) == len(differences)]
     return new + [f"{case.file}: {path} is no longer missed; take it off the list" for path in fixed]

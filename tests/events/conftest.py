@@ -1,4 +1,4 @@
-"""An emulator of AWS for the session, and clients of it."""
+"""moto's server in place of AWS, and clients of it."""
 
 from __future__ import annotations
 
@@ -6,33 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.moto_server import environment_of, moto_server
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[str]:
-    """The URL of a moto server."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def aws(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes a boto3 client; this process's AWS is the emulator."""
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Makes a boto3 client; this process's AWS is moto."""
     import boto3
 
-    for name, value in {
-        "AWS_ENDPOINT_URL": emulator,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    session = boto3.session.Session()
-    return lambda service: session.client(service)
+    with moto_server() as url:
+        for name, value in environment_of(url).items():
+            monkeypatch.setenv(name, value)
+        yield boto3.session.Session().client

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from engine import Engine
+from engine.errors import InvalidLoggingConfiguration
 from engine.events.delivery import TryAgain
 from engine.events.execution_logs import LogRecord
 from engine.events.log_sinks import VALIDATION_STREAM, CloudWatchSink, FileSink
+from engine.operations.state_machines import create_state_machine, update_state_machine
 from tests.definitions import machine
 from tests.events.engines import GROUP, GROUP_ARN, Notices, logging_to, run_logged
 
@@ -82,6 +85,29 @@ async def test_a_log_group_that_is_not_there_is_told_and_keeps_no_execution(aws:
     (refused,) = notices.named("execution logs: refused")
     assert refused["log_group"] == GROUP
     assert "ResourceNotFoundException" in refused["error"]
+
+
+async def test_a_state_machine_cannot_be_made_to_log_to_a_group_that_is_not_there(logs: Any):
+    async with Engine.in_memory(logs="cloudwatch", region="us-east-1") as engine:
+        definition = {"StartAt": "A", "States": {"A": {**PASS, "End": True}}}
+        given = {"definition": json.dumps(definition), "role_arn": "arn:aws:iam::123456789012:role/r"}
+        made = await create_state_machine(engine.service, name="there", logging_configuration=logging_to(), **given)
+        assert streams(logs) == [VALIDATION_STREAM], "AWS tries the group with it, recorded"
+        elsewhere = logging_to(GROUP_ARN.replace(GROUP, "/none"))
+        with pytest.raises(InvalidLoggingConfiguration, match=r"Log Destination not found\."):
+            await create_state_machine(engine.service, name="other", logging_configuration=elsewhere, **given)
+        with pytest.raises(InvalidLoggingConfiguration):
+            await update_state_machine(
+                engine.service, state_machine_arn=made["state_machine_arn"], logging_configuration=elsewhere
+            )
+
+
+async def test_a_group_that_cannot_be_asked_about_is_taken_for_granted(aws: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    notices = Notices()
+    assert CloudWatchSink(notices).has_log_group(GROUP_ARN)
+    (told,) = notices.named("execution logs: log group not checked")
+    assert told["log_group"] == GROUP
 
 
 def test_more_than_one_call_takes_goes_in_several(logs: Any):

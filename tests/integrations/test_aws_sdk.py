@@ -168,6 +168,20 @@ async def test_a_body_is_the_json_text_of_its_value_and_comes_back_as_text(moto:
     assert [one["Key"] for one in listed["Contents"]] == ["a b/ä"]
 
 
+async def test_of_a_body_its_type_and_its_checksum_are_told_unless_the_task_tells_others(moto: str) -> None:
+    await result(moto, "aws-sdk:s3:createBucket", Bucket="told")
+    put = await result(moto, "aws-sdk:s3:putObject", Bucket="told", Key="a", Body=False)
+    assert put["ChecksumCRC32"] == "K81oMA=="  # recorded
+    got = await result(moto, "aws-sdk:s3:getObject", Bucket="told", Key="a")
+    assert got["ContentType"] == "text/plain; charset=UTF-8"
+
+    own = {"ContentType": "application/json", "ChecksumAlgorithm": "SHA256"}
+    put = await result(moto, "aws-sdk:s3:putObject", Bucket="told", Key="b", Body={}, **own)
+    assert "ChecksumCRC32" not in put
+    assert put["ChecksumSHA256"]
+    assert (await result(moto, "aws-sdk:s3:getObject", Bucket="told", Key="b"))["ContentType"] == "application/json"
+
+
 async def test_an_error_with_a_class_has_its_name_and_the_sdks_text(moto: str) -> None:
     error, cause = await failure(moto, "aws-sdk:dynamodb:getItem", TableName="none", Key={"id": {"S": "1"}})
     assert error == "DynamoDb.ResourceNotFoundException"
@@ -208,16 +222,12 @@ async def test_without_leave_no_task_leaves_the_machine() -> None:
 
 
 async def test_an_endpoint_in_place_of_awss_is_leave_enough(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.integrations import aws_actions
-
-    aws_actions._is_overridden.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto)
     async with Engine.in_memory(region="us-east-1") as engine:
         machine_ = await engine.create_state_machine(call("aws-sdk:sts:getCallerIdentity", {}), "m")
         assert (await engine.run(machine_))["Account"] == "123456789012"
         with pytest.raises(MissingHandler):
             await engine.run(await engine.create_state_machine(call("aws-sdk:sqs:listQueues", {}), "other"))
-    aws_actions._is_overridden.cache_clear()
 
 
 def test_leave_goes_after_every_rule() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from engine.lambda_emulator import s3_objects
 from engine.lambda_emulator.limits import Limits
 from engine.lambda_emulator.operations import code, functions, layers
 from tests.lambda_emulator.control_plane import REGION, created, emulating, refusal
 from tests.lambda_emulator.packages import zipped
+from tests.moto_server import moto_as_aws
 
 pytestmark = pytest.mark.anyio
 
@@ -98,28 +98,16 @@ async def test_code_comes_from_one_place(emulator):
 # ── S3 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def s3_url():
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    try:
-        yield "http://{}:{}".format(*server.get_host_and_port())
-    finally:
-        server.stop()
-
-
 @pytest.fixture
-def bucket(s3_url, monkeypatch) -> Any:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+def bucket() -> Any:
     s3_objects._client.cache_clear()
-    client = boto3.client("s3", region_name="us-east-1")
-    client.create_bucket(Bucket="packages")
-    client.put_bucket_versioning(Bucket="packages", VersioningConfiguration={"Status": "Enabled"})
-    yield client
-    client.close()
-    s3_objects._client(REGION).close()
+    with moto_as_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="packages")
+        client.put_bucket_versioning(Bucket="packages", VersioningConfiguration={"Status": "Enabled"})
+        yield client
+        client.close()
+        s3_objects._client(REGION).close()
     s3_objects._client.cache_clear()
 
 
