@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import functools
 import os
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from engine.cli.gathered import gathered
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class ApiOptions:
     jwt_scopes: tuple[str, ...]
     tls_cert: Path | None
     tls_key: Path | None
-    rate_limits: tuple[str, ...]
-    quotas: tuple[str, ...]
     insecure_no_auth: bool
+    rate_limits: tuple[str, ...] = ()
+    quotas: tuple[str, ...] = ()
 
     def face(self) -> ApiFace:
         """Listens as they say. Raises click.ClickException: they mean nothing, or are refused."""
@@ -150,96 +150,71 @@ class ApiOptions:
 
 def api_options(command: F) -> F:
     """Adds the options of the Step Functions API; the function gets them as `api`."""
-    rates = click.option(
+    return gathered(ApiOptions, "api", (*_listening(DEFAULT_PORT), *_HOW_OFTEN))(command)
+
+
+def listening_options(port: int) -> Callable[[F], F]:
+    """Adds the options of a server that listens at this port by default; the function gets them as `api`."""
+    return gathered(ApiOptions, "api", _listening(port))
+
+
+_HOW_OFTEN = (
+    click.option(
         "--rate-limit",
         "rate_limits",
         multiple=True,
         metavar="RATE",
         help="aws, or OPERATION=BUCKET/REFILL a second: throttle as AWS does; repeatable.",
-    )
-    quotas = click.option(
+    ),
+    click.option(
         "--quota",
         "quotas",
         multiple=True,
         metavar="QUOTA",
         help="aws, state-machines=N or activities=N: so many an account may have; repeatable.",
-    )
-    return listening_options(DEFAULT_PORT)(rates(quotas(command)))
+    ),
+)
 
 
-def listening_options(port: int) -> Callable[[F], F]:
-    """Adds the options of a server that listens at this port by default; the function gets them as `api`."""
-    return functools.partial(_with_listening_options, port)
-
-
-def _with_listening_options(default_port: int, command: F) -> F:
-    @click.option("--host", default=DEFAULT_HOST, show_default=True, metavar="ADDRESS", help="Where to listen.")
-    @click.option(
-        "--port",
-        type=click.IntRange(0, 65_535),
-        default=default_port,
-        show_default=True,
-        metavar="N",
-        help="Likewise; 0 takes a free one.",
+def _listening(default_port: int) -> tuple[Callable[[Any], Any], ...]:
+    return (
+        click.option("--host", default=DEFAULT_HOST, show_default=True, metavar="ADDRESS", help="Where to listen."),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65_535),
+            default=default_port,
+            show_default=True,
+            metavar="N",
+            help="Likewise; 0 takes a free one.",
+        ),
+        click.option(
+            "--access-keys",
+            type=_FILE,
+            metavar="FILE",
+            help="Take requests signed with these (SigV4): a file as ~/.aws/credentials; else ASL_ACCESS_KEYS.",
+        ),
+        click.option("--jwt-issuer", metavar="URL", help="Take bearer tokens of this OpenID Connect issuer."),
+        click.option(
+            "--jwt-audience",
+            "jwt_audiences",
+            multiple=True,
+            metavar="NAME",
+            help="That its tokens must be meant for: their aud or client_id; repeatable.",
+        ),
+        click.option("--jwks-url", metavar="URL", help="Where its keys are; else as its discovery document says."),
+        click.option(
+            "--jwt-scope",
+            "jwt_scopes",
+            multiple=True,
+            metavar="SCOPE=ACTIONS",
+            help="What a scope allows: orders/read=Describe*,List*; repeatable. By default a scope states:Describe* "
+            "does.",
+        ),
+        click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate with its chain (PEM): speak HTTPS."),
+        click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM)."),
+        click.option(
+            "--insecure-no-auth",
+            is_flag=True,
+            help="Answer whoever comes, also from other machines, and under any name.",
+        ),
     )
-    @click.option(
-        "--access-keys",
-        type=_FILE,
-        metavar="FILE",
-        help="Take requests signed with these (SigV4): a file as ~/.aws/credentials; else ASL_ACCESS_KEYS.",
-    )
-    @click.option("--jwt-issuer", metavar="URL", help="Take bearer tokens of this OpenID Connect issuer.")
-    @click.option(
-        "--jwt-audience",
-        "jwt_audiences",
-        multiple=True,
-        metavar="NAME",
-        help="That its tokens must be meant for: their aud or client_id; repeatable.",
-    )
-    @click.option("--jwks-url", metavar="URL", help="Where its keys are; else as its discovery document says.")
-    @click.option(
-        "--jwt-scope",
-        "jwt_scopes",
-        multiple=True,
-        metavar="SCOPE=ACTIONS",
-        help="What a scope allows: orders/read=Describe*,List*; repeatable. By default a scope states:Describe* does.",
-    )
-    @click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate with its chain (PEM): speak HTTPS.")
-    @click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM).")
-    @click.option(
-        "--insecure-no-auth", is_flag=True, help="Answer whoever comes, also from other machines, and under any name."
-    )
-    @functools.wraps(command)
-    def with_api(
-        *args: Any,
-        host: str,
-        port: int,
-        access_keys: Path | None,
-        jwt_issuer: str | None,
-        jwt_audiences: tuple[str, ...],
-        jwks_url: str | None,
-        jwt_scopes: tuple[str, ...],
-        tls_cert: Path | None,
-        tls_key: Path | None,
-        insecure_no_auth: bool,
-        rate_limits: tuple[str, ...] = (),
-        quotas: tuple[str, ...] = (),
-        **given: Any,
-    ) -> Any:
-        api = ApiOptions(
-            host=host,
-            port=port,
-            access_keys=access_keys,
-            jwt_issuer=jwt_issuer,
-            jwt_audiences=jwt_audiences,
-            jwks_url=jwks_url,
-            jwt_scopes=jwt_scopes,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            rate_limits=rate_limits,
-            quotas=quotas,
-            insecure_no_auth=insecure_no_auth,
-        )
-        return command(*args, api=api, **given)
-
-    return with_api  # type: ignore[return-value]  # the same but for the options it takes

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -13,22 +11,8 @@ from engine.cli.api_options import ApiOptions, api_options
 from engine.cli.database import database_options
 from engine.cli.events import event_options
 from engine.cli.lambda_options import LAMBDA_PORT, beside
-from engine.cli.targets import ALLOW_AWS, HANDLERS_FILE, MOCK_CONFIG, read_handlers
 from engine.cli.worker import work
-from engine.cli.worker_options import (
-    ABANDONED_MAX,
-    CONCURRENCY,
-    HANDLERS,
-    HEALTH,
-    LEASE_SECONDS,
-    OTEL,
-    POOLS,
-    RETENTION,
-    TARGETS,
-    UNTIL_EOF,
-    drain_option,
-    health_address,
-)
+from engine.cli.worker_options import WorkerOptions, health_address, worker_options
 
 if TYPE_CHECKING:
     from engine.cli.database import Database
@@ -47,39 +31,14 @@ _DRAIN_SECONDS = 10
     help=f"Answer as Lambda there too, not at the other port alone; {LAMBDA_PORT} by default unless it is taken.",
 )
 @click.option("--no-lambda", is_flag=True, help="Have no Lambda emulator.")
-@HANDLERS
-@TARGETS
-@HANDLERS_FILE
-@ALLOW_AWS
-@MOCK_CONFIG
-@POOLS
-@CONCURRENCY
-@drain_option(_DRAIN_SECONDS, "requests and Tasks in flight")
-@RETENTION
-@UNTIL_EOF
-@LEASE_SECONDS
-@HEALTH
-@ABANDONED_MAX
-@OTEL
+@worker_options(_DRAIN_SECONDS, "requests and Tasks in flight")
 @event_options
 @database_options
 def command(
     api: ApiOptions,
     lambda_port: int | None,
     no_lambda: bool,
-    modules: tuple[str, ...],
-    targets: tuple[str, ...],
-    handlers_file: str | None,
-    allow_aws: bool,
-    pools: tuple[str, ...],
-    concurrency: int,
-    drain_seconds: float,
-    retention: int | None,
-    until_eof: bool,
-    lease_seconds: float,
-    health: str | None,
-    abandoned_max: int,
-    otel: bool,
+    worker: WorkerOptions,
     telling: Telling,
     database: Database,
 ) -> int:
@@ -94,29 +53,17 @@ def command(
     SIGTERM or Ctrl-C drains; a second one gives up what is in flight.
     """
     from engine.cli.worker_log import configure_log, logged
-    from engine.cli.worker_service import Service
     from engine.cli.worker_spans import sending_spans
 
     configure_log()
-    health = health_address(health)
-    handlers = read_handlers(modules, targets, handlers_file, allow_aws=allow_aws)
+    health = health_address(worker.health)
+    handlers = worker.handlers()
     face = api.face()
     functions = None
     if not no_lambda:
         with face.closed_on_errors():
             functions = face.functions = beside(api, face, lambda_port)
         handlers.fall_back_on(functions.invoker)
-    pools = tuple(dict.fromkeys(pools))
-    service = Service(
-        drain_seconds=drain_seconds,
-        lease_seconds=lease_seconds,
-        retention=None if retention is None else timedelta(milliseconds=retention),
-        hanging_max=abandoned_max,
-        until_eof=until_eof,
-        health=health,
-        about={"pools": list(pools), "concurrency": concurrency, "url": face.url, "pid": os.getpid()},
-        kind="server",
-        api=face,
-    )
-    with sending_spans() if otel else nullcontext() as spans:
-        return work(logged(handlers), pools, concurrency, service, database, spans, telling, functions)
+    service = worker.service(health, face)
+    with sending_spans() if worker.otel else nullcontext() as spans:
+        return work(logged(handlers), worker, service, database, spans, telling, functions)

@@ -54,6 +54,13 @@ def open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  for as long as we run
 
 
+def read_to_the_end() -> None:
+    """Waits in this thread until stdin ends."""
+    # Not by the stream: whoever waits in it holds a lock without which the interpreter cannot end.
+    while os.read(sys.stdin.fileno(), 4_096):
+        pass
+
+
 def print_result(text: str, stream: IO[str] | None = None) -> None:
     """Writes a line to stdout. A reader that has gone away is no error: nobody is left to be told.
 

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, nullcontext
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from engine.cli.database import connected, database_options
 from engine.cli.events import event_options
-from engine.cli.targets import ALLOW_AWS, HANDLERS_FILE, MOCK_CONFIG, read_handlers
-from engine.cli.worker_options import (
-    ABANDONED_MAX,
-    CONCURRENCY,
-    HANDLERS,
-    HEALTH,
-    LEASE_SECONDS,
-    OTEL,
-    POOLS,
-    RETENTION,
-    TARGETS,
-    UNTIL_EOF,
-    drain_option,
-    health_address,
-)
+from engine.cli.worker_options import WorkerOptions, health_address, worker_options
 
 if TYPE_CHECKING:
     from engine.cli.database import Database
@@ -40,13 +25,7 @@ _DRAIN_SECONDS = 910
 
 
 @click.command("worker")
-@HANDLERS
-@TARGETS
-@HANDLERS_FILE
-@ALLOW_AWS
-@MOCK_CONFIG
-@POOLS
-@CONCURRENCY
+@worker_options(_DRAIN_SECONDS, "Tasks in flight")
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -55,33 +34,9 @@ _DRAIN_SECONDS = 910
     metavar="N",
     help="As many workers, each a process of its own; one that dies is replaced.",
 )
-@drain_option(_DRAIN_SECONDS, "Tasks in flight")
-@RETENTION
-@UNTIL_EOF
-@LEASE_SECONDS
-@HEALTH
-@ABANDONED_MAX
-@OTEL
 @event_options
 @database_options
-def command(
-    modules: tuple[str, ...],
-    targets: tuple[str, ...],
-    handlers_file: str | None,
-    allow_aws: bool,
-    pools: tuple[str, ...],
-    concurrency: int,
-    processes: int,
-    drain_seconds: float,
-    retention: int | None,
-    until_eof: bool,
-    lease_seconds: float,
-    health: str | None,
-    abandoned_max: int,
-    otel: bool,
-    telling: Telling,
-    database: Database,
-) -> int:
+def command(worker: WorkerOptions, processes: int, telling: Telling, database: Database) -> int:
     """Run executions until told to stop.
 
     Any number of workers may share a database; each execution is run by one of them at a time. When a worker dies,
@@ -112,43 +67,21 @@ def command(
     from engine.cli.worker_log import configure_log, logged
 
     configure_log()
-    health = health_address(health)
+    health = health_address(worker.health)
     if processes > 1:
-        words = [f"--handlers={module}" for module in modules]
-        words += [f"--target={target}" for target in targets]
-        words += [] if handlers_file is None else [f"--handlers-file={handlers_file}"]
-        words += ["--allow-aws"] if allow_aws else []
-        words += [f"--pool={pool}" for pool in pools]
-        words += [
-            f"--concurrency={concurrency}",
-            f"--drain-seconds={drain_seconds}",
-            f"--lease-seconds={lease_seconds}",
-            f"--abandoned-max={abandoned_max}",
-            *(() if retention is None else (f"--retention={retention // 1_000}s",)),
-        ]
-        words += ["--otel"] if otel else []
-        return _supervise(words, processes, health, database, telling)
-    from engine.cli.worker_service import Service
+        return _supervise(worker, processes, health, database, telling)
     from engine.cli.worker_spans import sending_spans
 
-    pools = tuple(dict.fromkeys(pools))
-    service = Service(
-        drain_seconds=drain_seconds,
-        lease_seconds=lease_seconds,
-        retention=None if retention is None else timedelta(milliseconds=retention),
-        hanging_max=abandoned_max,
-        until_eof=until_eof,
-        health=health,
-        about={"pools": list(pools), "concurrency": concurrency, "pid": os.getpid()},
-    )
-    handlers = logged(read_handlers(modules, targets, handlers_file, allow_aws=allow_aws))
-    with sending_spans() if otel else nullcontext() as spans:
-        return work(handlers, pools, concurrency, service, database, spans, telling)
+    service = worker.service(health)
+    handlers = logged(worker.handlers())
+    with sending_spans() if worker.otel else nullcontext() as spans:
+        return work(handlers, worker, service, database, spans, telling)
 
 
-def _supervise(words: list[str], processes: int, health: str | None, database: Database, telling: Telling) -> int:
+def _supervise(worker: WorkerOptions, processes: int, health: str | None, database: Database, telling: Telling) -> int:
     from engine.cli.worker_processes import supervise
 
+    words = worker.words()
     # A URL may hold a password, which everybody could read among the words of a command.
     environment = {**os.environ, **({} if database.url is None else {"ASL_DATABASE_URL": database.url})}
     environment |= telling.environment
@@ -164,13 +97,14 @@ def _supervise(words: list[str], processes: int, health: str | None, database: D
             from engine.cli.worker_health import answering
 
             own = [[f"--health={address}"] for address in exits.enter_context(answering(health, processes))]
-        return supervise([words + more for more in own], environment, missed=lambda: hints.tell("SILENT"))
+        return supervise(
+            [words + more for more in own], environment, until_eof=worker.until_eof, missed=lambda: hints.tell("SILENT")
+        )
 
 
 def work(
     handlers: Handlers,
-    pools: tuple[str, ...],
-    concurrency: int,
+    worker: WorkerOptions,
     service: Service,
     database: Database,
     spans: Spans | None,
@@ -195,8 +129,8 @@ def work(
             url,
             pooler=database.pooler,
             handlers=handlers if spans is None else spans.around(handlers),
-            pools=pools,
-            max_concurrency=concurrency,
+            pools=worker.claimed_pools(),
+            max_concurrency=worker.concurrency,
             lease_seconds=service.lease_seconds,
             retention=service.retention,
             observer=ExecutionLog(),

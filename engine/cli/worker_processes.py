@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from engine.cli.exits import ExitCode
+from engine.cli.streams import read_to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def supervise(
-    words: Sequence[Sequence[str]], environment: Mapping[str, str], *, missed: Callable[[], None] = lambda: None
+    words: Sequence[Sequence[str]],
+    environment: Mapping[str, str],
+    *,
+    until_eof: bool = False,
+    missed: Callable[[], None] = lambda: None,
 ) -> int:
     """Keeps as many processes of `asl worker` running until SIGTERM or Ctrl-C, which go on to each of them.
 
@@ -38,6 +43,7 @@ def supervise(
     Args:
         words: The options of each.
         environment: Theirs.
+        until_eof: The end of this process's stdin counts as SIGTERM.
         missed: Called when one died, in any thread.
 
     Returns:
@@ -45,6 +51,8 @@ def supervise(
     """
     fleet = _Processes(environment, missed)
     before = [signal.signal(number, fleet.pass_on) for number in _SIGNALS]
+    if until_eof:
+        threading.Thread(target=_stop_at_eof, name="asl stdin", daemon=True).start()
     try:
         threads = [
             threading.Thread(target=fleet.keep, args=(options,), name=f"asl worker {number}")
@@ -95,7 +103,7 @@ class _Processes:
             if self._stopping.is_set() or code == ExitCode.USAGE:
                 self.codes.append(_exit_code(code))
                 if code == ExitCode.USAGE:
-                    self._stop_all()
+                    _stop_all()
                 return
             is_steady = time.monotonic() - begun >= _STEADY_SECONDS
             back_off = 0.0 if is_steady else min(max(back_off * 2, _BACK_OFF_SECONDS), _BACK_OFF_SECONDS_MAX)
@@ -121,8 +129,14 @@ class _Processes:
             with self._lock:
                 self._alive.discard(process)
 
-    def _stop_all(self) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+
+def _stop_all() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop_at_eof() -> None:
+    read_to_the_end()
+    _stop_all()
 
 
 def _exit_code(code: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import sys
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import structlog
 
 from engine.cli.exits import ExitCode
 from engine.cli.interrupts import interruptible
+from engine.cli.streams import read_to_the_end
 from engine.runtime.watchdog import STILL_PART, Watchdog
 
 if TYPE_CHECKING:
@@ -214,8 +214,6 @@ def health_server(address: str, pages: Mapping[str, Callable[[], Page]]) -> Any:
 
 def at_eof(loop: AbstractEventLoop, stop: Callable[[str], None]) -> None:
     """Reads stdin to its end, then calls `stop` in the loop."""
-    # Not by the stream: whoever waits in it holds a lock without which the interpreter cannot end.
-    while os.read(sys.stdin.fileno(), 4_096):
-        pass
+    read_to_the_end()
     with suppress(RuntimeError):  # the loop is closed: it is stopping anyway
         loop.call_soon_threadsafe(stop, "EOF")

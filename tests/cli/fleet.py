@@ -93,8 +93,13 @@ class Fleet:
         """A command in a process of its own; killed at the end unless it has ended."""
         popen = subprocess.Popen(
             [*PROCESS, *words, *self.place],
-            cwd=self.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         process = Process(popen)
         try:
             yield process
@@ -150,6 +155,6 @@ class Process:
         self.popen.kill()
         self.popen.wait()
         self._reader.join()
-        for stream in (self.popen.stdout, self.popen.stderr):
+        for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             assert stream is not None
             stream.close()

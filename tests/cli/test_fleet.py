@@ -144,6 +144,14 @@ def test_sigterm_waits_for_tasks_in_flight_and_begins_nothing_new(fleet: Fleet, 
         assert fleet.asl("wait", first) == '"later"\n'
 
 
+@pytest.mark.parametrize("words", [(), ("--processes", "2")], ids=["one", "two"])
+def test_the_end_of_stdin_drains_as_sigterm_does(fleet: Fleet, words: tuple[str, ...]) -> None:
+    with fleet.worker("--until-eof", *words) as worker:
+        assert worker.popen.stdin is not None
+        worker.popen.stdin.close()
+        assert worker.ended() == 0
+
+
 def test_a_second_sigterm_gives_up_and_others_go_on_at_once(fleet: Fleet) -> None:
     fleet.deploy("m", {"A": HANG})
     arn = fleet.start("m")
