@@ -3,11 +3,15 @@
 A change is written together with the checkpoint that makes it. Whatever process of the fleet looks first takes it; when
 that dies, or a receiver cannot be reached, it can be taken again some time later. So nothing that happened goes untold,
 and a receiver may get an event twice: its `id` is the same then. Their order is not promised, as on AWS.
+
+Of several receivers only those get it again that have not taken it from this process: a process remembers that, and
+another one that takes the change next does not know of it.
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,8 +20,9 @@ from engine.store.protocol import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.events.event_sinks import EventSink
+    from engine.events.event_sinks import EventSink, Outcome
     from engine.store.library import Store
+    from engine.store.protocol import ExecutionId
     from engine.store.records import TakenChange
 
 TAKEN_MAX = 50
@@ -32,10 +37,21 @@ ATTEMPTS_MAX = 30
 LOOK_SECONDS = 5.0
 """How often it is looked for what others have left, while nothing happens here."""
 
+REMEMBERED_MAX = 10_000
+"""Changes of which it is known who has taken them, while others are still to: some 300 bytes each."""
+
 _BACK_OFF_SECONDS = 0.2
 _BACK_OFF_SECONDS_MAX = 30.0
 _TELL_EVERY_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Of a change that not all receivers have taken yet: the places of those that are through with it."""
+
+    through: set[int] = field(default_factory=set)
+    is_lost: bool = False
 
 
 class Relay:
@@ -53,6 +69,7 @@ class Relay:
         self._store = store
         self._sinks = sinks
         self._notice = tell
+        self._progress: dict[tuple[ExecutionId, int], _Progress] = {}
         self._told_at = float("-inf")
         self._is_closing = False
         self._wake = threading.Event()
@@ -113,26 +130,38 @@ class Relay:
 
     def _send(self, taken: Sequence[TakenChange]) -> tuple[list[TakenChange], str | None]:
         """Those that need not be sent again, and why others must be."""
-        events = [change.event for change in taken]
+        progress = [self._progress.pop((one.execution_id, one.number), _Progress()) for one in taken]
         again: set[int] = set()
-        lost: set[int] = set()
         trouble: str | None = None
-        for sink in self._sinks:
-            try:
-                outcomes = sink.send(events, self._store)
-            except Exception as error:  # noqa: BLE001  one receiver's trouble must not keep others from theirs
-                outcomes = [("AGAIN", repr(error))] * len(events)
-            for place, (outcome, why) in enumerate(outcomes):
-                if outcome == "NEVER" or (outcome == "AGAIN" and taken[place].attempts >= ATTEMPTS_MAX):
-                    lost.add(place)
-                    self._tell("status events: dropped", to=sink.name, error=why)
-                elif outcome == "AGAIN":
+        for number, sink in enumerate(self._sinks):
+            places = [place for place, one in enumerate(progress) if number not in one.through]
+            for place, (outcome, why) in zip(places, self._sent(sink, [taken[p] for p in places]), strict=True):
+                if outcome == "AGAIN" and taken[place].attempts < ATTEMPTS_MAX:
                     again.add(place)
                     trouble = f"{sink.name}: {why}"
-        settled = [change for place, change in enumerate(taken) if place not in again]
-        self.dropped += len(lost - again)
-        self.delivered += len(settled) - len(lost - again)
-        return settled, trouble
+                    continue
+                progress[place].through.add(number)
+                if outcome != "TAKEN":
+                    progress[place].is_lost = True
+                    self._tell("status events: dropped", to=sink.name, error=why)
+        for place in sorted(again):
+            self._progress[taken[place].execution_id, taken[place].number] = progress[place]
+        while len(self._progress) > REMEMBERED_MAX:
+            del self._progress[next(iter(self._progress))]
+        settled = [place for place in range(len(taken)) if place not in again]
+        lost = sum(progress[place].is_lost for place in settled)
+        self.dropped += lost
+        self.delivered += len(settled) - lost
+        return [taken[place] for place in settled], trouble
+
+    def _sent(self, sink: EventSink, changes: Sequence[TakenChange]) -> Sequence[tuple[Outcome, str]]:
+        """What the receiver says of each."""
+        if not changes:
+            return []
+        try:
+            return sink.send([change.event for change in changes], self._store)
+        except Exception as error:  # noqa: BLE001  one receiver's trouble must not keep others from theirs
+            return [("AGAIN", repr(error))] * len(changes)
 
     def _tell(self, what: str, **about: object) -> None:
         if monotonic() - self._told_at >= _TELL_EVERY_SECONDS:

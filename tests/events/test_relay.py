@@ -111,6 +111,19 @@ def test_one_receiver_that_is_away_keeps_nothing_from_the_others() -> None:
     assert store.status_changes, "the other one is still to get it"
 
 
+def test_who_has_taken_it_does_not_get_it_again_while_another_one_is_away() -> None:
+    now = Now()
+    store, away, there, refusing = store_with("a", now=now), Flaky("AGAIN", "AGAIN"), Flaky(), Flaky("NEVER")
+    relay = Relay(store, [away, there, refusing], Notices())
+    for calls in (1, 2):
+        wait_until(lambda calls=calls: away.calls == calls)
+        now.ms += calls * HIDDEN_MS
+    wait_until(lambda: away.got == ["a"])
+    relay.close()
+    assert (there.calls, there.got, refusing.calls) == (1, ["a"], 1)
+    assert (relay.delivered, relay.dropped, len(store.status_changes)) == (0, 1, 0)
+
+
 def test_a_store_that_is_away_is_asked_again() -> None:
     class Away(MemoryStore):
         times = 2
