@@ -8,18 +8,16 @@ from __future__ import annotations
 import random
 import re
 import time
-import traceback
 import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
-
-import structlog
 
 from engine.http.counts import Counts
 from engine.http.faults import Fault
 from engine.http.requests import Gone, raw_path, read_request
 from engine.lambda_emulator.calls import Call, Streamed, new_trace_id
-from engine.lambda_emulator.errors import LambdaError, RequestEntityTooLargeException, ServiceException
+from engine.lambda_emulator.errors import LambdaError, RequestEntityTooLargeException
+from engine.lambda_emulator.faults import told_of
 from engine.lambda_emulator.function_urls import ACTION, answer_url, place_of
 from engine.lambda_emulator.operations.code import code_zip
 from engine.lambda_emulator.rest_json import Answer, Routing, codecs, error_answer
@@ -78,7 +76,6 @@ class LambdaApi:
         self._routes = routes
         self._routing = Routing(list(codecs().values()))
         self._draw_bits = random.Random().getrandbits  # noqa: S311  request ids are no secret
-        self._log = structlog.get_logger()
 
     def stop_waiting(self) -> None:
         """Nothing here waits but for functions, and they are waited for."""
@@ -98,7 +95,7 @@ class LambdaApi:
         except (Fault, LambdaError) as error:
             answer, code = error_answer(error), error.code
         except Exception as error:  # noqa: BLE001  the top of a request: it is logged, and the next one is served
-            failed = self._failed(error, name, request_id)
+            failed = told_of(error, name[0] if name else None, request_id)
             answer, code = error_answer(failed), failed.code
         finally:
             self.counts.in_flight -= 1
@@ -143,12 +140,6 @@ class LambdaApi:
     def _call(self, received: Received, request_id: str) -> Call:
         trace_id = received.headers.get("x-amzn-trace-id") or new_trace_id(self._emulator.clock.now(), self._draw_bits)
         return Call(request_id=request_id, trace_id=trace_id, content_type=received.headers.get("content-type") or None)
-
-    def _failed(self, error: Exception, name: list[str], request_id: str) -> LambdaError:
-        # As text: what renders an exception may show the frames' variables, and with them what authorizes the request.
-        trace = "".join(traceback.format_exception(error))
-        self._log.error("request failed", operation=name[0] if name else None, request_id=request_id, exception=trace)
-        return ServiceException("the server has logged what went wrong, with this request id")
 
 
 async def _reply(answer: Answer | Streamed, request_id: str, send: Send) -> None:

@@ -151,6 +151,17 @@ class ServiceException(LambdaError):
     type = "Service"
 
 
+class Unavailable(ServiceException):
+    """The same, while something that the emulator needs does not answer: clients come again."""
+
+    status = 503
+
+    @property
+    def code(self) -> str:
+        """See `LambdaError`."""
+        return ServiceException.__name__
+
+
 class NotImplementedException(LambdaError):
     """An operation of AWS's, or a feature, that this emulator does not have. AWS has no such code."""
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-import traceback
 import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import structlog
-
 from engine.http.faults import Fault
 from engine.http.requests import Received
 from engine.lambda_emulator.calls import Call, new_trace_id
-from engine.lambda_emulator.errors import LambdaError, ServiceException
+from engine.lambda_emulator.errors import LambdaError
+from engine.lambda_emulator.faults import told_of
 from engine.lambda_emulator.identifiers import INVOKE_MAX, named
 from engine.lambda_emulator.operations.invoking import invoke
 from engine.lambda_emulator.rest_json import codecs, error_answer
@@ -30,7 +28,6 @@ class Invoker:
         self._emulator = emulator
         self._codec = codecs()["Invoke"]
         self._draw_bits = random.Random().getrandbits  # noqa: S311  request ids are no secret
-        self._log = structlog.get_logger()
 
     def has(self, function: str, qualifier: str | None) -> bool:
         """Whether such a function is known here; nobody is waited for, so what others just made may not be."""
@@ -62,9 +59,7 @@ class Invoker:
         except (LambdaError, Fault) as error:
             answer = error_answer(error)
         except Exception as error:  # noqa: BLE001  as at the top of a request
-            trace = "".join(traceback.format_exception(error))
-            self._log.error("request failed", operation="Invoke", request_id=request_id, exception=trace)
-            answer = error_answer(ServiceException("the engine has logged what went wrong, with this request id"))
+            answer = error_answer(told_of(error, "Invoke", request_id))
         return answer.status, self._headers(answer, request_id), answer.body
 
     async def _answer(

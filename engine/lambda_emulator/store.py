@@ -65,7 +65,7 @@ class Usage:
 class FunctionStore(Protocol):
     """Keeps documents and packages; any thread.
 
-    Every method raises StoreUnavailable, or its own error for the same, when the world behind it is down.
+    Every method raises StoreUnavailable when the world behind it is down.
     """
 
     @property

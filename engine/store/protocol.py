@@ -21,6 +21,7 @@ from uuid import UUID
 
 import msgspec
 
+from engine.errors import StoreUnavailable as StoreUnavailable
 from engine.interpreter.messages import Event, Ticket
 from engine.interpreter.snapshot import Execution, Snapshot, Transition
 from engine.jsonvalue import Json
@@ -48,26 +49,6 @@ ALL_TASKS = (1 << 31) - 1
 
 
 # ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class StoreUnavailable(Exception):
-    """The store cannot be reached, or went away during a call: whether the call took effect is not known.
-
-    Of a `commit` the outcome is unknown until `recover` has answered and `written` was asked; after a `claim`,
-    `claim_one` or `start_all` the worker may own what it was never told of, until `recover` has answered and `owned`
-    was asked; every other call may simply be made again.
-
-    Attributes:
-        nobody_is_connected: The server itself refuses connections (it is down, starting or stopping), so no other
-            worker can have declared this one dead meanwhile. False: it may be this worker alone that is cut off.
-        is_final: The server answered, and refuses this caller: a wrong password, no such database. Waiting does not
-            help. False: nobody can tell.
-    """
-
-    def __init__(self, message: str = "", *, nobody_is_connected: bool = False, is_final: bool = False) -> None:
-        super().__init__(message)
-        self.nobody_is_connected = nobody_is_connected
-        self.is_final = is_final
 
 
 class OwnershipLost(Exception):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
+from engine.errors import StoreUnavailable
 from engine.http.access import Access
 from engine.http.sigv4 import AccessKey
 from engine.lambda_emulator.errors import ResourceNotFoundException
@@ -37,6 +38,8 @@ async def get_account_settings(emulator: Emulator) -> dict[str, Any]:
 async def get_function(emulator: Emulator, *, function_name: str) -> None:
     if function_name == "bug":
         raise KeyError(function_name)
+    if function_name == "outage":
+        raise StoreUnavailable("connection refused: s3cret")
     raise ResourceNotFoundException(f"Function not found: {function_name}")
 
 
@@ -79,6 +82,12 @@ def test_a_fault_of_ours_is_a_service_exception_and_does_not_end_the_server(serv
     status, code, message = refusal(server.client().get_function, FunctionName="bug")
     assert (status, code) == (500, "ServiceException")
     assert "bug" not in message
+    server.client().get_account_settings()
+
+
+def test_while_the_database_is_away_clients_are_told_to_come_again(server):
+    status, code, message = refusal(server.client().get_function, FunctionName="outage")
+    assert (status, code, message) == (503, "ServiceException", "the database cannot be reached")
     server.client().get_account_settings()
 
 

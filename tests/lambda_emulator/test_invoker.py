@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from engine.errors import StoreUnavailable
 from engine.lambda_emulator.invoker import Invoker
 from tests.lambda_emulator.control_plane import arn, created, new_emulator
 from tests.lambda_emulator.doubles import PlayedRunner, WoundClock, failure
@@ -74,13 +75,14 @@ async def test_an_error_of_the_api_is_an_answer(world):
     assert not world.invoker.has("no function's name", None)
 
 
-async def test_a_fault_of_ours_is_a_service_exception(world):
+@pytest.mark.parametrize(("error", "status"), [(KeyError, 500), (StoreUnavailable, 503)])
+async def test_a_fault_of_ours_is_a_service_exception(world, error, status):
     def play(*_: Any) -> Any:
-        raise KeyError("secret")
+        raise error("secret")
 
     world.runner.play = play
-    status, headers, document = await world.ask()
-    assert (status, headers["x-amzn-ErrorType"]) == (500, "ServiceException")
+    told, headers, document = await world.ask()
+    assert (told, headers["x-amzn-ErrorType"]) == (status, "ServiceException")
     assert "secret" not in document["Message"]
 
 
