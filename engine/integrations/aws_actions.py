@@ -2,6 +2,7 @@
 
     aws:                                                    as AWS's own configuration says
     aws:?region=R&profile=P&endpoint=URL&role=ARN           how AWS is reached; each may be left out
+    aws:?api=URL                                            where the APIs of HTTP Tasks are called instead, for tests
 
 Functions are called as by `lambda:`. Each attempt is one request: retrying is for `Retry`.
 """
@@ -11,11 +12,14 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode
 
 from engine.asl.sdk_actions import sdk_service
 from engine.integrations import optimised_calls
 from engine.integrations.aws import read_account
 from engine.integrations.aws_sdk import is_sdk_call, sdk_answer
+from engine.integrations.http_invoke import http_answer
+from engine.integrations.http_target import check_url
 from engine.integrations.lambda_ import LambdaFunction
 from engine.integrations.optimised import SERVICES
 
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
 _SERVICES_CACHED = 1_000
 _ABOUT_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_CONFIG_FILE", "AWS_PROFILE")
 
+_BY_HTTP = ("http",)
+"""Services that are APIs of anybody's, and none of botocore's."""
+
 
 class AwsActions:
     """Actions of AWS's services, with one way to reach them.
@@ -61,6 +68,7 @@ class AwsActions:
         name, _, options = rest.partition("?")
         if name:
             raise ValueError(f"expected aws: or aws:?region=...&profile=...&endpoint=...&role=..., got {spec!r}")
+        self._api, options = _api_in(options)
         self._account = read_account("", options)
         self._function = LambdaFunction(f"lambda:?{options}" if options else "lambda:")
 
@@ -70,6 +78,8 @@ class AwsActions:
             return await sdk_answer(request, self._account, workplace)
         if request.resource.service == "lambda":
             return await self._function.run(request, channel, workplace)
+        if request.resource.service == "http":
+            return await http_answer(request, self._account, self._api, workplace)
         return await optimised_calls.answer_of(request, self._account, workplace)
 
     async def submit(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Submitted:
@@ -93,8 +103,22 @@ class AwsActions:
         await optimised_calls.stop(request, job, self._account, workplace)
 
 
+def _api_in(options: str) -> tuple[str | None, str]:
+    """The option `api`, and the others. Raises ValueError: it is no URL."""
+    given = parse_qsl(options, keep_blank_values=True)
+    found = [value for option, value in given if option == "api"]
+    if not found:
+        return None, options
+    if len(found) > 1:
+        raise ValueError(f"expected api=... once, got {options!r}")
+    check_url(found[0])
+    return found[0], urlencode([one for one in given if one[0] != "api"])
+
+
 def is_outside(resource: Resource) -> bool:
-    """Whether it is AWS that a Task of this Resource calls, where no rule and nothing of the engine does it."""
+    """Whether a Task of this Resource leaves the machine, where no rule and nothing of the engine does it."""
+    if resource.kind == "service" and resource.service in _BY_HTTP:
+        return True
     return resource.kind == "lambda" or (resource.kind == "service" and client_of(resource) is not None)
 
 

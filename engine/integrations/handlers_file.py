@@ -8,7 +8,14 @@
     target = "lambda:?region=eu-west-1"
     on_worker_loss = "fail"
 
-A key is a pattern and a value what `Handlers.add` takes: a target, or a table of it with options.
+A key is a pattern and a value what `Handlers.add` takes: a target, or a table of it with options. Beside it stand the
+connections of HTTP Tasks, as `engine.integrations.connections` has them: `[connections.NAME]`, in a `pyproject.toml`
+`[tool.asl.connections.NAME]`.
+
+    [connections.crm]
+    type = "api-key"
+    name = "X-Api-Key"
+    value = "env:CRM_KEY"
 """
 
 from __future__ import annotations
@@ -59,21 +66,22 @@ def read_rules(path: os.PathLike[str] | str) -> Handlers:
         InvalidHandler: It cannot be read, or a rule means nothing; the text names file, line and rule.
     """
     text = _text(path)
-    document, head = _parsed(path, text), "handlers"
+    document, root = _parsed(path, text), ""
     if os.path.basename(path) == _PROJECT:
-        document, head = document.get("tool", {}).get("asl", {}), "tool.asl.handlers"
-    for key in document.keys() - {"handlers"}:
-        raise InvalidHandler(f"{path}: expected a table [{head}] and nothing else, got {key!r}")
-    table = document.get("handlers", {})
-    if not isinstance(table, dict):
-        raise InvalidHandler(f"{path}: {head}: expected a table, got {table!r}")
+        document, root = document.get("tool", {}).get("asl", {}), "tool.asl."
+    for key in document.keys() - {"handlers", "connections"}:
+        raise InvalidHandler(f"{path}: expected tables [{root}handlers] and [{root}connections.NAME], got {key!r}")
     handlers = Handlers()
-    for pattern, rule in table.items():
-        try:
-            _add(handlers, pattern, rule)
-        except (InvalidHandler, ValueError) as error:
-            reason = str(error.__cause__ or error)
-            raise InvalidHandler(f"{_place(path, text, pattern)}: {head}.{_quoted(pattern)}: {reason}") from error
+    for what, add in (("handlers", _add), ("connections", Handlers.connect)):
+        head, table = f"{root}{what}", document.get(what, {})
+        if not isinstance(table, dict):
+            raise InvalidHandler(f"{path}: {head}: expected a table")
+        for name, value in table.items():
+            try:
+                add(handlers, name, value)
+            except (InvalidHandler, ValueError) as error:
+                reason = str(error.__cause__ or error)
+                raise InvalidHandler(f"{_place(path, text, what, name)}: {head}.{_quoted(name)}: {reason}") from error
     return handlers
 
 
@@ -110,13 +118,17 @@ def _parsed(path: os.PathLike[str] | str, text: str) -> dict[str, Any]:
         raise InvalidHandler(f"{path}: {error}") from error
 
 
-def _place(path: os.PathLike[str] | str, text: str, pattern: str) -> str:
-    """File and line of a rule; the file alone where the key is written in a way that is not looked for."""
-    spelled = "|".join(re.escape(form) for form in (pattern, f'"{pattern}"', f"'{pattern}'"))
-    key = re.compile(rf"\s*(?:(?:{spelled})\s*[=.]|\[(?:tool\.asl\.)?handlers\.(?:{spelled})\s*\])")
+def _place(path: os.PathLike[str] | str, text: str, table: str, name: str) -> str:
+    """File and line of a rule or connection; the file alone where its key is written in an unexpected way."""
+    spelled = "|".join(re.escape(form) for form in (name, f'"{name}"', f"'{name}'"))
+    key = re.compile(rf"\s*(?:{spelled})\s*[=.]")
+    head = re.compile(rf"\s*\[(?:tool\.asl\.)?{table}(?:\.(?P<name>{spelled}))?\s*\]")
+    is_inside = False
     for number, line in enumerate(text.splitlines(), 1):
-        if key.match(line):
+        found = head.match(line)
+        if (found and found["name"]) or (is_inside and key.match(line)):
             return f"{path}, line {number}"
+        is_inside = found is not None or (is_inside and not line.lstrip().startswith("["))
     return str(path)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from engine.asl.resource import Resource
+    from engine.integrations.connections import Connection, ConnectionsLike
     from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.mock_config import MockConfig
     from engine.integrations.request import Handler, WorkerLoss
@@ -86,8 +87,11 @@ class MissingHandler(LookupError):
 
 
 def example_result(what: str) -> str:
-    """A fixed answer that fits what a Task calls, as JSON text; that of `lambda:invoke` is an envelope."""
-    return '{"Payload": {}}' if what.partition(" ")[0].endswith(":states:::lambda:invoke") else "{}"
+    """A fixed answer that fits what a Task calls, as JSON text; those of functions and APIs are envelopes."""
+    _, _, called = what.partition(" ")[0].partition(":states:::")
+    if called == "lambda:invoke":
+        return '{"Payload": {}}'
+    return '{"StatusCode": 200, "ResponseBody": {}}' if called in ("http:invoke", "apigateway:invoke") else "{}"
 
 
 class Handlers:
@@ -95,10 +99,20 @@ class Handlers:
 
     Attributes:
         mocks: What Tasks give in the executions of test cases, before all rules.
+        connections: How the APIs of HTTP Tasks are authorized, by name or ARN.
     """
 
-    def __init__(self, rules: HandlersLike = None) -> None:
-        """Raises InvalidHandler."""
+    def __init__(self, rules: HandlersLike = None, *, connections: ConnectionsLike | None = None) -> None:
+        """Makes rules of whatever `handlers=` takes.
+
+        Args:
+            rules: A mapping, a module, an object with methods, or other rules.
+            connections: Tables by name or ARN, such as `{"crm": {"type": "basic", "username": ..., "password": ...}}`:
+                see `engine.integrations.connections`.
+
+        Raises:
+            InvalidHandler: One of them means nothing.
+        """
         self._exact: dict[str, Handler] = {}
         self._globs: dict[str, Handler] = {}
         self._named: dict[str, Handler] = {}
@@ -109,6 +123,7 @@ class Handlers:
         self._is_aws_allowed = False
         self._wrap: Callable[[Handler], Handler] | None = None
         self.mocks: MockConfig | None = None
+        self.connections: Mapping[str, Connection] = {}
         if isinstance(rules, str | bytes | list | tuple | set) or inspect.isclass(rules) or inspect.isroutine(rules):
             raise InvalidHandler(
                 "handlers: expected a mapping such as {state or function name: callable}, an engine.Handlers, "
@@ -122,11 +137,14 @@ class Handlers:
             self._built_in, self.mocks = dict(rules._built_in), rules.mocks  # noqa: SLF001
             self._aws, self._is_aws_allowed = rules._aws, rules._is_aws_allowed  # noqa: SLF001
             self._wrap = rules._wrap  # noqa: SLF001
+            self.connections = rules.connections
         elif isinstance(rules, Mapping):
             for pattern, spec in rules.items():
                 self.add(pattern, spec)
         elif rules is not None:
             self._named = _public_functions(rules)
+        for name, table in (connections or {}).items():
+            self.connect(name, table)
 
     @classmethod
     def from_file(cls, path: os.PathLike[str] | str) -> Handlers:
@@ -174,6 +192,15 @@ class Handlers:
             raise InvalidHandler(f"handler for {pattern!r}: {error}") from error
         (self._globs if _GLOB.search(pattern) else self._exact)[pattern] = handler
 
+    def connect(self, name: str, table: Mapping[str, object]) -> None:
+        """Adds a connection, or replaces the one with the same name or ARN. Raises InvalidHandler."""
+        from engine.integrations.connections import InvalidConnection, read_connection
+
+        try:
+            self.connections = {**self.connections, name: read_connection(name, table)}
+        except InvalidConnection as error:
+            raise InvalidHandler(f"connection {name!r}: {error}") from error
+
     def task(
         self,
         pattern: str | None = None,
@@ -211,6 +238,7 @@ class Handlers:
         self._exact = {**other._exact, **self._exact}
         self._globs = {**self._globs, **{key: one for key, one in other._globs.items() if key not in self._globs}}
         self._named = {**other._named, **self._named}
+        self.connections = {**other.connections, **self.connections}
 
     def wrapped(self, wrap: Callable[[Handler], Handler]) -> Handlers:
         """The same rules, each with what `wrap` makes of its handler; so will be what is built in later."""
@@ -223,7 +251,7 @@ class Handlers:
         rules._built_in = {key: wrap(one) for key, one in self._built_in.items()}
         rules._aws = None if self._aws is None else wrap(self._aws)
         rules._is_aws_allowed = self._is_aws_allowed
-        rules.mocks = self.mocks
+        rules.mocks, rules.connections = self.mocks, self.connections
         before = self._wrap
         rules._wrap = wrap if before is None else lambda handler: wrap(before(handler))
         return rules

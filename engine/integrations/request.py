@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from engine.errors import StatesError
     from engine.integrations.aws import AwsClients
+    from engine.integrations.connection_lookup import Connections
     from engine.integrations.dask_ import Clusters
     from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.processes import Processes
@@ -140,7 +141,12 @@ class Workplace(Protocol):
 
     @property
     def aws(self) -> AwsClients:
-        """For calls to AWS."""
+        """For calls to AWS, and to other servers."""
+        ...
+
+    @property
+    def connections(self) -> Connections:
+        """How the APIs of HTTP Tasks are authorized."""
         ...
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,11 +11,17 @@ import anyio
 from engine.integrations.threads import Threads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.integrations.aws import AwsClients
+    from engine.integrations.connection_lookup import Connections
+    from engine.integrations.connections import Connection
     from engine.integrations.dask_ import Clusters
     from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.processes import Processes
 
+
+_NONE: Mapping[str, Connection] = MappingProxyType({})
 
 COMMANDS_MAX = 40
 """Commands that run at once. More: thousands of Tasks would run out of processes and file descriptors."""
@@ -36,8 +43,14 @@ class OwnWorkplace:
         processes_max: int | None,
         commands_max: int,
         lambda_emulator: LambdaEmulator | None = None,
+        connections: Mapping[str, Connection] = _NONE,
     ) -> None:
-        """`processes_max` None: as many as there are processors."""
+        """Nothing is started yet.
+
+        Args:
+            processes_max: None: as many as there are processors.
+            connections: Those that are configured here, by name or ARN.
+        """
         self.lambda_emulator = lambda_emulator
         self.threads = Threads(threads_max)
         self.commands = anyio.CapacityLimiter(commands_max)
@@ -45,6 +58,8 @@ class OwnWorkplace:
         self._processes: Processes | None = None
         self._clusters: Clusters | None = None
         self._aws: AwsClients | None = None
+        self._configured = connections
+        self._connections: Connections | None = None
 
     @property
     def processes(self) -> Processes:
@@ -66,12 +81,21 @@ class OwnWorkplace:
 
     @property
     def aws(self) -> AwsClients:
-        """For calls to AWS."""
+        """For calls to AWS, and to other servers."""
         if self._aws is None:
             from engine.integrations.aws import AwsClients
 
             self._aws = AwsClients(self.threads)
         return self._aws
+
+    @property
+    def connections(self) -> Connections:
+        """How the APIs of HTTP Tasks are authorized."""
+        if self._connections is None:
+            from engine.integrations.connection_lookup import Connections
+
+            self._connections = Connections(self._configured, self.threads)
+        return self._connections
 
     async def close(self) -> None:
         """Ends connections, and threads and processes that wait for work.

@@ -214,6 +214,7 @@ class FleetWorker:
             processes_max=self._options.processes_max,
             commands_max=self._options.commands_max,
             lambda_emulator=self._options.lambda_emulator,
+            connections=self._handlers.connections,
         )
         if self._options.chronicler is not None:
             await anyio.to_thread.run_sync(self._options.chronicler.open, self._store)

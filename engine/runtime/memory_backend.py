@@ -109,6 +109,7 @@ class MemoryBackend:
             processes_max=self._processes_max,
             commands_max=self._commands_max,
             lambda_emulator=self._lambda_emulator,
+            connections=self._handlers.connections,
         )
         if self._chronicler is not None:
             await anyio.to_thread.run_sync(self._chronicler.open, self.library)

@@ -10,6 +10,7 @@ import pytest
 
 import engine
 from engine.asl.resource import parse_resource
+from engine.integrations.connections import Basic, Secret
 from engine.integrations.handlers_file import file_here, read_rules
 from engine.integrations.registry import Handlers, InvalidHandler
 from tests.definitions import FUNCTION
@@ -76,8 +77,8 @@ def test_the_file_of_a_directory_is_asl_toml_else_the_projects():
     ("text", "message"),
     [
         ("[handlers]\na = \n", "asl.toml: Invalid value (at line 2, column 5)"),
-        ("[handler]\n", "asl.toml: expected a table [handlers] and nothing else, got 'handler'"),
-        ("handlers = 1\n", "asl.toml: handlers: expected a table, got 1"),
+        ("[handler]\n", "asl.toml: expected tables [handlers] and [connections.NAME], got 'handler'"),
+        ("handlers = 1\n", "asl.toml: handlers: expected a table"),
         ("[handlers]\nok = 'mock:1'\n'Pay it' = 'mock:{'\n", 'asl.toml, line 3: handlers."Pay it": '),
         ("[handlers]\na = 1\n", "asl.toml, line 2: handlers.a: expected a target ("),
         ("[handlers.a]\nprocess = true\n", "asl.toml, line 1: handlers.a: expected a target ("),
@@ -87,6 +88,12 @@ def test_the_file_of_a_directory_is_asl_toml_else_the_projects():
         (CAT.format("timeout_seconds = 901"), "asl.toml, line 2: handlers.a: timeout_seconds: expected more than 0"),
         (CAT.format("concurrency = 0"), "concurrency: expected 1 or more, got 0"),
         (CAT.format("on_worker_loss = 'stop'"), "on_worker_loss: expected"),
+        ("connections = 1\n", "asl.toml: connections: expected a table"),
+        ("[connections]\ncrm = 'hush'\n", "asl.toml, line 2: connections.crm: expected a table"),
+        (
+            "[handlers]\ncrm = 'cmd:cat'\n[connections.crm]\ntype = 1\n",
+            "asl.toml, line 3: connections.crm: type: expected",
+        ),
         ("[handlers]\na = 'nowhere_at_all:f'\n", "asl.toml, line 2: handlers.a: No module named 'nowhere_at_all'"),
     ],
 )
@@ -94,6 +101,16 @@ def test_a_wrong_rule_is_told_with_its_place(text, message):
     path = written(text)
     with pytest.raises(InvalidHandler, match=re.escape(message)):
         read_rules(path)
+
+
+@pytest.mark.parametrize(("name", "table"), [("asl.toml", "connections"), ("pyproject.toml", "tool.asl.connections")])
+def test_connections_stand_beside_the_rules(name, table):
+    path = written(
+        f'[{table}.crm]\ntype = "basic"\nusername = "u"\npassword = "env:P"\nheaders = {{ A = "b" }}\n', name
+    )
+    crm = engine.Handlers.from_file(path).connections["crm"]
+    assert crm.authorization == Basic(username=Secret("u"), password=Secret("env:P"))
+    assert crm.extras.headers == {"A": Secret("b")}
 
 
 def test_a_file_that_is_not_there_is_told():

@@ -1,0 +1,102 @@
+"""`arn:aws:states:::http:invoke`: an API by HTTPS, authorized by a connection (integrations.md 5.11).
+
+Each attempt is one request (two, when an OAuth token is refused) and has 60 seconds. A redirect is not followed: it
+would take the connection's secrets to another server.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import anyio
+
+from engine.errors import StatesError
+from engine.integrations.aws import AnswerTooLong, NoAnswer
+from engine.integrations.aws_sdk import unusable
+from engine.integrations.http_answers import SUCCESS, NoText, result_of, text_of
+from engine.integrations.http_task import Unusable, made_request, read_http_task
+from engine.integrations.request import Answer
+from engine.jsonvalue import encode
+
+if TYPE_CHECKING:
+    from engine.integrations.aws import Account, HttpAnswer
+    from engine.integrations.connection_lookup import Opened
+    from engine.integrations.connections import Connection
+    from engine.integrations.http_task import HttpRequest, HttpTask
+    from engine.integrations.request import TaskRequest, Workplace
+
+SECONDS_MAX: Final = 60.0
+"""Of one attempt, whatever TimeoutSeconds says (documented)."""
+
+_UNAUTHORIZED: Final = (401, 407)
+_TOO_LARGE: Final = (
+    "The state/task 'http' returned a result with a size exceeding the maximum number of bytes service limit."
+)
+
+
+async def http_answer(request: TaskRequest, account: Account, api: str | None, workplace: Workplace) -> Answer:
+    """Does an HTTP Task, once.
+
+    Args:
+        request: The Task.
+        account: How AWS is reached, for connections that are not configured here.
+        api: `http://host:port` that stands in for the API's own: a test's.
+        workplace: Has the connections and the clients.
+
+    Raises:
+        StatesError: `States.Runtime`: the arguments or the response cannot be used. `States.Http.StatusCode.404` and
+            the like: the API answered so. `States.Http.Socket`: no answer came, or none in time.
+            `Events.ConnectionResource...`: the connection cannot be used.
+    """
+    try:
+        task = read_http_task(request.arguments)
+    except Unusable as error:
+        raise unusable(request, error.findings) from None
+    if api is not None:
+        task = task._replace(url=_moved(task.url, api))
+    answered = None
+    try:
+        with anyio.move_on_after(SECONDS_MAX):
+            connection = await workplace.connections.find(request, task.connection_arn, account, workplace.aws)
+            answered = await _answered(request, task, connection, workplace)
+    except AnswerTooLong:
+        raise StatesError("States.DataLimitExceeded", _TOO_LARGE) from None
+    except NoAnswer as error:
+        raise StatesError("States.Http.Socket", str(error)) from None
+    if answered is None:
+        raise StatesError("States.Http.Socket", f"No response within {SECONDS_MAX:g} seconds")
+    try:
+        text = text_of(answered)
+    except NoText as error:
+        raise StatesError("States.Runtime", f"HTTP Task: {error}") from None
+    if answered.status not in SUCCESS:
+        raise StatesError(f"States.Http.StatusCode.{answered.status}", text or answered.reason)
+    result = result_of(answered, text, lower_case=True)
+    return Answer(result, len(encode(result)))
+
+
+async def _answered(request: TaskRequest, task: HttpTask, connection: Connection, workplace: Workplace) -> HttpAnswer:
+    opened = await workplace.connections.opened(connection, workplace.aws)
+    answer = await _sent(_made(request, task, opened), connection, workplace)
+    if opened.token is not None and answer.status in _UNAUTHORIZED:
+        opened = await workplace.connections.renewed(opened, workplace.aws)
+        answer = await _sent(_made(request, task, opened), connection, workplace)
+    return answer
+
+
+def _made(request: TaskRequest, task: HttpTask, opened: Opened) -> HttpRequest:
+    trace = uuid.uuid4().hex
+    return made_request(task, opened.added, region=request.region, trace_id=f"Root=1-{trace[:8]}-{trace[8:]}")
+
+
+async def _sent(request: HttpRequest, connection: Connection, workplace: Workplace) -> HttpAnswer:
+    route = await workplace.aws.public_route(request.url, connection.ca_file)
+    return await workplace.aws.send(request.method, request.url, request.headers, request.body or b"", route)
+
+
+def _moved(url: str, api: str) -> str:
+    """The URL at another server."""
+    there = urlsplit(api)
+    return urlsplit(url)._replace(scheme=there.scheme, netloc=there.netloc).geturl()
