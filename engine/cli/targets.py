@@ -67,7 +67,7 @@ def target_option(form: str) -> Callable[[Any], Any]:
     )
 
 
-ALLOW_AWS = click.option("--allow-aws", is_flag=True, help="Tasks that have no target may call AWS.")
+ALLOW_AWS = click.option("--allow-aws", is_flag=True, help="Tasks that have no target may call AWS and HTTPS APIs.")
 
 
 def read_handlers(
@@ -135,7 +135,7 @@ def missing_text(missing: MissingHandler) -> str:
     lines.append("(--handlers MODULE).")
     called = [parse_resource(what.partition(" ")[0]) for _, what in missing.tasks]
     if any(resource is not None and is_outside(resource) for resource in called):
-        lines.append("They would leave this machine. --allow-aws lets those without a target call AWS.")
+        lines.append("They would leave this machine. --allow-aws lets those without a target call AWS and HTTPS APIs.")
     return "\n".join(lines)
 
 

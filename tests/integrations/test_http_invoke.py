@@ -16,6 +16,7 @@ from engine.asl.http_fields import HTTP_METHODS
 from tests.certificates import write_certificate
 from tests.definitions import machine
 from tests.http_server import Asked, HttpServer, Reply, http_server
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -403,21 +404,13 @@ async def test_an_answer_that_takes_too_long_is_an_error_of_the_socket(monkeypat
         assert await failure(call(server.url)) == ("States.Http.Socket", "No response within 0.05 seconds")
 
 
-async def gone(server: HttpServer) -> None:
-    with anyio.fail_after(30):
-        while not server.gone:  # noqa: ASYNC110  the server tells nobody
-            await anyio.sleep(0.001)
-
-
 async def test_a_task_that_is_over_hangs_up() -> None:
     rules = Handlers({"*": "aws:"}, connections={"crm": BASIC})
     async with http_server(never) as server, Engine.in_memory(rules) as engine:
         execution = await engine.start_execution(call(server.url))
-        with anyio.fail_after(30):
-            while not server.asked:  # noqa: ASYNC110  the server tells nobody
-                await anyio.sleep(0.001)
+        await until(lambda: server.asked)
         await execution.stop()
-        await gone(server)
+        await until(lambda: server.gone)
 
 
 async def test_connections_to_a_server_are_used_again() -> None:

@@ -13,6 +13,7 @@ from engine import Engine, ExecutionFailed, Handlers, InvalidHandler
 from tests.certificates import write_certificate
 from tests.definitions import invoke, machine, task
 from tests.http_server import Asked, Reply, http_server
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,13 +128,11 @@ async def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_a_callback_is_ended_by_its_token_alone() -> None:
     async with http_server(Reply.of("taken down")) as server, Engine.in_memory({"*": server.url}) as engine:
         execution = await engine.start_execution(machine(invoke(suffix=".waitForTaskToken")))
-        with anyio.fail_after(30):
-            while not server.asked:  # noqa: ASYNC110  the server tells nobody
-                await anyio.sleep(0.001)
-            token = str(server.asked[0].header("asl-task-token"))
-            assert json.loads(server.asked[0].body) == {"token": token}
-            await engine.send_task_success(token, {"ok": True})
-            assert await execution.result() == {"ok": True}
+        await until(lambda: server.asked)
+        token = str(server.asked[0].header("asl-task-token"))
+        assert json.loads(server.asked[0].body) == {"token": token}
+        await engine.send_task_success(token, {"ok": True})
+        assert await execution.result() == {"ok": True}
 
 
 @pytest.mark.parametrize(
