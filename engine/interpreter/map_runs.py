@@ -430,6 +430,7 @@ class MapRun(MapActor[MapRunning]):
             arn=arns.map_chunk_arn(about.state_machine_arn, str(chunk)),
             name=str(chunk),
             input=given,
+            input_bytes=len(encode(inputs)),
             start_time=self.now,
             map=MapRole("CHUNK", self.role.state, number, about.arn),
             list_key=chunks_key(about.arn),

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 class Checkpoints:
     """Makes them."""
 
-    def __init__(self, chronicler: Chronicler | None, chance: Chance) -> None:
-        """`chronicler` says what is told outside."""
+    def __init__(self, chronicler: Chronicler | None, chance: Chance, *, keeps_born: bool) -> None:
+        """`chronicler` says what is told outside; `keeps_born`: see `Checkpoint`."""
         self._chronicler = chronicler
+        self._keeps_born = keeps_born
         # Ids need not be unguessable, and asking the system for each takes longer than all else in a letter.
         self._ids = random.Random(chance.getrandbits(128))  # noqa: S311
 
@@ -73,6 +74,7 @@ class Checkpoints:
             else self._chronicler.status_changes(execution.snapshot, transition),
             sent=sent,
             born=born,
+            keeps_born=self._keeps_born,
         )
 
 

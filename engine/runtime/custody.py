@@ -337,6 +337,9 @@ class Custody:
 
     def idle(self, execution: LiveExecution) -> None:
         """See `Keeper`."""
+        self._executions.children.rest(execution)
+        if not self._parks and execution.in_chunk is None:
+            self._executions.resting.add(execution.execution_id)  # whatever it waits for: its Tasks count by themselves
         if not self._parks or execution.quarantine is not None or execution.asking or execution.reopening:
             return
         if execution.in_chunk is not None:

@@ -108,6 +108,7 @@ class Executions:
         observer: Observer | None,
         tracer: Tracer | None = None,
         defers: bool = False,
+        keeps_born: bool = False,
         chronicler: Chronicler | None = None,
     ) -> None:
         """Nothing is live yet.
@@ -117,6 +118,7 @@ class Executions:
             on_leaving: Called when an execution is over or not here.
             on_born: Called when an execution has had others begin, which anybody may have.
             defers: Whether Express executions run in memory, without a checkpoint for each step.
+            keeps_born: Whether this worker owns what its executions have begin.
         """
         self.live: dict[ExecutionId, LiveExecution] = {}
         self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
@@ -142,7 +144,7 @@ class Executions:
         self._tracer = tracer
         self._defers = defers
         self._chronicler = chronicler
-        self._checkpoints = Checkpoints(chronicler, chance)
+        self._checkpoints = Checkpoints(chronicler, chance, keeps_born=keeps_born)
         self._ready: deque[LiveExecution] = deque()
 
     @property
@@ -153,6 +155,8 @@ class Executions:
     def add(self, execution: LiveExecution) -> None:
         """Takes an execution that was started, or claimed."""
         self.live[execution.execution_id] = execution
+        if execution.snapshot.execution.role == "CHUNK":
+            self.children.hold(execution)
         if self.arrivals is not None:
             self.arrivals.add(execution.execution_id)
         self.known[execution.arn] = execution
@@ -278,7 +282,10 @@ class Executions:
     def _fold_next(self, execution: LiveExecution) -> None:
         if execution.is_gone or not execution.mailbox:
             return  # it was quarantined or dropped since
-        self.resting.discard(execution.execution_id)
+        if execution.in_chunk is None:
+            self.resting.discard(execution.execution_id)
+        else:
+            self.children.stir(execution)
         try:
             self._fold_posts(execution, take_together(execution))
         except Exception as error:  # noqa: BLE001  we are wrong; the others must not pay for it
@@ -555,12 +562,13 @@ class Executions:
         # Another one: the checkpoint that is being written, perhaps for the second time, still reads the old one.
         execution.snapshot = Snapshot(execution=execution.snapshot.execution)
         execution.unwritten = None
-        self.children.stop(execution)
         if execution.in_chunk is not None:
             self.children.left(execution)
             return
+        is_known = self.live.pop(execution.execution_id, None) is not None
         if execution.snapshot.execution.role == "RUN":
             self.map_data.forget(execution)
-        self.live.pop(execution.execution_id, None)
+        elif execution.snapshot.execution.role == "CHUNK" and is_known:
+            self.children.let_go(execution)
         self.resting.discard(execution.execution_id)
         self._on_leaving(execution)

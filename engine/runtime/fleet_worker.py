@@ -27,6 +27,8 @@ from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import LEASE_SECONDS, Lease
 from engine.runtime.live import LiveExecution
 from engine.runtime.metrics import StoreMeter, together
+from engine.runtime.offspring import Offspring
+from engine.runtime.room import Room
 from engine.runtime.starter import Starter
 from engine.runtime.sync_executions import SyncExecutions
 from engine.runtime.task_groups import cancel_and_leave
@@ -174,6 +176,8 @@ class FleetWorker:
         self._group: TaskGroup
         self._starter: Starter
         self._committer: GroupCommitter
+        self._room: Room
+        self._offspring: Offspring
         self._calls: ThreadCalls
         self._broken: BaseException | None = None
         self._slow_calls: ThreadCalls
@@ -281,6 +285,17 @@ class FleetWorker:
             tick=self._tick,
             is_alone=self._options.claims == "own",
             defers=True,
+            keeps_born=self._options.claims == "own",
+        )
+        self._room = Room(self.worker.executions, self.worker.tasks, self._options.concurrency)
+        self._offspring = Offspring(
+            store=self._handle,
+            calls=self._calls,
+            plans=self.revisions,
+            custody=self.worker.custody,
+            room=self._room,
+            monotonic=self._lease.monotonic,
+            on_lost=self._lost,
         )
         self.housekeeping = Housekeeping(
             store=self._handle,
@@ -385,9 +400,7 @@ class FleetWorker:
             return 0
         if self._options.claims == "own":
             return self._options.concurrency  # nobody else would have what it starts
-        executions = self.worker.executions
-        in_hand = max(self.worker.tasks.in_flight, len(executions.live) - len(executions.resting))
-        return max(0, self._options.concurrency - in_hand + self.worker.tasks.apart)
+        return self._room.free()
 
     async def start(self, execution_id: ExecutionId, birth: Birth, plan: Plan) -> tuple[Fate, str]:
         """Starts an execution that this worker owns from birth; what became of its first checkpoint, and why."""
@@ -438,9 +451,11 @@ class FleetWorker:
         self.worker.wake()
 
     def _born(self, parent: LiveExecution, execution_ids: Sequence[ExecutionId]) -> None:
-        """They are claimed together with others, as whatever somebody else has started."""
-        del execution_ids
-        self.housekeeping.heard(Hint("START", frozenset([parent.pool])))
+        """They are claimed together with others, as whatever somebody else has started; unless they are ours alone."""
+        if self._options.claims == "own":
+            self._offspring.born(parent, execution_ids)
+        else:
+            self.housekeeping.heard(Hint("START", frozenset([parent.pool])))
 
     def _break(self, error: BaseException) -> None:
         self._broken = error
@@ -473,7 +488,8 @@ class FleetWorker:
         live = len(self.worker.executions.live) + len(self.sync.worker.executions.live)
         if self._is_draining and not live and self._committer.pending == 0:
             self._drained.set()
-        return min(self.housekeeping.tick(), self._deletions.tick())
+        due = min(self.housekeeping.tick(), self._deletions.tick())
+        return due if self._is_draining or not self.housekeeping.is_enlisted else min(due, self._offspring.tick())
 
     def _may_start(self) -> bool:
         return self.housekeeping.may_start()
@@ -488,5 +504,6 @@ class FleetWorker:
         self.worker.wake()
 
     def _lost(self) -> None:
+        self._offspring.forget()
         self.housekeeping.lost()
         self.worker.wake()

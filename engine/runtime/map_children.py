@@ -7,7 +7,7 @@ goes takes them along, and whoever has it next runs those again that had no resu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
@@ -37,14 +37,54 @@ class Mailboxes(Protocol):
 
 
 class MapChildren:
-    """Those of one worker."""
+    """Those of one worker, and what its chunks hold.
+
+    Attributes:
+        bytes: Of the inputs of all children of the chunks in hand, as JSON.
+    """
 
     def __init__(self, executions: Mailboxes, clock: Clock) -> None:
+        self.bytes = 0
         self._executions = executions
         self._clock = clock
+        self._running = 0
+        self._resting: set[ExecutionId] = set()
+        self._expected: dict[ExecutionId, int] = {}
+
+    @property
+    def at_work(self) -> int:
+        """Children that have something to do, and those that chunks will begin which have only just come."""
+        return self._running - len(self._resting) + sum(self._expected.values())
+
+    def hold(self, chunk: LiveExecution) -> None:
+        """A chunk has come to hand."""
+        about = chunk.snapshot.execution
+        self.bytes += about.input_bytes
+        if about.type == "EXPRESS":
+            given: Any = about.input
+            self._expected[chunk.execution_id] = given["parallel"]
+
+    def let_go(self, chunk: LiveExecution) -> None:
+        """A chunk is over, or somebody else's."""
+        self.bytes -= chunk.snapshot.execution.input_bytes
+        self._expected.pop(chunk.execution_id, None)
+        self.stop(chunk)
+
+    def rest(self, execution: LiveExecution) -> None:
+        """A child, or a chunk, has nothing to do for now."""
+        if execution.in_chunk is None:
+            self._expected.pop(execution.execution_id, None)
+        else:
+            self._resting.add(execution.execution_id)
+
+    def stir(self, child: LiveExecution) -> None:
+        """A child has something to do."""
+        self._resting.discard(child.execution_id)
 
     def run(self, chunk: LiveExecution, command: RunChild) -> None:
         """Begins a child."""
+        self._expected.pop(chunk.execution_id, None)
+        self._running += 1
         # One that is begun again has all its time again.
         about = replace(command.execution, start_time=self._clock.now())
         child = LiveExecution(ExecutionId(command.execution_id), chunk.plan, Snapshot(execution=about), in_chunk=chunk)
@@ -61,6 +101,8 @@ class MapChildren:
 
     def left(self, child: LiveExecution) -> None:
         """A child is over, or was dropped."""
+        self._running -= 1
+        self._resting.discard(child.execution_id)
         chunk = child.in_chunk
         assert chunk is not None
         if chunk.children.pop(child.execution_id, None) is None or child.ending is None or chunk.is_gone:

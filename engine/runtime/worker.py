@@ -86,6 +86,7 @@ class Worker:
         is_alone: bool,
         tracer: Tracer | None = None,
         defers: bool = False,
+        keeps_born: bool = False,
         chronicler: Chronicler | None = None,
     ) -> None:
         """Nothing runs before `run`.
@@ -102,6 +103,7 @@ class Worker:
             tick: Does what else is due, and tells when it wants to be called again, in `real_seconds`.
             is_alone: No other worker has this store.
             defers: See `Executions`.
+            keeps_born: The same.
         """
         self.timers: Timers[LiveExecution] = Timers()
         self._clock = clock
@@ -122,6 +124,7 @@ class Worker:
             observer=observer,
             tracer=tracer,
             defers=defers,
+            keeps_born=keeps_born,
             chronicler=chronicler,
         )
         self.custody = self.executions.keeper = Custody(

@@ -477,7 +477,9 @@ class MemoryStore(MemoryDefinitions):
         for token in checkpoint.tokens_closed:
             self.close_token(row, token)
         for execution_id, birth in checkpoint.born:
-            self.put(self.born(execution_id, birth), StartRequested(birth.input_text))
+            newborn = self.born(execution_id, birth)
+            self.put(newborn, StartRequested(birth.input_text))
+            newborn.owner = row.owner if checkpoint.keeps_born else None
         for mail in checkpoint.sent:
             self.send(mail)
         for change in checkpoint.status_changes:

@@ -151,6 +151,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         status_changes: Kept with it until somebody has told them: see `Store.take_status_changes`.
         born: Executions that begin with it: unowned and due at once, their first mail is StartRequested. Their ARNs end
             in their own ids.
+        keeps_born: Whether this worker owns them from the beginning, and `reload` gives them.
         sent: Mail to other executions: delivered as by `DurableStore.deliver`, to those that are open, if and only if
             the checkpoint is written.
     """
@@ -168,6 +169,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     status_changes: Sequence[StatusChange] = ()
     sent: Sequence[Mail] = ()
     born: Sequence[tuple[ExecutionId, Birth]] = ()
+    keeps_born: bool = False
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

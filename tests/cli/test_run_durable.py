@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,3 +129,27 @@ def test_a_state_machine_that_a_task_starts_runs_in_the_same_process(fleet: Flee
     child.write_text(json.dumps({"StartAt": "B", "States": {"B": {"Type": "Pass", "Result": 5, "End": True}}}))
     assert fleet.asl("run", str(parent), "--machine", f"Ship={child}") == "5\n"
     assert [item["status"] for item in fleet.json("ls")["executions"]] == ["SUCCEEDED"] * 2
+
+
+def each(kind: str) -> dict[str, Any]:
+    """A Distributed Map in another one."""
+    inner = {"Type": "Map", "ItemProcessor": processor("EXPRESS", Charge=task("charge")), "End": True}
+    state = inner if kind == "EXPRESS" else {**inner, "ItemProcessor": processor(kind, Inner=inner)}
+    return {"StartAt": "Each", "States": {"Each": state}}
+
+
+def processor(kind: str, **states: Any) -> dict[str, Any]:
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": kind}
+    return {"ProcessorConfig": config, "StartAt": next(iter(states)), "States": states}
+
+
+@pytest.mark.parametrize(("kind", "given", "output"), [
+    ("EXPRESS", list(range(300)), [5] * 300),
+    ("STANDARD", [[1, 2], [], [3]], [[5, 5], [], [5]]),
+])  # fmt: skip
+def test_all_of_a_distributed_map_runs_in_the_process_that_was_asked(
+    fleet: Fleet, machine: str, kind: str, given: list[Any], output: list[Any]
+) -> None:
+    Path(machine).write_text(json.dumps(each(kind)))
+    with fleet.worker():  # which has no handler for its Tasks
+        assert json.loads(fleet.asl("run", machine, "-t", "charge=mock:5", "-i", json.dumps(given))) == output

@@ -1,4 +1,4 @@
-"""Distributed Maps in one process's memory, and on a store in memory that workers share."""
+"""Distributed Maps in one process's memory, on a store in memory that workers share, and by one apart."""
 
 from __future__ import annotations
 
@@ -26,4 +26,11 @@ class TestFleet(MapRunSuite):
     @pytest.fixture
     async def opened(self, handlers: Handlers) -> AsyncIterator[engine.Engine]:
         async with on(MemoryStore(through_bytes=True), handlers.table) as one:
+            yield one
+
+
+class TestOfAWorkerThatClaimsNothingOfOthers(MapRunSuite):
+    @pytest.fixture
+    async def opened(self, handlers: Handlers) -> AsyncIterator[engine.Engine]:
+        async with on(MemoryStore(through_bytes=True), handlers.table, claims="own") as one:
             yield one

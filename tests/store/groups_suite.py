@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
-from engine.interpreter.messages import RedriveRequested
+from engine.interpreter.messages import RedriveRequested, StartRequested
 from engine.interpreter.snapshot import Ending, Frame, Redrives, joined
-from engine.store.protocol import Conflict, DurableStore, Group
+from engine.store.protocol import Birth, Conflict, DurableStore, Group
 from tests.store.runs import FAILED, REVISION, SUCCEEDED, Run, born, new_id, root, stop
 from tests.store.store_suite import StoreSuite
 
@@ -82,6 +82,19 @@ class GroupsSuite(StoreSuite):
         run = born(worker)
         run.write(worker, changed={(0, 0): root("S", variables={"x": 2**80})})
         assert worker.reload([run.id]).claimed[0].snapshot.frames[0, 0].variables == {"x": 2**80}
+
+    @pytest.mark.parametrize("is_kept", [True, False])
+    def test_what_begins_with_a_checkpoint_is_anybodys_or_its_writers(
+        self, worker: DurableStore, other: DurableStore, is_kept: bool
+    ):
+        run, newborn = born(worker), Run()
+        birth = Birth(execution=newborn.snapshot.execution, revision_id=REVISION)
+        run.write(worker, born=[(newborn.id, birth)], keeps_born=is_kept)
+        kept, claimed = worker.reload([newborn.id]).claimed, other.claim(most=9).claimed
+        (claim,) = kept if is_kept else claimed
+        assert len(kept) + len(claimed) == 1
+        assert (claim.execution_id, claim.seq, claim.lost_tasks) == (newborn.id, 0, None)
+        assert [mail.event for mail in claim.mail] == [StartRequested(None)]
 
     # ── frames ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

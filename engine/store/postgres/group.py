@@ -63,6 +63,7 @@ class Newborn(msgspec.Struct, frozen=True, gc=False):
     head: bytes
     snapshot: bytes
     event: bytes
+    wake_at: int
 
 
 class Written(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -140,7 +141,7 @@ def write(checkpoint: Checkpoint) -> Written:
         lost_tasks=checkpoint.lost_tasks,
         status_changes=checkpoint.status_changes,
         sent=[(mail.execution_id, mail.id, encode_row(mail.event)) for mail in checkpoint.sent],
-        newborn=[_newborn(execution_id, birth) for execution_id, birth in checkpoint.born],
+        newborn=[_newborn(*one, is_kept=checkpoint.keeps_born) for one in checkpoint.born],
     )
 
 
@@ -152,12 +153,13 @@ def _check_birth(execution_id: ExecutionId, birth: Birth) -> None:
         text.encode()
 
 
-def _newborn(execution_id: ExecutionId, birth: Birth) -> Newborn:
+def _newborn(execution_id: ExecutionId, birth: Birth, *, is_kept: bool) -> Newborn:
     assert not birth.is_named, "a name may have to be waited for"
     _check_birth(execution_id, birth)
     snapshot = pack_whole(Snapshot(execution=birth.execution))
     event = encode_row(StartRequested(birth.input_text))
-    return Newborn(execution_id, birth, encode_row(birth.execution), snapshot, event)
+    wake_at = STILL_OWNED if is_kept else birth.execution.start_time
+    return Newborn(execution_id, birth, encode_row(birth.execution), snapshot, event, wake_at)
 
 
 def _tokens(checkpoint: Checkpoint) -> tuple[list[tuple[bytes, Ticket]], list[bytes]]:
@@ -336,7 +338,7 @@ def _arrays(checkpoints: Sequence[Written], releases: Sequence[Release]) -> dict
         arrays["born"] = _born([(c.id, c.birth, c.head) for c in born if c.birth is not None]
                                + [(child.id, child.birth, child.head) for child in newborn])  # fmt: skip
     opened = [(c.id, c.wake_at, c.birth.pool, c.seq, c.snapshot) for c in born if c.closing is None and c.birth]
-    opened += [(c.id, c.birth.execution.start_time, c.birth.pool, 0, c.snapshot) for c in newborn]
+    opened += [(c.id, c.wake_at, c.birth.pool, 0, c.snapshot) for c in newborn]
     if opened:
         ids, wake_ats, pools, seqs, snapshots = zip(*opened, strict=True)
         arrays["opened"] = [uuids(ids), int8s(wake_ats), texts(pools), int4s(seqs), byteas(snapshots)]
