@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.map_data.failures import ITEM_BYTES_MAX, DataFailed
 from engine.map_data.json_items import Entry
-from engine.map_data.streams import lines, text
+from engine.map_data.streams import lines, text, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,19 +90,26 @@ class _Rows:
     """The rows from a byte on.
 
     Attributes:
-        at: Where the next row begins: csv takes the lines of one row, and no more, before it gives it.
+        at: Where the next row begins: csv takes the lines of one row, and no more, before it gives it. So if it asked
+            for another line when there was none, the row is not complete: its last cell has no closing quote.
     """
 
     def __init__(self, file: StoredFile, first: int, delimiter: str) -> None:
         self.at = first
+        self._row = first
         self._file = file
         self._delimiter = delimiter
+        self._is_over = False
 
     def __iter__(self) -> Iterator[list[str]]:
         if csv.field_size_limit() < ITEM_BYTES_MAX:  # one limit for the whole process; 128 KiB by default
             csv.field_size_limit(ITEM_BYTES_MAX)
         try:
-            yield from csv.reader(self._lines(), delimiter=self._delimiter)
+            for row in csv.reader(self._lines(), delimiter=self._delimiter):
+                if self._is_over:
+                    raise DataFailed(f"{self._file.name}: a quote in the row at byte {self._row} is not closed")
+                self._row = self.at
+                yield row
         except csv.Error as error:
             raise DataFailed(f"{self._file.name}: not CSV in the row that ends at byte {self.at}: {error}") from None
 
@@ -112,4 +119,7 @@ class _Rows:
             if self.at == 0:
                 found = found.removeprefix(_BOM)
             self.at = end
+            if end - self._row > ITEM_BYTES_MAX:
+                raise too_large(self._file, self._row)
             yield found
+        self._is_over = True

@@ -8,6 +8,7 @@ from engine.map_data.csv_rows import csv_rows
 from engine.map_data.failures import DataFailed
 from engine.map_data.json_items import Entry, json_items, json_lines
 from engine.map_data.parquet_rows import parquet_rows
+from engine.map_data.streams import is_compressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,13 +45,17 @@ def items_of(file: StoredFile, input_type: str | None, config: Mapping[str, Any]
 def file_items(
     place: Place, key: str, input_type: str | None, config: Mapping[str, Any], after: Any
 ) -> Iterator[Entry]:
-    """Opens a file and reads it. `after`: `[the file's version, after in it]`; else as `items_of`."""
+    """Opens a file and reads it. `after`: `[the file's version, after in it, size]`; else as `items_of`.
+
+    The size is null where `after` counts no bytes of the file: it is compressed, or PARQUET.
+    """
     file = place.open(key)
     try:
-        version, inner = after or (file.version, None)
+        version, inner, _ = after or (file.version, None, None)
         if file.version != version:
             raise DataFailed(f"{file.name}: it has changed while it was read")
+        size = None if input_type == "PARQUET" or is_compressed(file) else file.size
         for value, name, inner_after in items_of(file, input_type, config, inner):
-            yield Entry(value, name, [version, inner_after])
+            yield Entry(value, name, [version, inner_after, size])
     finally:
         file.close()

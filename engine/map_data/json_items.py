@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.jsonvalue import InvalidJson, Json, decode
 from engine.map_data.failures import ITEM_BYTES_MAX, DataFailed
-from engine.map_data.streams import blocks, lines, too_large
+from engine.map_data.streams import blocks, lines, text, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from engine.map_data.places import StoredFile
 
 NOT_ITERABLE = "Attempting to map over non-iterable node."
+_POINTS_NOWHERE = "The provided ReaderConfig.ItemsPointer does not match any valid path in the JSON structure."
+"""AWS's words, as another emulator's tests have them."""
 
 KEYS_MAX = 1_000_000
 """Of an object's members, so many are looked at for keys that come twice: each costs memory."""
@@ -101,6 +103,7 @@ def json_lines(file: StoredFile, config: Mapping[str, Any], after: Any) -> Itera
             try:
                 yield Entry(decode(content), None, end)
             except InvalidJson as error:
+                text(line, file, begin)  # bytes that are no text are told with their place
                 raise DataFailed(f"{file.name}: the line at byte {begin} is not JSON: {error}") from None
         begin = end
 
@@ -169,10 +172,11 @@ class _Scanner:
         self.peek()
         first = self.at
         end = self._end(is_kept=True)
-        text = self._buffer[self.start : end]
+        content = self._buffer[self.start : end]
         try:
-            value = decode(text)
+            value = decode(content)
         except InvalidJson as error:
+            text(content, self._file, first)  # bytes that are no text are told with their place
             raise DataFailed(f"{self._file.name}: the value at byte {first} is not JSON: {error}") from None
         self.start = end
         return value
@@ -183,7 +187,7 @@ class _Scanner:
             name = token.replace("~1", "/").replace("~0", "~")
             kind = chr(max(self.peek(), 0))
             if kind not in _KIND_CLOSED or (kind == "[" and not name.isdecimal()):
-                raise DataFailed(f"{self._file.name}: the ItemsPointer {pointer} leads to nothing")
+                raise DataFailed(_POINTS_NOWHERE)
             self.start += 1
             place = 0
             while self.goes_on(kind, is_first=place == 0):
@@ -194,7 +198,7 @@ class _Scanner:
                 self.start = self._end(is_kept=False)
                 place += 1
             else:
-                raise DataFailed(f"{self._file.name}: the ItemsPointer {pointer} leads to nothing")
+                raise DataFailed(_POINTS_NOWHERE)
 
     def _end(self, *, is_kept: bool) -> int:
         """Where in the buffer the value ends that begins at `start`; if it is kept, `start` stays its beginning."""

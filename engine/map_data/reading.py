@@ -85,7 +85,11 @@ def open_items(reader: Mapping[str, Json], cursor: Json, *, region: str) -> Item
 
 
 class _Items:
-    """See `ItemSource`. Its cursor: `{"items": how many were read, "after": of the last Entry}`."""
+    """See `ItemSource`.
+
+    Its cursor: `{"items": how many were read, "after": of the last Entry, "part": of the file that was read}`. `part`,
+    from 0 to 1, is for whoever shows progress; it is null where nobody can tell.
+    """
 
     def __init__(self, reader: Mapping[str, Json], cursor: Any, *, region: str) -> None:
         """Raises DataFailed."""
@@ -96,6 +100,7 @@ class _Items:
         self._place: Place = open_place(_text(given, "Bucket"), more, region=region)
         after = None if cursor is None else cursor["after"]
         lists = str(reader["Resource"]).endswith(_LIST)
+        self._is_one_file = not lists and config.get("InputType") != "MANIFEST" and "ManifestType" not in config
         self._entries = _entries(self._place, given, config, after, lists=lists, region=region)
         self._ahead: Entry | None = None
 
@@ -133,7 +138,8 @@ class _Items:
             entry = None if self._read + len(items) == self._items_max else next(self._entries, None)
         self._ahead = entry
         self._read += len(items)
-        cursor: Json = None if entry is None else {"items": self._read, "after": after}
+        part = _part(after) if self._is_one_file else None
+        cursor: Json = None if entry is None else {"items": self._read, "after": after, "part": part}
         return Page(items, keys or None, cursor, size)
 
 
@@ -152,6 +158,15 @@ def _entries(
     if config.get("InputType") == "MANIFEST" or config.get("ManifestType") == "S3_INVENTORY":
         return inventory_items(place, key, after)
     return file_items(place, key, config.get("InputType"), config, after)
+
+
+def _part(after: Any) -> float | None:
+    """See `file_items` and, for `inner`, the readers of text."""
+    if after is None:
+        return None
+    _, inner, size = after
+    at = inner[1] if isinstance(inner, list) else inner
+    return at / size if size else None
 
 
 def _object(reader: Mapping[str, Json], name: str) -> dict[str, Any]:

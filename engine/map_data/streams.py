@@ -32,13 +32,23 @@ def blocks(file: StoredFile, first: int = 0) -> Iterator[bytes]:
     Raises:
         DataFailed: It ends too early, or its compression is broken.
     """
-    magic = file.part(0, len(_ZSTD))
+    magic = _magic(file)
     if magic.startswith(_GZIP):
         yield from _without(_gunzipped(file), first)
     elif magic == _ZSTD:
         yield from _without(_unzstd(file), first)
     else:
         yield from _raw(file, first)
+
+
+def is_compressed(file: StoredFile) -> bool:
+    """Whether a file is inflated as it is read. Raises DataFailed."""
+    magic = _magic(file)
+    return magic.startswith(_GZIP) or magic == _ZSTD
+
+
+def _magic(file: StoredFile) -> bytes:
+    return file.part(0, len(_ZSTD))
 
 
 def _raw(file: StoredFile, first: int) -> Iterator[bytes]:

@@ -171,7 +171,7 @@ class _Results:
         self._bucket = bucket
         self._map_run_arn = map_run_arn
         folder = map_run_arn.rpartition(":")[2]
-        self._prefix = f"{prefix.rstrip('/')}/{folder}/" if prefix else f"{folder}/"
+        self._prefix = f"{prefix}{'/' if prefix and not prefix.endswith('/') else ''}{folder}/"
         self._transformation = config.get("Transformation")
         more = {name: value for name, value in given.items() if name not in ("Bucket", "Prefix")}
         self._place: Place = open_place(str(bucket), more, region=region)
@@ -220,7 +220,6 @@ class _Numbered:
     def __init__(self, place: Place, stem: str, *, is_lines: bool) -> None:
         self._place = place
         self._stem = stem
-        self._ending = "jsonl" if is_lines else "json"
         # What is before the first result, between two, and after the last.
         self._marks = (b"", b"\n", b"\n") if is_lines else (b"[", b",", b"]")
         self._sizes: list[int] = []
@@ -262,7 +261,7 @@ class _Numbered:
         self._upload = None
 
     def _key(self, number: int) -> str:
-        return f"{self._stem}_{number}.{self._ending}"
+        return f"{self._stem}_{number}.json"  # of JSONL as well, as another emulator was corrected to after AWS
 
 
 def _object(writer: Mapping[str, Json], name: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_transformations_are_of_those_that_succeeded(folder: Path, transformatio
 
 def test_lines_are_one_result_each(folder: Path) -> None:
     write(folder.as_uri(), *ALL, Transformation="COMPACT", OutputType="JSONL")
-    assert (folder / "out" / UUID / "SUCCEEDED_0.jsonl").read_text() == '[1,2]\n"x"\n'
+    assert (folder / "out" / UUID / "SUCCEEDED_0.json").read_text() == '[1,2]\n"x"\n'
 
 
 def test_nothing_to_write_is_a_manifest_alone(folder: Path) -> None:
