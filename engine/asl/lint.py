@@ -27,7 +27,8 @@ INLINE_CONCURRENCY_MAX: Final = 40
 _NOT_HANDLED: Final = frozenset({"States.Runtime"})
 """Errors that AWS neither retries nor catches (asl.md 13.2)."""
 
-_DISTRIBUTED_FIELDS: Final = ("ItemReader", "ItemBatcher", "ResultWriter", "Label")
+_REFUSED_INLINE: Final = ("ItemReader", "ItemBatcher", "ResultWriter")
+_DISTRIBUTED_FIELDS: Final = (*_REFUSED_INLINE, "Label")
 
 _TOKEN: Final = ("Task.Token", "'Token'", '"Token', '$$.Task"', '"$$"', "context.Task ")
 
@@ -216,6 +217,9 @@ def _credentials(found: StateAt) -> set[str]:
 
 def _check_map(found: StateAt, state: MapState, report: Report) -> None:
     if state.item_processor.mode == "DISTRIBUTED":
+        if found.express:
+            message = "Express child executions of a Distributed Map run no Distributed Map of their own"
+            report.warning("not-in-express-children", message, (*found.place, "Type"))
         return
     concurrency = state.max_concurrency
     if isinstance(concurrency, int) and concurrency > INLINE_CONCURRENCY_MAX:
@@ -223,6 +227,7 @@ def _check_map(found: StateAt, state: MapState, report: Report) -> None:
         report.warning("max-concurrency-above-limit", message, (*found.place, "MaxConcurrency"))
     for name in found.values:
         if name in _DISTRIBUTED_FIELDS or name.startswith("ToleratedFailure"):
-            message = f"{name} has no effect in an inline Map"
+            effect = "makes an inline Map fail" if name in _REFUSED_INLINE else "has no effect in an inline Map"
+            message = f"{name} {effect}"
             hint = "set ProcessorConfig.Mode to DISTRIBUTED"
             report.warning("distributed-field-in-inline-map", message, (*found.place, name), key=True, hint=hint)

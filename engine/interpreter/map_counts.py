@@ -51,7 +51,7 @@ def summary(
 
     Returns:
         `{"maxConcurrency", "toleratedFailureCount", "toleratedFailurePercentage", "itemCounts", "executionCounts",
-        "redriveCount", "redriveDate", "status"}`, the counts as AWS names them; dates in ms since the epoch.
+        "redriveCount", "redriveDate"}`, the counts as AWS names them; dates in ms since the epoch.
     """
     over, begun_items, begun = state.over, 0, 0
     for frame in frames:
@@ -68,12 +68,16 @@ def summary(
         "executionCounts": _shown(over.executions, begun, state.children),
         "redriveCount": state.attempt,
         "redriveDate": state.redriven_at,
-        "status": "RUNNING" if state.stopping is None else state.stopping.status,
     }
 
 
 def of_snapshot(snapshot: Snapshot, chunks: Mapping[UUID, ChunkNumbers]) -> dict[str, Json]:
-    """The numbers of a map run that is not over, from where it and its open chunks stand. See `summary`."""
+    """The numbers of a map run that is not over, from where it and its open chunks stand.
+
+    Returns:
+        See `summary`; and `"isRead"`: whether that are all items, and `"expected"`: about how many there will be, null:
+        nobody can tell.
+    """
     root = snapshot.frames.get(ROOT)
     given: Any = snapshot.execution.input
     total = None if given["items"] is None else len(given["items"])
@@ -81,7 +85,21 @@ def of_snapshot(snapshot: Snapshot, chunks: Mapping[UUID, ChunkNumbers]) -> dict
     if not isinstance(state, MapRunning):
         limits = given["maxConcurrency"], given["toleratedFailureCount"], given["toleratedFailurePercentage"]
         state = MapRunning((0, 0, 0), *limits)
-    return summary(state, snapshot.frames.values(), total, chunks)
+    is_read = state.is_read or total is not None
+    numbers = summary(state, snapshot.frames.values(), total, chunks)
+    expected = (state.items if total is None else total) if is_read else _expected(given["reader"], state)
+    return {**numbers, "isRead": is_read, "expected": expected}
+
+
+def _expected(reader: dict[str, Any], state: MapRunning) -> int | None:
+    """Guessed from the part of the file that was read; the cursor is that of `engine.map_data.reading`."""
+    cursor: Any = state.cursor
+    if cursor is None or not cursor.get("part"):
+        return None
+    most: int | None = reader["ReaderConfig"].get("MaxItems")
+    part: float = cursor["part"]
+    guessed = max(round(state.items / part), state.items + 1)
+    return guessed if most is None else min(guessed, most)
 
 
 def numbers_of(chunk: Execution, snapshot: Snapshot | None, ending: Ending | None) -> ChunkNumbers:

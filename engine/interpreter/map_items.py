@@ -42,6 +42,32 @@ class SelectingVisit(Visit):
         return {**self.own, "Map": {"Item": self.item}}
 
 
+def in_a_row(items: list[Json] | dict[str, Json]) -> tuple[list[Json], list[str] | None]:
+    """The items, and the keys that the members of an object have."""
+    return (list(items.values()), list(items)) if isinstance(items, dict) else (items, None)
+
+
+def unselected(items: list[Json], keys: Sequence[str] | None) -> list[Json]:
+    """What each item is without an ItemSelector: a member of an object is `{"Key": "a", "Value": 1}`.
+
+    AWS's guide has "passing the pair to the iteration as input"; others measured its members' names.
+    """
+    if keys is None:
+        return items
+    return [{"Key": key, "Value": value} for key, value in zip(keys, items, strict=True)]
+
+
+def source_of(reader: Mapping[str, Json] | None) -> str:
+    """`$$.Map.Item.Source` (asl.md 6): where the items come from. `reader`: evaluated; None: from the state's input."""
+    if reader is None:
+        return "STATE_DATA"
+    arguments = reader["Arguments"]
+    # What is wrong with them is told when they are read.
+    given = arguments if isinstance(arguments, dict) else {}
+    place = "/".join(str(given[name]) for name in ("Bucket", "Key") if given.get(name) is not None)
+    return place if place.startswith("file:") else f"S3://{place}"
+
+
 def selected(
     selector: Selector,
     visit: SelectingVisit,
@@ -49,7 +75,7 @@ def selected(
     keys: Sequence[str] | None,
     *,
     first: int,
-    source: str,
+    source: str | None,
 ) -> list[Json]:
     """What ItemSelector makes of each item.
 
@@ -59,16 +85,18 @@ def selected(
         items: In a row.
         keys: Of the members of an object.
         first: The index of the first item.
-        source: `$$.Map.Item.Source`.
+        source: `$$.Map.Item.Source`; None: there is none, as in an Inline Map.
 
     Raises:
         StatesError, PathError: It fails.
     """
     found: list[Json] = []
     for place, value in enumerate(items):
-        visit.item = {"Index": first + place, "Value": value, "Source": source}
+        visit.item = {"Index": first + place, "Value": value}
         if keys is not None:
-            visit.item = {"Index": first + place, "Key": keys[place], "Value": value, "Source": source}
+            visit.item = {"Index": first + place, "Key": keys[place], "Value": value}
+        if source is not None:
+            visit.item["Source"] = source
         found.append(selector(visit)[0])
     return found
 

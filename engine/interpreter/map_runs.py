@@ -6,7 +6,8 @@ A map run is an execution without a history (docs/decisions/0020). Its input say
      "maxConcurrency": 0, "toleratedFailureCount": null, "toleratedFailurePercentage": null,
      "items": [...] | null, "keys": [...] | null, "reader": {...} | null,
      "batch": {"items": 10, "bytes": null, "shared": {"BatchInput": {}}} | null,
-     "scope": {"context": {...}, "input": ..., "size": 9, "variables": {...}} | null, "writer": {...} | null}
+     "scope": {"context": {...}, "entered": 2, "input": ..., "size": 9, "variables": {...}} | null,
+     "writer": {...} | null}
 
 `scope` is what ItemSelector may read of the Map state. The output of its ending is what `map_counts.summary` shows.
 """
@@ -18,11 +19,11 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec.structs import replace
 
 from engine import arns
-from engine.errors import StatesError
+from engine.errors import PayloadTooLarge, StatesError
 from engine.interpreter import map_limits, recovery
 from engine.interpreter.map_actor import MapActor
 from engine.interpreter.map_counts import summary
-from engine.interpreter.map_items import Batching, SelectingVisit, selected
+from engine.interpreter.map_items import Batching, SelectingVisit, selected, source_of, unselected
 from engine.interpreter.messages import (
     ChunkDone,
     ChunkFailing,
@@ -73,6 +74,9 @@ PARALLEL_MAX = 10_000
 
 EXCEEDED = "States.ExceedToleratedFailureThreshold"
 _EXCEEDED_CAUSE = "The specified tolerated failure threshold was exceeded"
+_TOO_LARGE_CAUSE = (
+    "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit."
+)
 
 CHUNK_MAX = 1_000
 CHUNK_MIN = 10
@@ -390,25 +394,44 @@ class MapRun(MapActor[MapRunning]):
                 found, left = [*found, batching.batch(left)], []
             self.put(left=tuple(left))
             counts = [len(cast("Any", one)["Items"]) for one in found]
+        too_large = self._too_large_input(found)
+        if too_large is not None:
+            self._stop(too_large)
+            return
         for first in range(0, len(found), CHUNK_MAX):
             part = slice(first, first + CHUNK_MAX)
             is_final = first + CHUNK_MAX >= len(found)
             self._make_chunk(found[part], None if counts is None else counts[part], is_last=is_final)
 
+    def _too_large_input(self, inputs: list[Json]) -> Stopping | None:
+        """No execution has an input beyond the payload limit: neither has a child (asl.md 17.3)."""
+        limit = self.execution.payload_bytes_max
+        for place, one in enumerate(inputs):
+            size = len(encode(one)) if limit else 0
+            if size > limit:
+                child = self.state.children + place
+                cause = f"The input of child execution {child} has {size} bytes; expected at most {limit}."
+                return Stopping("FAILED", recovery.DATA_LIMIT_EXCEEDED, cause)
+        return None
+
     def _selected(self, items: list[Json], keys: list[str] | None, first: int) -> list[Json]:
         scope = self.given["scope"]
         if scope is None:
-            return items
+            return unselected(items, keys)
         plan = self.plan.states[self.role.state]
         assert isinstance(plan, DistributedMapPlan) and plan.selector is not None  # noqa: PT018  one fact
         frame = Frame(ROOT, None, plan.name, scope["input"], scope["size"])
         visit = SelectingVisit(self, frame, plan, scope["variables"], scope["context"])
-        return selected(plan.selector, visit, items, keys, first=first, source=_source(self.given["reader"]))
+        return selected(plan.selector, visit, items, keys, first=first, source=source_of(self.given["reader"]))
 
-    def _explained(self, error: StatesError) -> str:
+    def _explained(self, error: StatesError) -> str | None:
+        if isinstance(error, PayloadTooLarge) and error.cause is None:
+            return _TOO_LARGE_CAUSE.format(self.role.state)
         if not error.located:
-            return error.cause or ""
-        return f"An error occurred while executing the state '{self.role.state}'. {error.cause}"
+            return error.cause
+        entered = self.given["scope"]["entered"]
+        where = f"while executing the state '{self.role.state}' (entered at the event id #{entered})"
+        return f"An error occurred {where}. {error.cause}"
 
     def _make_chunk(self, inputs: list[Json], counts: list[int] | None, *, is_last: bool) -> None:
         state, about = self.state, self.execution
@@ -507,11 +530,7 @@ class MapRun(MapActor[MapRunning]):
         self.commands.append(_question(self.execution, after, self.state))
 
     def _too_large(self) -> Stopping:
-        cause = (
-            f"The state/task '{self.role.state}' returned a result with a size exceeding the maximum number of "
-            "bytes service limit."
-        )
-        return Stopping("FAILED", recovery.DATA_LIMIT_EXCEEDED, cause)
+        return Stopping("FAILED", recovery.DATA_LIMIT_EXCEEDED, _TOO_LARGE_CAUSE.format(self.role.state))
 
     def _end_stopped(self, stopping: Stopping) -> None:
         """What came of the children of a run that failed too often is exported as well: also what was never begun."""
@@ -529,13 +548,3 @@ class MapRun(MapActor[MapRunning]):
         self.tell_above(MapRunDone(self.state.ticket, output, size, told, cause, self.state.attempt))
         shown = cast("Any", status)
         self.ending = Ending(shown, summary(self.state, self.frames(), self._total), error, cause)
-
-
-def _source(reader: dict[str, Json] | None) -> str:
-    """`$$.Map.Item.Source` (asl.md 6): where the items come from; None: from the state's input."""
-    if reader is None:
-        return "STATE_DATA"
-    arguments = reader["Arguments"]
-    assert isinstance(arguments, dict), "evaluated"
-    place = "/".join(str(arguments[name]) for name in ("Bucket", "Key") if arguments.get(name) is not None)
-    return place if place.startswith("file:") else f"S3://{place}"

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.interpreter import map_limits
-from engine.interpreter.map_items import Batching, batch_input
-from engine.interpreter.snapshot import Frame
+from engine.interpreter.map_items import (
+    Batching,
+    SelectingVisit,
+    batch_input,
+    in_a_row,
+    selected,
+    source_of,
+    unselected,
+)
+from engine.interpreter.states.distributed_map import evaluated_reader
 
 if TYPE_CHECKING:
     from engine.asl.program import ItemBatcher, MapState
@@ -40,11 +49,13 @@ class Iterations(NamedTuple):
         return map_limits.is_exceeded(failures, self.number, count=count, percentage=percentage)
 
 
-def iterations_of(state: MapState, plan: MapPlan, visit: Visit, items: list[Json] | None, tap: Tap) -> Iterations:
+def iterations_of(
+    state: MapState, plan: MapPlan, visit: Visit, items: list[Json] | dict[str, Json] | None, tap: Tap
+) -> Iterations:
     """Evaluates what a Map would give its iterations.
 
     Args:
-        items: What it iterates over; None: its ItemReader would tell.
+        items: What it iterates over, an array or an object; None: its ItemReader would tell.
         tap: Told of each stage by the name of AWS's inspection data.
 
     Raises:
@@ -54,33 +65,37 @@ def iterations_of(state: MapState, plan: MapPlan, visit: Visit, items: list[Json
     most_at_once = plan.concurrency(data, visit)
     count = map_limits.tolerated_count(state, data, visit)
     percentage = map_limits.tolerated_percentage(state, data, visit)
-    inputs = items
+    if items is None:
+        return Iterations(None, most_at_once, count, percentage)
     config = None if state.item_reader is None else state.item_reader.reader_config
-    if inputs is not None and config is not None:
+    if config is not None:
         most = map_limits.whole_number("MaxItems", config.max_items, config.max_items_path, data, visit)
-        inputs = inputs[:most] if most and most > 0 else inputs
-    if inputs is not None and state.query_language == "JSONPath" and state.item_reader is None:
-        tap("afterItemsPath", inputs)
-    if inputs is not None and config is not None and config.items_pointer is not None:
-        tap("afterItemsPointer", inputs)
-    if inputs is not None and plan.selector is not None:
-        inputs = _selected(plan, visit, inputs)
+        items = _first(items, most) if most and most > 0 else items
+    if state.query_language == "JSONPath" and state.item_reader is None:
+        tap("afterItemsPath", items)
+    if config is not None and config.items_pointer is not None:
+        tap("afterItemsPointer", items)
+    values, keys = in_a_row(items)
+    if plan.selector is None:
+        inputs = unselected(values, keys)
+    else:
+        own = SelectingVisit(visit.core, visit.frame, visit.state, visit.variables, visit.context())
+        inputs = selected(plan.selector, own, values, keys, first=0, source=_source(state, data, visit))
         tap("afterItemSelector", inputs)
-    if inputs is not None and state.item_batcher is not None:
+    if state.item_batcher is not None:
         inputs = _batches(state.item_batcher, inputs, data, visit)
         tap("afterItemBatcher", inputs)
-    number = None if inputs is None else len(inputs)
-    return Iterations(number, most_at_once, count, percentage)
+    return Iterations(len(inputs), most_at_once, count, percentage)
 
 
-def _selected(plan: MapPlan, visit: Visit, items: list[Json]) -> list[Json]:
-    assert plan.selector is not None
-    own, selected = visit.frame, []
-    for index, item in enumerate(items):
-        visit.frame = Frame((-1, index), own.key, "", item, 0, item=(index, item))  # its $$.Map.Item
-        selected.append(plan.selector(visit)[0])
-    visit.frame = own
-    return selected
+def _first(items: list[Json] | dict[str, Json], most: int) -> list[Json] | dict[str, Json]:
+    return items[:most] if isinstance(items, list) else dict(islice(items.items(), most))
+
+
+def _source(state: MapState, data: Json, visit: Visit) -> str | None:
+    if state.item_processor.mode != "DISTRIBUTED":
+        return None
+    return source_of(None if state.item_reader is None else evaluated_reader(state.item_reader, data, visit))
 
 
 def _batches(batcher: ItemBatcher, items: list[Json], data: Json, visit: Visit) -> list[Json]:

@@ -59,7 +59,7 @@ class Mock(NamedTuple):
     result: Json = None
     error: StatesError | None = None
     failures: int = 0
-    items: list[Json] | None = None
+    items: list[Json] | dict[str, Json] | None = None
 
 
 class Outcome(NamedTuple):
@@ -153,9 +153,9 @@ class Trial:
         start = plan.start
         start.context = context
         if isinstance(start, MapPlan):
-            start.unsupported = None  # what a Distributed Map does is mocked
-            if isinstance(self.state, MapState) and self.state.item_reader is not None:
-                start.items = lambda data, visit: []  # not from the input: see _Alone._iterate
+            if isinstance(self.state, MapState) and self.state.item_processor.mode == "DISTRIBUTED":
+                start.unsupported = None  # what it does is mocked
+            self.items_of_input, start.items = start.items, lambda data, visit: []  # see _Alone._iterate
         return plan
 
     def enter(self, now: int) -> list[Command]:
@@ -218,7 +218,7 @@ class _Alone(Advance):
         fault = mock.error
         if isinstance(state, MapPlan):
             try:
-                is_too_much = self._iterate(state, visit, fork, mock)
+                is_too_much = self._iterate(state, visit, mock)
             except StatesError as error:
                 return self._failed(frame, state, visit, error)
             except PathError as error:
@@ -230,11 +230,15 @@ class _Alone(Advance):
         # With a ResultWriter it is an object; the state only hands it on.
         return self._join(frame, state, cast("list[Json]", mock.result), len(encode(mock.result)))
 
-    def _iterate(self, state: MapPlan, visit: Visit, fork: Fork, mock: Mock) -> bool:
+    def _iterate(self, state: MapPlan, visit: Visit, mock: Mock) -> bool:
         """Looks at what the iterations would get; whether too many of them failed."""
         tried = self.trial.state
         assert isinstance(tried, MapState)
-        items = mock.items if tried.item_reader is not None else fork.inputs
+        items = mock.items
+        if tried.item_reader is None:
+            found = self.trial.items_of_input(state.work_input(visit)[0], visit)
+            assert isinstance(found, list | dict), "checked by whoever found them"
+            items = found
         iterations = iterations_of(tried, state, visit, items, self.seen.tell)
         self.seen.counts = iterations.counts
         self.seen.iterations = iterations.number

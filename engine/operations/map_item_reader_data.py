@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _TEXTS = ("JSON", "JSONL", "CSV")
 
 
-def items_read(reader: ItemReader, data: str) -> list[Json]:
-    """All items, before MaxItems; members of an object as `{"Key", "Value"}`.
+def items_read(reader: ItemReader, data: str) -> list[Json] | dict[str, Json]:
+    """All items, before MaxItems: an object where the data is one.
 
     Raises:
         ValidationException: `data` is not what the reader is configured for, or it is not read from one text: PARQUET
@@ -37,12 +37,11 @@ def items_read(reader: ItemReader, data: str) -> list[Json]:
             "CSVDelimiter": given.csv_delimiter,
         }
     try:
-        return [
-            value if key is None else {"Key": key, "Value": value}
-            for value, key, _ in items_of(_Text(data), input_type, config, None)
-        ]
+        entries = list(items_of(_Text(data), input_type, config, None))
     except DataFailed as error:
         raise _refused(str(error)) from None
+    members = {key: value for value, key, _ in entries if key is not None}
+    return members or [value for value, _, _ in entries]
 
 
 class _Text:

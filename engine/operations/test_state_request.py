@@ -142,7 +142,7 @@ def _check_causing_state(state: State, configuration: Mapping[str, Any]) -> None
         raise ValidationException("State not found in definition")
 
 
-def _items(state: State, data: str | None) -> list[Json] | None:
+def _items(state: State, data: str | None) -> list[Json] | dict[str, Json] | None:
     if data is None or not isinstance(state, MapState) or state.item_reader is None:
         return None
     return items_read(state.item_reader, data)

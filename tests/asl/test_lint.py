@@ -81,6 +81,12 @@ def x(operator: str, operand: Any, **fields: Any) -> dict[str, Any]:
 
 A = "/States/A"
 
+INNER_MAP = {
+    "Type": "Map",
+    "ItemProcessor": {"ProcessorConfig": DISTRIBUTED, "StartAt": "J", "States": {"J": {"Type": "Pass", "End": True}}},
+    "End": True,
+}
+
 SPEAKS: list[tuple[str, str, dict[str, Any]]] = [
     # AWS's own
     ("no-dollar", f"{A}/Parameters/list[0]/id", a_pass(Parameters={"list": [{"id": "$.id"}]})),
@@ -116,6 +122,11 @@ SPEAKS: list[tuple[str, str, dict[str, Any]]] = [
         "not-in-express-children",
         f"{A}/ItemProcessor/States/I/Resource",
         a_map(DISTRIBUTED, {"Type": "Task", "Resource": ACTIVITY, "TimeoutSeconds": 5, "End": True}),
+    ),
+    (
+        "not-in-express-children",
+        f"{A}/ItemProcessor/States/I/Type",
+        a_map(DISTRIBUTED, INNER_MAP),
     ),
     # Map
     ("max-concurrency-above-limit", f"{A}/MaxConcurrency", a_map(MaxConcurrency=41)),

@@ -213,4 +213,5 @@ def test_an_inline_map_does_not_pass_over_what_only_a_distributed_one_can(field:
     drive.run()
     assert drive.ending is not None
     assert drive.ending.error == "States.Runtime"
-    assert f"An Inline Map with {field} is not supported" in (drive.ending.cause or "")
+    cause = "#2). The ItemReader, ItemBatcher and ResultWriter fields are not supported for INLINE maps"
+    assert (drive.ending.cause or "").endswith(cause)

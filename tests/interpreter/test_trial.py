@@ -209,13 +209,48 @@ def test_a_map_shows_what_its_iterations_would_get() -> None:
     assert (one.seen.counts, one.seen.iterations) == ({"maxConcurrency": 3}, 2)
 
 
-def test_a_map_shows_its_batches() -> None:
-    flow = {
-        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-        "StartAt": "I",
-        "States": {"I": {"Type": "Pass", "End": True}},
+DISTRIBUTED: dict[str, Json] = {
+    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+    "StartAt": "I",
+    "States": {"I": {"Type": "Pass", "End": True}},
+}
+
+
+def test_a_distributed_map_of_an_object_shows_its_pairs() -> None:
+    batched = map_state(ItemProcessor=DISTRIBUTED, ItemBatcher={"MaxItemsPerBatch": 2})
+    one = trial(batched, {"a": 1}, Mock(result=[5]))
+    assert one.outcome is not None
+    assert one.outcome.output == [5]
+    assert one.seen.stages["afterItemBatcher"] == [{"Items": [{"Key": "a", "Value": 1}]}]
+    selecting = map_state(ItemProcessor=DISTRIBUTED, ItemSelector={"item.$": "$$.Map.Item"})
+    items = trial(selecting, {"a": 1}, Mock(result=[5])).seen.stages["afterItemSelector"]
+    assert items == [{"item": {"Index": 0, "Key": "a", "Value": 1, "Source": "STATE_DATA"}}]
+
+
+def test_items_that_were_read_have_the_source_they_would_come_from() -> None:
+    reader = {
+        "Resource": "arn:aws:states:::s3:getObject",
+        "ReaderConfig": {"InputType": "JSON", "MaxItems": 1},
+        "Parameters": {"Bucket.$": "$.b", "Key": "k"},
     }
-    definition = map_state(ItemProcessor=flow, ItemBatcher={"MaxItemsPerBatch": 2, "BatchInput": {"b.$": "$[0]"}})
+    selector = {"item.$": "$$.Map.Item"}
+    definition = map_state(ItemProcessor=DISTRIBUTED, ItemReader=reader, ItemSelector=selector)
+    one = trial(definition, {"b": "data"}, Mock(result=[], items={"a": 1, "b": 2}))
+    shown = {"Index": 0, "Key": "a", "Value": 1, "Source": "S3://data/k"}
+    assert one.seen.stages["afterItemSelector"] == [{"item": shown}]
+
+
+def test_an_inline_map_with_a_reader_fails_when_it_is_tried_as_when_it_runs() -> None:
+    definition = map_state(ItemBatcher={"MaxItemsPerBatch": 2})
+    one = trial(definition, [1], Mock(result=[]))
+    assert one.outcome is not None
+    assert "not supported for INLINE maps" in (one.outcome.error.cause or "")
+
+
+def test_a_map_shows_its_batches() -> None:
+    definition = map_state(
+        ItemProcessor=DISTRIBUTED, ItemBatcher={"MaxItemsPerBatch": 2, "BatchInput": {"b.$": "$[0]"}}
+    )
     one = trial(definition, [1, 2, 3], Mock(result=[]))
     assert one.seen.stages["afterItemBatcher"] == [
         {"BatchInput": {"b": 1}, "Items": [1, 2]},

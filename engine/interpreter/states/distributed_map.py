@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import NAMESPACE_URL, uuid5
 
 from engine import arns
@@ -11,7 +11,7 @@ from engine.errors import StatesError
 from engine.interpreter import map_limits
 from engine.interpreter.dataflow import ResultExit, WorkInput, compile_fill, compile_result_exit, compile_work_input
 from engine.interpreter.history import CODE
-from engine.interpreter.map_items import batch_input
+from engine.interpreter.map_items import batch_input, in_a_row
 from engine.interpreter.messages import StartChild
 from engine.interpreter.snapshot import Execution, MapRole, OnMapRun
 from engine.interpreter.state_plan import StatePlan
@@ -28,7 +28,7 @@ from engine.query.jsonata import Bundle, JsonataTemplate
 from engine.uuids import UUID7_BITS, uuid7
 
 if TYPE_CHECKING:
-    from engine.asl.program import ItemReader, MapState, ResultWriter
+    from engine.asl.program import ItemBatcher, ItemReader, MapState, ResultWriter
     from engine.interpreter.context import Visit
     from engine.interpreter.messages import MapRunDone
     from engine.jsonvalue import Json
@@ -134,32 +134,40 @@ def _given(
     if program.item_batcher is not None:
         batch = {
             "items": map_limits.items_per_batch(program.item_batcher, data, visit),
-            "bytes": map_limits.bytes_per_batch(program.item_batcher, data, visit),
+            "bytes": _batch_bytes_max(program.item_batcher, data, visit),
             "shared": batch_input(program.item_batcher, data, visit),
         }
     scope: Json = None
     if state.selector is not None:
         scope = {
             "context": visit.context(),
+            "entered": visit.entered,
             "input": visit.input,
             "size": visit.size,
             "variables": dict(visit.variables),
         }
+    values, keys = (None, None) if items is None else in_a_row(items)
     return {
         "maxConcurrency": concurrency,
         "toleratedFailureCount": count,
         "toleratedFailurePercentage": percentage,
-        "items": list(items.values()) if isinstance(items, dict) else items,
-        "keys": list(items) if isinstance(items, dict) else None,
-        "reader": None if program.item_reader is None else _reader(program.item_reader, data, visit),
+        "items": values,
+        "keys": cast("Json", keys),
+        "reader": None if program.item_reader is None else evaluated_reader(program.item_reader, data, visit),
         "batch": batch,
         "scope": scope,
         "writer": None if program.result_writer is None else _writer(program.result_writer, data, visit),
     }
 
 
-def _reader(reader: ItemReader, data: Json, visit: Visit) -> dict[str, Json]:
-    """See `engine.map_data.reading`."""
+def _batch_bytes_max(batcher: ItemBatcher, data: Json, visit: Visit) -> int | None:
+    """A batch is the input of an execution: it is made smaller rather than larger than that may be (AWS's guide)."""
+    given, most = map_limits.bytes_per_batch(batcher, data, visit), visit.payload_bytes_max
+    return min(given or most, most) if most else given
+
+
+def evaluated_reader(reader: ItemReader, data: Json, visit: Visit) -> dict[str, Json]:
+    """As `engine.map_data.reading` takes it. Raises StatesError, PathError: a field of it fails."""
     config: dict[str, Json] = {}
     given = reader.reader_config
     if given is not None:
