@@ -371,6 +371,14 @@ class Engine:
         while (counts := self._wait(anext, watched, None)) is not None:
             yield counts
 
+    def map_run_children(
+        self, map_run_arn: str, *, status: ExecutionStatus | None = None
+    ) -> Iterator[ExecutionDescription]:
+        """See `engine.Engine.map_run_children`; an iterator."""
+        children = self._engine.map_run_children(map_run_arn, status=status)
+        while (child := self._wait(anext, children, None)) is not None:
+            yield child
+
     def send_task_success(self, task_token: str, output: Json) -> None:
         """See `engine.Engine.send_task_success`."""
         self._wait(self._engine.send_task_success, task_token, output)

@@ -1,4 +1,4 @@
-"""How far map runs are, for a program that shows it or waits for it."""
+"""How far map runs are, and what became of their children, for a program that shows it or waits for it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import anyio
 
-from engine.operations.map_runs import describe_map_run, list_map_runs, map_run
+from engine.operations.map_children import all_children
+from engine.operations.map_runs import list_map_runs, map_run_standing
+from engine.outcome import ExecutionDescription, described
 from engine.parts import Part
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from engine.store.protocol import ExecutionStatus
 
 WATCH_SECONDS = 1.0
 """How often a map run is looked at: results of Express children are written no more often."""
@@ -21,8 +25,11 @@ class MapRunCounts(NamedTuple):
 
     Attributes:
         state: Name of the Map state.
-        total: Items that were read so far; while an ItemReader reads, it grows.
+        total: Items that were read so far.
         running: In children that were begun and have no result yet.
+        is_read: Whether all items were read. Before, `total` grows: an ItemReader reads as children are begun.
+        expected: How many items there will be: `total` once all are read, before that a guess from the part of the
+            file that was read. None: nobody can tell.
     """
 
     map_run_arn: str
@@ -35,6 +42,8 @@ class MapRunCounts(NamedTuple):
     failed: int
     timed_out: int
     aborted: int
+    is_read: bool
+    expected: int | None
 
     @property
     def done(self) -> int:
@@ -58,16 +67,35 @@ class MapRuns(Part):
 
     async def map_run_counts(self, map_run_arn: str) -> MapRunCounts:
         """How far a map run is now. Raises InvalidArn, ResourceNotFound."""
-        record = await map_run(self.service, map_run_arn)
+        record, numbers = await map_run_standing(self.service, map_run_arn)
         assert record.execution.map is not None, "what a map run is of"
-        described = await describe_map_run(self.service, map_run_arn=map_run_arn)
-        items: Any = described["item_counts"]
+        status: Any = "RUNNING" if record.ending is None else record.ending.status
+        items = numbers["itemCounts"]
         return MapRunCounts(
             map_run_arn,
             record.execution.map.state,
-            described["status"],
-            *(items[key] for key in ("total", "pending", "running", "succeeded", "failed", "timedOut", "aborted")),
+            status,
+            total=items["total"],
+            pending=items["pending"],
+            running=items["running"],
+            succeeded=items["succeeded"],
+            failed=items["failed"],
+            timed_out=items["timedOut"],
+            aborted=items["aborted"],
+            is_read=record.ending is not None or numbers["isRead"],
+            expected=items["total"] if record.ending is not None else numbers["expected"],
         )
+
+    async def map_run_children(
+        self, map_run_arn: str, *, status: ExecutionStatus | None = None
+    ) -> AsyncGenerator[ExecutionDescription, None]:
+        """The child executions of a map run that were begun, the latest first; `status`: those of it alone.
+
+        Raises:
+            InvalidArn, ResourceNotFound: As `map_run_counts`.
+        """
+        async for record in all_children(self.service, map_run_arn, status=status):
+            yield described(record, None)
 
     async def watch_map_run(
         self, map_run_arn: str, *, every_seconds: float = WATCH_SECONDS

@@ -13,7 +13,7 @@ from engine.cli.streams import json_text
 if TYPE_CHECKING:
     from engine.asl.program import Flow, State, StateMachine
     from engine.jsonvalue import Json
-    from engine.outcome import ExecutionFailed
+    from engine.outcome import ExecutionDescription, ExecutionFailed
 
 _INPUT_SHOWN = 500
 """Characters of a state's input; `--trace` shows all of it."""
@@ -22,9 +22,17 @@ _LABEL_WIDTH = 11
 
 
 def failure_text(
-    failed: ExecutionFailed, program: StateMachine, reproduce: str | None = None, *, trace: bool = False
+    failed: ExecutionFailed,
+    program: StateMachine,
+    reproduce: str | None = None,
+    *,
+    failed_child: ExecutionDescription | None = None,
+    trace: bool = False,
 ) -> str:
-    """Error, cause, state, its input, what Retry and Catch had to say, and the command that does it again."""
+    """Error, cause, state, its input, what Retry and Catch had to say, and the command that does it again.
+
+    `failed_child`: one of those by which a Distributed Map failed, whose own error says nothing of them.
+    """
     lines = [ending_text(failed.status, failed.error, failed.cause)]
     if failed.state is not None:
         state = state_named(program, failed.state)
@@ -33,6 +41,10 @@ def failure_text(
         lines.append(_labelled("its input", _shown(failed.input_of_state, trace=trace)))
         if state is not None:
             lines += _recovery_lines(state)
+    if failed_child is not None:
+        why = ": ".join(part for part in (failed_child.error, _cause_text(failed_child.cause or "")) if part)
+        lines.append(_labelled("one item", why or failed_child.status))
+        lines.append(_labelled("its input", _shown(failed_child.input, trace=trace)))
     if reproduce is not None:
         lines.append(_labelled("reproduce", reproduce))
     return "\n".join(lines)

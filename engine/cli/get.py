@@ -10,6 +10,7 @@ from engine.cli.database import database_options, opened
 from engine.cli.durations import duration
 from engine.cli.exits import ExitCode
 from engine.cli.lookup import find_execution
+from engine.cli.map_progress import RUNS_SHOWN, MapRunProgress
 from engine.cli.streams import json_text, print_json, print_result
 from engine.cli.stuck import reasons_below, reasons_stuck
 from engine.cli.workers import state_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from engine.cli.database import Database
     from engine.cli.waiting import Wait
     from engine.jsonvalue import Json
+    from engine.library import MapRunCounts
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.postgres.store import PostgresStore
     from engine.store.records import ExecutionRecord
@@ -56,12 +58,32 @@ def command(execution: str, follow: bool, as_json: bool, database: Database) -> 
         now = store.handle().now()
         owner = None if record.ending is not None else store.owner(record.execution_id)
         stuck = [*reasons_stuck(record, workers, now), *reasons_below(store, record)]
+        map_runs = _map_runs(store, record)
+    counts = _counts(database, map_runs)
     worker = next((worker for worker in workers if worker.id == owner), None)
     if as_json:
-        print_json(_as_json(record, open_waits, stuck, worker))
+        print_json(_as_json(record, open_waits, stuck, worker, counts))
     else:
-        _print(record, open_waits, stuck, worker, now)
+        _print(record, open_waits, stuck, worker, counts, now)
     return ExitCode.SUCCEEDED
+
+
+def _map_runs(store: PostgresStore, record: ExecutionRecord) -> list[str]:
+    """Those that the execution began, the first one first; of a map run itself."""
+    about = record.execution.map
+    if about is not None and about.kind == "RUN":
+        return [record.execution.arn]
+    runs = store.latest_executions(record.execution.arn, most=RUNS_SHOWN)
+    return [run.execution.arn for run in reversed(runs)]
+
+
+def _counts(database: Database, map_runs: Sequence[str]) -> list[MapRunCounts]:
+    if not map_runs:
+        return []
+    from engine.cli.client import client
+
+    with client(database) as both:
+        return [both.engine.map_run_counts(map_run_arn) for map_run_arn in map_runs]
 
 
 def _waits(store: PostgresStore, record: ExecutionRecord) -> list[Wait]:
@@ -78,7 +100,11 @@ def _waits(store: PostgresStore, record: ExecutionRecord) -> list[Wait]:
 
 
 def _as_json(
-    record: ExecutionRecord, open_waits: Sequence[Wait], stuck: Sequence[str], worker: WorkerRecord | None
+    record: ExecutionRecord,
+    open_waits: Sequence[Wait],
+    stuck: Sequence[str],
+    worker: WorkerRecord | None,
+    counts: Sequence[MapRunCounts],
 ) -> Json:
     """DescribeExecution's answer with times as the AWS command line prints them, and what only we have."""
     execution, ending = record.execution, record.ending
@@ -97,12 +123,31 @@ def _as_json(
         "redriveDate": None if record.redrives.time is None else iso_timestamp(record.redrives.time),
         "pool": record.pool,
     }
+    if counts:
+        shown["mapRuns"] = [_counts_as_json(run) for run in counts]
     if worker is not None:
         shown["worker"] = {"id": str(worker.id), "host": worker.host, "pid": worker.pid}
     if ending is None:
         shown["waitsFor"] = [_wait_as_json(wait) for wait in open_waits]
         shown["stuck"] = list(stuck)
     return {key: value for key, value in shown.items() if value is not None}
+
+
+def _counts_as_json(run: MapRunCounts) -> Json:
+    return {
+        "mapRunArn": run.map_run_arn,
+        "state": run.state,
+        "status": run.status,
+        "itemCounts": {
+            "pending": run.pending,
+            "running": run.running,
+            "succeeded": run.succeeded,
+            "failed": run.failed,
+            "timedOut": run.timed_out,
+            "aborted": run.aborted,
+            "total": run.total,
+        },
+    }
 
 
 def _wait_as_json(wait: Wait) -> Json:
@@ -129,12 +174,15 @@ def _print(
     open_waits: Sequence[Wait],
     stuck: Sequence[str],
     worker: WorkerRecord | None,
+    counts: Sequence[MapRunCounts],
     now: int,
 ) -> None:
     from engine.cli.tables import print_fields, status_text
 
     execution, ending = record.execution, record.ending
     took = duration(max(0, (record.stop_date or now) - execution.start_time))
+    is_map_run = execution.map is not None and execution.map.kind == "RUN"  # its input and output are ours
+    output = "" if ending is None or ending.status != "SUCCEEDED" or is_map_run else _shown(ending.output)
     fields = {
         "execution": execution.arn,
         "status": f"{status_text(record.status)} {'for' if ending is None else 'after'} {took}",
@@ -143,8 +191,9 @@ def _print(
         "pool": record.pool,
         "worker": "" if worker is None else f"{worker.host}, pid {worker.pid}, {state_of(worker, now)}",
         "redriven": f"{record.redrives.count} times" if record.redrives.count else "",
-        "input": _shown(execution.input),
-        "output": _shown(ending.output) if ending is not None and ending.status == "SUCCEEDED" else "",
+        "input": "" if is_map_run else _shown(execution.input),
+        "map runs": "\n".join(_counts_text(run) for run in counts),
+        "output": output,
         "error": (ending.error or "") if ending is not None else "",
         "cause": (ending.cause or "") if ending is not None else "",
         "stuck": click.style("\n".join(stuck), fg="red") if stuck else "",
@@ -153,6 +202,10 @@ def _print(
     print_fields({name: text for name, text in fields.items() if text})
     if ending is None and not record.last_event_id and record.unreadable is None:
         print_result("It has not begun.")
+
+
+def _counts_text(run: MapRunCounts) -> str:
+    return f"{run.state}: {MapRunProgress(run, 0).text()}\n  {run.map_run_arn}"
 
 
 def _wait_lines(open_waits: Sequence[Wait]) -> list[str]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from engine.asl.program import MapState
 from engine.cli.durations import duration
+from engine.cli.failure import state_named
 from engine.cli.map_progress import MapRunsProgress
 from engine.cli.progress import ExecutionProgress
 from engine.cli.streams import print_note
@@ -41,6 +43,7 @@ class LinesView:
     """
 
     def __init__(self, program: StateMachine, *, trace: bool) -> None:
+        self._program = program
         self._progress = ExecutionProgress(program)
         self._trace = trace
         self._map_runs = MapRunsProgress()
@@ -85,6 +88,13 @@ class LinesView:
             return "entered once more; from here on its visits are not told (--trace tells all)" if is_first else None
         if happening.kind == "iteration" and not _is_step(happening.number, happening.total):
             return None
+        return self._told(happening)
+
+    def _told(self, happening: Happening) -> str | None:
+        if happening.kind == "items":
+            state = state_named(self._program, happening.state)
+            if isinstance(state, MapState) and state.item_reader is not None:
+                return "started"  # nobody knows yet how many items there are
         return _text_of(happening, self._progress.states[happening.state].type)
 
     # ── everything ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -94,7 +104,7 @@ class LinesView:
         events = list(as_aws([segment]))
         for happening in happenings:
             state = self._progress.states[happening.state]
-            text = f"entered ({state.type})" if happening.kind == "entered" else _text_of(happening, state.type)
+            text = f"entered ({state.type})" if happening.kind == "entered" else self._told(happening)
             if text is None or happening.kind == "iteration":
                 continue
             self._say(f"{happening.state}{_path_text(happening.path)}: {text}")

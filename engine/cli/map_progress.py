@@ -66,9 +66,9 @@ class MapRunProgress:
 
     def is_worth_a_line(self) -> bool:
         """Whether so much has happened since the last line; then that is now."""
-        done, total = self.counts.done, max(1, self.counts.total)
+        done, total = self.counts.done, self.counts.expected
         seconds = self._seen[-1][0]
-        is_step = done * _STEPS // total != self._told_done * _STEPS // total
+        is_step = total is not None and done * _STEPS // max(1, total) != self._told_done * _STEPS // max(1, total)
         is_late = done != self._told_done and seconds - self._told_seconds >= _TELL_SECONDS
         if not (is_step or is_late):
             return False
@@ -76,9 +76,15 @@ class MapRunProgress:
         return True
 
     def text(self) -> str:
-        """`1,200/10,000 items, 8,750 pending, 50 running, 1,197 succeeded, 3 failed, 812/s, 10.8 s left`."""
-        counts = self.counts
-        said = [f"{counts.done:,}/{counts.total:,} items"]
+        """`1,200/10,000 items, 8,750 pending, 50 running, 1,197 succeeded, 3 failed, 812/s, 10.8 s left`.
+
+        While items are still read, `1,200/~10,000 items` has a guess, and `1,200/1,500+ items` those that were read.
+        """
+        counts, expected = self.counts, self.counts.expected
+        total = f"{counts.total:,}"
+        if not counts.is_read:
+            total = f"{total}+" if expected is None else f"~{expected:,}"
+        said = [f"{counts.done:,}/{total} items"]
         numbers = {
             "pending": counts.pending,
             "running": counts.running,
@@ -91,14 +97,15 @@ class MapRunProgress:
         rate = self.per_second
         if counts.status == "RUNNING" and rate > 0:
             said.append(f"{rate:,.0f}/s" if rate >= 1 else f"{rate * 60:,.1f}/min")
-            left = counts.pending + counts.running
-            if left:
+            left = 0 if expected is None else expected - counts.done
+            if left > 0:
                 said.append(f"{duration(round(left / rate * 1_000))} left")
         return ", ".join(said)
 
     def bar(self, full: str, empty: str) -> str:
-        """As many cells are full as items are done."""
-        cells = _BAR_CELLS * self.counts.done // max(1, self.counts.total)
+        """As many cells are full as items are done; none where nobody knows how many there are."""
+        done, expected = self.counts.done, self.counts.expected
+        cells = min(_BAR_CELLS, _BAR_CELLS * done // expected) if expected else 0
         return full * cells + empty * (_BAR_CELLS - cells)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -19,8 +20,11 @@ from engine.cli.map_progress import LOOK_SECONDS, Looks, look_once
 from engine.cli.progress import has_distributed_map
 from engine.cli.refusals import REFUSALS, refusals_told
 from engine.cli.streams import can_redraw, json_text, print_json, print_note, stdout_kept_clean
+from engine.errors import ApiError
+from engine.interpreter.map_runs import EXCEEDED
 from engine.outcome import ExecutionFailed
 from engine.runtime.executions import ExecutionQuarantined
+from engine.store.protocol import StoreUnavailable
 from engine.timestamps import iso_timestamp
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Transition
     from engine.jsonvalue import Json
     from engine.library import Engine, ExecutionHandle, MapRunCounts
+    from engine.outcome import ExecutionDescription
 
 _MS_PER_SECOND = 1_000
 
@@ -93,6 +98,7 @@ class Outcome:
         failed: None when it succeeded.
         milliseconds: How long it took, on its own clock.
         skipped_seconds: Waiting that was jumped over.
+        failed_child: Where a Distributed Map failed because too many children did: one of them.
         abandoned: Handlers that were given up while they ran.
         history: AWS's events.
     """
@@ -101,6 +107,7 @@ class Outcome:
     failed: ExecutionFailed | None
     milliseconds: int
     skipped_seconds: float
+    failed_child: ExecutionDescription | None
     abandoned: int
     history: list[dict[str, Any]]
 
@@ -121,7 +128,10 @@ def run_one(job: Job, value: Json) -> int:
     if outcome.failed is None:
         print_json(outcome.output, pretty=options.pretty)
         return ExitCode.SUCCEEDED
-    print_note(failure_text(outcome.failed, job.program, job.reproduce(value), trace=options.trace))
+    reproduce = job.reproduce(value)
+    print_note(
+        failure_text(outcome.failed, job.program, reproduce, failed_child=outcome.failed_child, trace=options.trace)
+    )
     return EXIT_OF_STATUS[outcome.failed.status]
 
 
@@ -164,9 +174,22 @@ async def _outcome(job: Job, value: Json, view: View, interrupted: anyio.Event) 
             failed=failed,
             milliseconds=round((described.stop_date - described.start_date).total_seconds() * _MS_PER_SECOND),
             skipped_seconds=engine.skipped_seconds,
+            failed_child=None if failed is None else await _failed_child(engine, failed),
             abandoned=engine.abandoned,
             history=await handle.history() if job.options.history is not None else [],
         )
+
+
+async def _failed_child(engine: Engine, failed: ExecutionFailed) -> ExecutionDescription | None:
+    if failed.error != EXCEEDED:
+        return None
+    with suppress(ApiError, StoreUnavailable):
+        for map_run_arn in await engine.map_runs(failed.execution_arn):
+            for status in ("FAILED", "TIMED_OUT"):
+                async with aclosing(engine.map_run_children(map_run_arn, status=status)) as children:
+                    async for child in children:
+                        return child
+    return None
 
 
 def _has_map_runs(job: Job) -> bool:

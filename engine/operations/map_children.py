@@ -19,12 +19,15 @@ from engine.store.records import ExecutionRecord
 from engine.uuids import place_in_chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from engine.operations.service import Service
 
 _CHUNKS_AT_ONCE = 4
 """Chunks that are read at once: each has the inputs and results of up to a thousand children."""
+
+_CHILDREN_AT_ONCE = 100
+"""Of those that are read one page after the other."""
 
 _LOOKED_AT_MAX = 2_000
 """Children of Express type that one call looks at for those of a status."""
@@ -56,12 +59,21 @@ async def children_of_map_run(
     if status_filter == "PENDING_REDRIVE":
         return {"executions": []}  # what is redriven is begun at once
     wanted = _Wanted(status_filter, redrive_filter)
-    if run.execution.type == "EXPRESS":
-        found, last = await _in_chunks(service, map_run_arn, wanted, asked.after, asked.most)
-    else:
-        found, last = await _with_rows(service, map_run_arn, wanted, asked.after, asked.most)
+    found, last = await _some_children(service, run, wanted, asked.after, asked.most)
     answer: dict[str, Any] = {"executions": [_listed(record, map_run_arn) for record in found]}
     return answer if last is None else {**answer, "next_token": asked.token(last)}
+
+
+async def all_children(service: Service, map_run_arn: str, *, status: str | None) -> AsyncIterator[ExecutionRecord]:
+    """The child executions of a Map Run, the latest first. Raises InvalidArn, ResourceNotFound."""
+    run, wanted = await map_run(service, map_run_arn), _Wanted(status, None)
+    last: _Position | None = None
+    while True:
+        found, last = await _some_children(service, run, wanted, last, _CHILDREN_AT_ONCE)
+        for record in found:
+            yield record
+        if last is None:
+            return
 
 
 class _Wanted:
@@ -79,6 +91,14 @@ class _Wanted:
 
 
 _Position = tuple[int, UUID, int]
+
+
+async def _some_children(
+    service: Service, run: ExecutionRecord, wanted: _Wanted, after: _Position | None, most: int
+) -> tuple[list[ExecutionRecord], _Position | None]:
+    """No more than `most` of them, and where the next ones begin; None: there are none."""
+    kept = _in_chunks if run.execution.type == "EXPRESS" else _with_rows
+    return await kept(service, run.execution.arn, wanted, after, most)
 
 
 async def _with_rows(

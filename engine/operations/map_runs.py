@@ -67,13 +67,13 @@ async def map_run(service: Service, map_run_arn: str) -> ExecutionRecord:
 
 async def describe_map_run(service: Service, *, map_run_arn: str) -> dict[str, Any]:
     """How a Map Run stands (execution.md 14). Raises InvalidArn, ResourceNotFound."""
-    run, numbers = await _standing(service, map_run_arn)
+    run, numbers = await map_run_standing(service, map_run_arn)
     given: Any = run.execution.input
-    status = numbers["status"] if run.ending is None else run.ending.status
     answer = {
         "map_run_arn": map_run_arn,
         "execution_arn": given["parent"],
-        "status": "RUNNING" if status == "FAILED" and run.ending is None else status,
+        # While its children are stopped the counts still move, and there is no stop date.
+        "status": "RUNNING" if run.ending is None else run.ending.status,
         "start_date": aware(run.execution.start_time),
         "max_concurrency": numbers["maxConcurrency"],
         "tolerated_failure_count": numbers["toleratedFailureCount"],
@@ -89,13 +89,17 @@ async def describe_map_run(service: Service, *, map_run_arn: str) -> dict[str, A
     return answer
 
 
-async def _standing(service: Service, map_run_arn: str) -> tuple[ExecutionRecord, dict[str, Any]]:
-    """A Map Run and its numbers (see `map_counts.summary`), of the same moment: when it is over, as it ended."""
+async def map_run_standing(service: Service, map_run_arn: str) -> tuple[ExecutionRecord, dict[str, Any]]:
+    """A Map Run with its numbers (see `map_counts.summary`), both from before its end or both as it ended.
+
+    Raises:
+        InvalidArn, ResourceNotFound: See `map_run`.
+    """
     for _ in range(_LOOKS_MAX):
         record = await map_run(service, map_run_arn)
         if record.ending is not None:
             ended: Any = record.ending.output
-            return record, dict(ended)
+            return record, ended
         snapshot = await service.ask(service.library.snapshot, map_run_arn)
         if snapshot is not None:
             break

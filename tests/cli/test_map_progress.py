@@ -40,7 +40,9 @@ ITEMS = json.dumps(list(range(20)))
 
 def counts(done: int, *, running: int = 0, failed: int = 0, total: int = 1_000, arn: str = "run") -> MapRunCounts:
     status = "SUCCEEDED" if done == total else "RUNNING"
-    return MapRunCounts(arn, "Each", status, total, total - done - running, running, done - failed, failed, 0, 0)
+    return MapRunCounts(
+        arn, "Each", status, total, total - done - running, running, done - failed, failed, 0, 0, True, total
+    )
 
 
 def test_pace_and_remaining_time_are_told_from_what_was_done_of_late() -> None:
@@ -81,6 +83,25 @@ def test_a_line_is_worth_it_for_each_tenth_and_when_it_has_been_silent_long() ->
     assert not slow.is_worth_a_line()
     slow.look(counts(1), 30.0)
     assert slow.is_worth_a_line()
+
+
+def test_while_items_are_read_it_says_how_many_there_may_be() -> None:
+    read = counts(200, total=250)._replace(is_read=False, expected=1_000)
+    run = MapRunProgress(read._replace(succeeded=0), 0.0)
+    run.look(read, 2.0)
+    assert run.text() == "200/~1,000 items, 50 pending, 200 succeeded, 100/s, 8 s left"
+    assert run.bar("#", "-") == "####" + 16 * "-"
+
+
+def test_where_nobody_knows_how_many_there_will_be_it_says_neither_a_time_nor_a_share() -> None:
+    read = counts(200, total=250)._replace(is_read=False, expected=None)
+    run = MapRunProgress(read._replace(succeeded=0), 0.0)
+    run.look(read, 2.0)
+    assert run.text() == "200/250+ items, 50 pending, 200 succeeded, 100/s"
+    assert run.bar("#", "-") == 20 * "-"
+    assert not run.is_worth_a_line()
+    run.look(read._replace(succeeded=201), 31.0)
+    assert run.is_worth_a_line()
 
 
 def test_a_bar_is_as_full_as_the_run_is_far() -> None:

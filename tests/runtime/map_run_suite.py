@@ -138,7 +138,7 @@ class MapRunSuite:
             if counts.running == counts.total == 30:
                 handlers.open.set()
         assert (seen[-1].state, seen[-1].map_run_arn, seen[-1].done) == ("Each", arn, 30)
-        assert seen[-1][2:] == ("SUCCEEDED", 30, 0, 0, 29, 1, 0, 0)
+        assert seen[-1][2:] == ("SUCCEEDED", 30, 0, 0, 29, 1, 0, 0, True, 30)
         assert {counts.status for counts in seen[:-1]} == {"RUNNING"}
         assert all(counts.pending + counts.running + counts.done == counts.total for counts in seen)
 
@@ -221,6 +221,48 @@ class MapRunSuite:
         ]
         run = await run_of(opened, execution)
         assert (run["item_counts"]["total"], run["execution_counts"]["total"]) == (3, 2)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_without_a_selector_a_member_of_an_object_comes_with_its_key(
+        self, opened: engine.Engine, kind: str
+    ) -> None:
+        pairs = [{"Key": "a", "Value": 1}, {"Key": "b", "Value": [2]}]
+        given = {"a": 1, "b": [2]}
+        assert await opened.run(machine(mapped(kind, {"Type": "Pass"})), given) == pairs
+        batched = mapped(kind, {"Type": "Pass"}, ItemBatcher={"MaxItemsPerBatch": 5})
+        assert await opened.run(machine(batched), given) == [{"Items": pairs}]
+
+    async def test_no_child_has_an_input_beyond_the_payload_limit(self, opened: engine.Engine) -> None:
+        batcher = {"MaxItemsPerBatch": 1, "BatchInput": {"v.$": "States.Array($.a, $.a, $.a)"}}
+        state = mapped("EXPRESS", {"Type": "Pass", "Result": 1}, ItemsPath="$.items", ItemBatcher=batcher)
+        execution = await opened.start_execution(machine(state), {"a": "x" * 100_000, "items": [1]})
+        with pytest.raises(engine.ExecutionFailed, match=r"States\.DataLimitExceeded") as failed:
+            await execution.result()
+        assert failed.value.cause == "The input of child execution 0 has 300043 bytes; expected at most 262144."
+
+    async def test_what_a_selector_makes_has_to_fit_the_payload_limit(self, opened: engine.Engine) -> None:
+        selector = {"v.$": "States.Array($.a, $.a, $.a)"}
+        state = mapped("EXPRESS", {"Type": "Pass", "Result": 1}, ItemsPath="$.items", ItemSelector=selector)
+        execution = await opened.start_execution(machine(state), {"a": "x" * 100_000, "items": [1]})
+        with pytest.raises(engine.ExecutionFailed, match=r"States\.DataLimitExceeded") as failed:
+            await execution.result()
+        assert (failed.value.cause or "").startswith("The state/task 'Each' returned a result with a size exceeding")
+
+    async def test_a_batch_is_made_smaller_than_the_payload_limit(self, opened: engine.Engine) -> None:
+        count = {"Type": "Pass", "Parameters": {"n.$": "States.ArrayLength($.Items)"}}
+        selector = {"v.$": "$.a"}
+        state = mapped("EXPRESS", count, ItemSelector=selector, ItemsPath="$.items",
+                       ItemBatcher={"MaxItemsPerBatch": 10})  # fmt: skip
+        output = await opened.run(machine(state), {"a": "x" * 100_000, "items": [0] * 5})
+        assert output == [{"n": 2}, {"n": 2}, {"n": 1}]
+
+    async def test_a_selector_that_fails_says_in_which_event_the_state_was_entered(self, opened: engine.Engine) -> None:
+        state = mapped("EXPRESS", ItemSelector={"v.$": "$.nope"}, ItemsPath="$.items")
+        execution = await opened.start_execution(machine(state), {"items": [1]})
+        with pytest.raises(engine.ExecutionFailed) as failed:
+            await execution.result()
+        where = "An error occurred while executing the state 'Each' (entered at the event id #2). "
+        assert (failed.value.cause or "").startswith(where)
 
     async def test_maps_may_be_inside_one_another(self, opened: engine.Engine) -> None:
         inner = {**mapped("EXPRESS"), "Name": "Inner"}
@@ -309,7 +351,10 @@ class MapRunSuite:
         await execution.stop("E", "because")
 
         async def ended() -> bool:
-            return "stop_date" in await run_of(opened, execution)
+            seen = await run_of(opened, execution)
+            # Whoever waits for another status than RUNNING has the final counts.
+            assert (seen["status"] == "RUNNING") == ("stop_date" not in seen)
+            return "stop_date" in seen
 
         await arrives(ended)
         run = await run_of(opened, execution)
@@ -336,6 +381,22 @@ class MapRunSuite:
             return (await run_of(opened, execution))["status"] == "ABORTED"
 
         await arrives(ended)
+
+    # ── children ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_a_program_is_given_the_children_of_a_status(
+        self, opened: engine.Engine, handlers: Handlers, kind: str
+    ) -> None:
+        handlers.failing = {3, 150}
+        state = mapped(kind, ToleratedFailureCount=5)
+        execution = await opened.start_execution(machine(state), list(range(230)))
+        await execution.result()
+        (arn,) = await opened.map_runs(execution.arn)
+        assert {child.input async for child in opened.map_run_children(arn)} == set(range(230))
+        failed = [child async for child in opened.map_run_children(arn, status="FAILED")]
+        assert {child.input for child in failed} == {3, 150}
+        assert {child.cause for child in failed} == {"item 3", "item 150"}
 
     # ── redrive ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
