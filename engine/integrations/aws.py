@@ -21,12 +21,16 @@ from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
+from engine.integrations.aws_credentials import Credentials, Flights, NoAnswer
+from engine.integrations.aws_endpoints import Route, address_at, configured_endpoint, host_of, identity_of, region_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from httpcore import AsyncHTTPConnection, AsyncHTTPProxy, Request, Response
 
-    from engine.integrations.aws_calls import ServiceCalls
+    from engine.integrations.aws_calls import ServiceCalls, ServiceClient
+    from engine.integrations.aws_endpoints import ApiAddress
     from engine.integrations.threads import Threads
 
 T = TypeVar("T")
@@ -41,21 +45,18 @@ _IDLE_SECONDS = 20.0
 _IDLE_MAX = 100
 """Of connections that wait for another call. A burst may have made a thousand; each costs 25 to 75 KB."""
 
-_CLIENTS_MAX = 1_000
-"""Roles may come from data."""
+_CLIENTS_MAX = 100
+"""Regions may come from data; one costs 0.3 to 1.5 MB, as measured."""
+
+_MODELS_MAX = 50
+"""Services whose models are kept for the next client: 3 to 20 MB each, as measured."""
 
 _LOOKUPS_AT_ONCE = 4
 _ALIVE_IDLE_SECONDS, _ALIVE_PROBE_SECONDS, _ALIVE_PROBES = 60, 30, 4
 """A connection that waits 15 minutes is one that NAT gateways forget after 350 seconds of silence."""
 
-_SESSION_NAME = "asl-engine"
-
 ACCOUNT_OPTIONS = ("region", "profile", "endpoint", "role")
 """What `lambda:` and `aws:` may say of how AWS is reached."""
-
-
-class NoAnswer(Exception):
-    """A call brought no answer: it could not be signed or sent, or the connection was lost. The text says why."""
 
 
 class AnswerTooLong(NoAnswer):
@@ -112,38 +113,38 @@ class HttpAnswer(NamedTuple):
     reason: str = ""
 
 
-class Route(NamedTuple):
-    """How an endpoint is reached: whom TLS trusts, and through which proxy."""
-
-    tls: ssl.SSLContext | None
-    proxy_url: str | None
-
-
 class AwsClients:
     """The clients of one engine, each made when it is first needed. To be used and closed in one event loop."""
 
     def __init__(self, threads: Threads) -> None:
+        self.credentials = Credentials(threads)
         self._threads = threads
         self._lookups = anyio.CapacityLimiter(_LOOKUPS_AT_ONCE)
-        self._clients: dict[tuple[Account, str], AwsClient] = {}
-        self._calls: dict[tuple[Account, str], ServiceCalls] = {}
+        self._flights = Flights()
+        self._clients: dict[tuple[Account, str], ApiAddress] = {}
+        self._services: dict[tuple[Account, str], ServiceClient] = {}
+        self._loader: Any = None
+        self._models: set[str] = set()
         self._tls: dict[str, ssl.SSLContext] = {}
         self._idle: dict[tuple[object, ...], list[AsyncHTTPConnection]] = {}
         self._proxies: dict[Route, AsyncHTTPProxy] = {}
+        self._closed_old_at = 0.0
 
     async def client(self, account: Account, default_region: str) -> AwsClient:
         """The client for an account; in `default_region`, where neither it nor AWS's configuration names one.
 
         Raises:
-            NoAnswer: There is no such profile, or there are no credentials.
+            NoAnswer: There is no such profile.
         """
-        return await self._made(self._clients, _looked_up, account, default_region)
+        address = await self._made(self._clients, _address_of, account, default_region)
+        return AwsClient(self, account, address)
 
     async def calls(self, account: Account, default_region: str) -> ServiceCalls:
         """The actions of an account's service; region and errors as of `client`."""
-        from engine.integrations.aws_calls import made
+        from engine.integrations.aws_calls import ServiceCalls, made
 
-        return await self._made(self._calls, made, account, default_region)
+        service = await self._made(self._services, made, account, default_region)
+        return ServiceCalls(self, service, identity_of(account, service.address))
 
     async def _made(
         self,
@@ -152,33 +153,46 @@ class AwsClients:
         account: Account,
         default_region: str,
     ) -> T:
-        """What there is for an account, made in a thread when it is first asked for."""
-        key = (account, default_region)
+        """What there is for an account, whatever its roles, made in a thread when it is first asked for."""
+        key = (account._replace(role_arns=()), default_region)
         found = known.get(key)
         if found is None:
-            async with self._lookups:
-                found = known.get(key)
-                if found is None:
-                    found = known[key] = await self._threads.run(make, self, account, default_region)
-                    while len(known) > _CLIENTS_MAX:
-                        del known[next(iter(known))]
+
+            async def work() -> T:
+                async with self._lookups:
+                    return await self._threads.run(make, self, *key)
+
+            found = known[key] = await self._flights.once((make, key), work)
+            while len(known) > _CLIENTS_MAX:
+                del known[next(iter(known))]
         return found
 
-    async def frozen(self, credentials: Any) -> Any:
-        """Botocore's credentials as they are now; those that end soon are renewed in a thread.
+    def session(self, account: Account) -> Any:
+        """A session of botocore's that shares the models that were read; in a thread.
 
         Raises:
-            NoAnswer: There are none any more.
+            ProfileNotFound: Of botocore's.
         """
+        from botocore.session import Session
+
+        session = Session(profile=account.profile)
+        if self._loader is None or len(self._models) >= _MODELS_MAX:
+            self._loader = session.get_component("data_loader")
+            self._models = set()
+        self._models.add(account.service)
+        session.register_component("data_loader", self._loader)
+        return session
+
+    async def token(self, source: Any) -> Any:
+        """A bearer token of botocore's as it is now; renewed in a thread. Raises NoAnswer."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        needs = getattr(credentials, "refresh_needed", None)
-        if needs is None or not needs():
-            return credentials.get_frozen_credentials()
+        if not hasattr(source, "get_frozen_token"):
+            return source
         try:
             async with self._lookups:
-                return await self._threads.run(credentials.get_frozen_credentials)
-        except (BotoCoreError, ClientError, RuntimeError) as error:  # RuntimeError: what came has expired already
+                return await self._threads.run(source.get_frozen_token)
+        except (BotoCoreError, ClientError, OSError, ValueError) as error:
             raise NoAnswer(str(error)) from error
 
     def trusting(self, authorities: str) -> ssl.SSLContext:
@@ -252,21 +266,34 @@ class AwsClients:
         import httpcore
 
         origin = request.url.origin
-        idle = self._idle.setdefault((origin.scheme, origin.host, origin.port, route), [])
-        connection = await _still_open(idle) or httpcore.AsyncHTTPConnection(
+        key = (origin.scheme, origin.host, origin.port, route)
+        connection = await _still_open(self._idle.get(key, [])) or httpcore.AsyncHTTPConnection(
             origin, ssl_context=route.tls, keepalive_expiry=_IDLE_SECONDS, socket_options=_socket_options()
         )
         is_done = False
         try:
             answer = await _answer_of(await connection.handle_async_request(request))
-            is_done = connection.is_idle() and len(idle) < _IDLE_MAX
+            is_done = connection.is_idle() and len(self._idle.get(key, ())) < _IDLE_MAX
         finally:
             if is_done:
-                idle.append(connection)
+                self._idle.setdefault(key, []).append(connection)
+                await self._close_old()
             else:
                 with anyio.CancelScope(shield=True):
                     await connection.aclose()
         return answer
+
+    async def _close_old(self) -> None:
+        """Closes what waits in vain, now and then: hosts may come from data, and nobody calls most of them again."""
+        now = anyio.current_time()
+        if now < self._closed_old_at + _IDLE_SECONDS:
+            return
+        self._closed_old_at = now
+        for key, idle in list(self._idle.items()):
+            while idle and idle[0].has_expired():
+                await idle.pop(0).aclose()
+            if not idle and self._idle.get(key) is idle:
+                del self._idle[key]
 
     def _proxy(self, route: Route, proxy_url: str) -> AsyncHTTPProxy:
         """The connections through a proxy; httpcore's pool, for what a tunnel is has no public class."""
@@ -299,22 +326,11 @@ class AwsClients:
 class AwsClient:
     """Signs and sends calls to one service of one account."""
 
-    def __init__(
-        self,
-        clients: AwsClients,
-        service: str,
-        region: str,
-        endpoint_url: str,
-        credentials: Any,
-        route: Route,
-    ) -> None:
-        """`credentials` are botocore's."""
+    def __init__(self, clients: AwsClients, account: Account, address: ApiAddress) -> None:
         self._clients = clients
-        self._service = service
-        self._region = region
-        self._endpoint_url = endpoint_url.rstrip("/")
-        self._credentials = credentials
-        self._route = route
+        self._service = account.service
+        self._identity = identity_of(account, address)
+        self._address = address
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         """Sends one request, once; `path` is percent-encoded and may have a query.
@@ -325,64 +341,25 @@ class AwsClient:
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
 
-        url = self._endpoint_url + path
+        url = self._address.endpoint_url + path
         request = AWSRequest(method, url, headers=dict(headers), data=body)
-        SigV4Auth(await self._clients.frozen(self._credentials), self._service, self._region).add_auth(request)
+        credentials = await self._clients.credentials.of(self._identity)
+        SigV4Auth(credentials, self._service, self._address.region).add_auth(request)
         signed = {**request.headers, "Host": host_of(url), "Content-Length": str(len(body))}
-        return await self._clients.send(method, url, signed, body, self._route)
+        return await self._clients.send(method, url, signed, body, self._address.route)
 
 
-def _looked_up(clients: AwsClients, account: Account, default_region: str) -> AwsClient:
-    """Makes a client; in a thread, for it reads files and may ask the instance it runs on. Raises NoAnswer."""
+def _address_of(clients: AwsClients, account: Account, default_region: str) -> ApiAddress:
+    """Looks up where a service is; in a thread, for it reads files. Raises NoAnswer."""
     from botocore.exceptions import BotoCoreError
-    from botocore.session import Session
 
     try:
-        session = Session(profile=account.profile)
-        region, credentials = parts_of_session(session, account, default_region)
-        endpoint_url = account.endpoint_url or _configured_endpoint(session, account.service, region)
-        return AwsClient(
-            clients, account.service, region, endpoint_url, credentials, clients.route(session, endpoint_url)
-        )
+        session = clients.session(account)
+        region = region_of(session, account, default_region)
+        endpoint_url = account.endpoint_url or configured_endpoint(session, account.service, region)
+        return address_at(session, account, region, endpoint_url, clients.route(session, endpoint_url))
     except (BotoCoreError, OSError, ValueError) as error:
         raise NoAnswer(str(error)) from error
-
-
-def parts_of_session(session: Any, account: Account, default_region: str) -> tuple[str, Any]:
-    """An account's region, and botocore's credentials for it. Raises NoAnswer: there are none."""
-    region = account.region or session.get_config_variable("region") or default_region
-    return region, _credentials(session, account, region)
-
-
-def _configured_endpoint(session: Any, service: str, region: str) -> str:
-    """Where a service is, as the environment, the profile and botocore's tables have it."""
-    none = "none"  # the client sends nothing
-    client = session.create_client(service, region_name=region, aws_access_key_id=none, aws_secret_access_key=none)
-    endpoint_url: str = client.meta.endpoint_url
-    client.close()
-    return endpoint_url
-
-
-def _credentials(session: Any, account: Account, region: str) -> Any:
-    """Botocore's credentials for an account. Raises NoAnswer: there are none."""
-    from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, DeferredRefreshableCredentials
-
-    if account.is_local:
-        # Else it asks for the metadata of an instance that this machine is not, and waits for it.
-        session.get_component("credential_provider").remove("iam-role")
-    found = session.get_credentials()
-    if found is None:
-        if not account.is_local:
-            raise NoAnswer("Unable to load AWS credentials from any provider in the chain")
-        found = Credentials("local", "local")
-    for role_arn in account.role_arns:
-
-        def sts(service: str, **given: Any) -> Any:
-            return session.create_client(service, region_name=region, **given)
-
-        fetcher = AssumeRoleCredentialFetcher(sts, found, role_arn, extra_args={"RoleSessionName": _SESSION_NAME})
-        found = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
-    return found
 
 
 async def _still_open(idle: list[AsyncHTTPConnection]) -> AsyncHTTPConnection | None:
@@ -428,12 +405,6 @@ def _trusting_the_system_and(ca_file: str | None) -> ssl.SSLContext:
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     return context
-
-
-def host_of(url: str) -> str:
-    """As it is signed: without the port that goes without saying."""
-    parts = urlsplit(url)
-    return parts.netloc.removesuffix({"http": ":80", "https": ":443"}.get(parts.scheme, ":"))
 
 
 def _told(error: Exception, url: str) -> str:

@@ -146,6 +146,6 @@ def _is_overridden(client: str, said: frozenset[tuple[str, str]]) -> bool:
     del said
     from botocore.session import Session
 
-    from engine.integrations.aws_calls import override_of
+    from engine.integrations.aws_endpoints import override_of
 
     return override_of(Session(), client) is not None

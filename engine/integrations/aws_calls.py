@@ -12,20 +12,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from engine.integrations.aws import NoAnswer, host_of, parts_of_session
+from engine.integrations.aws_credentials import NoAnswer
+from engine.integrations.aws_endpoints import address_at, host_of, override_of, region_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botocore.model import ServiceModel
 
-    from engine.integrations.aws import Account, AwsClients, HttpAnswer, Route
+    from engine.integrations.aws import Account, AwsClients, HttpAnswer
+    from engine.integrations.aws_credentials import Identity
+    from engine.integrations.aws_endpoints import ApiAddress
 
-_ENV_PREFIX = "AWS_ENDPOINT_URL"
 _OK_MAX = 300
 
 _CONVENIENCES = frozenset(
-    {"base64_encode_user_data", "decode_console_output", "json_decode_policies", "json_decode_template_body"}
+    {
+        "base64_encode_user_data",
+        "copy_source_sse_md5",
+        "decode_console_output",
+        "json_decode_policies",
+        "json_decode_template_body",
+        "sse_md5",
+    }
 )
 """Handlers of botocore's events."""
+
+_SIGV4, _BEARER = "aws.auth#sigv4", "smithy.api#httpBearerAuth"
 
 
 class CallAnswer(NamedTuple):
@@ -49,16 +62,24 @@ class _Signed(Exception):
         self.request = request
 
 
-class ServiceCalls:
-    """One service of one account. `client` is botocore's, and signs with what `held` gives it of `credentials`."""
+class ServiceClient:
+    """One service in one place, for whoever calls it. `client` is botocore's, and signs with what `held` gives it.
 
-    def __init__(self, clients: AwsClients, client: Any, credentials: Any, held: _Held, route: Route) -> None:
-        self._clients = clients
+    Attributes:
+        address: Where it is.
+        token: A bearer token of botocore's, if there is one for the service.
+    """
+
+    def __init__(self, client: Any, held: _Held, address: ApiAddress, token: Any, domains: tuple[str, ...]) -> None:
+        """`domains`: its hosts may be in these, beside the address's."""
+        self.address = address
+        self.token = token
+        self._domains = domains
         self._client = client
-        self._credentials = credentials
         self._held = held
-        self._route = route
-        client.meta.events.register_last("request-created", _take)
+        events = client.meta.events
+        events.register_first("choose-signer", self._choose_signer)
+        events.register_last("request-created", _take)
 
     @property
     def model(self) -> ServiceModel:
@@ -66,9 +87,63 @@ class ServiceCalls:
         return self._client.meta.service_model
 
     @property
-    def host(self) -> str:
-        """Where requests go to."""
-        return host_of(self._client.meta.endpoint_url)
+    def events(self) -> Any:
+        """Botocore's hooks of the client."""
+        return self._client.meta.events
+
+    def signed(self, operation: str, members: Mapping[str, Any], credentials: Any, token: Any) -> Any:
+        """The request that calls an action, as botocore prepares it.
+
+        Args:
+            operation: In the model's spelling.
+            members: Its input, in the model's spelling.
+            credentials: To sign with; None: there is only a token.
+            token: A bearer token; None: there is none.
+
+        Raises:
+            NoAnswer: It cannot be made or signed.
+        """
+        self._held.credentials, self._held.token = credentials, token
+        try:
+            self._client._make_api_call(operation, dict(members))  # noqa: SLF001  what each of a client's methods is
+        except _Signed as signed:
+            prepared = signed.request.prepare()
+            self._check(prepared.url)
+            return prepared, signed.request.context
+        except Exception as error:
+            raise NoAnswer(_told(error)) from error
+        finally:
+            self._held.credentials = self._held.token = None
+        raise AssertionError("botocore sent a request itself")
+
+    def _choose_signer(self, context: Mapping[str, Any], **_: Any) -> str | None:
+        """Whoever calls without a token signs, whatever tokens the environment has for others."""
+        options = context.get("auth_options") or ()
+        return "v4" if self._held.token is None and _BEARER in options and _SIGV4 in options else None
+
+    def _check(self, url: str) -> None:
+        """Refuses a request to anywhere but the service: some members become part of its host.
+
+        Raises:
+            NoAnswer: It would go elsewhere.
+        """
+        host, own = urlsplit(url).netloc, urlsplit(self.address.endpoint_url).netloc
+        if host != own and not host.endswith((f".{own}", *self._domains)):
+            raise NoAnswer(f"Unable to execute HTTP request: {host} is no host of the service, which is at {own}")
+
+
+class ServiceCalls:
+    """The actions of a service, called as somebody."""
+
+    def __init__(self, clients: AwsClients, service: ServiceClient, identity: Identity) -> None:
+        self._clients = clients
+        self._service = service
+        self._identity = identity
+
+    @property
+    def model(self) -> ServiceModel:
+        """Botocore's model of the service."""
+        return self._service.model
 
     async def call(self, operation: str, members: dict[str, Any]) -> CallAnswer:
         """Calls an action, once.
@@ -80,25 +155,21 @@ class ServiceCalls:
         Raises:
             NoAnswer: The request could not be made or signed, or no answer came.
         """
-        self._held.frozen = await self._clients.frozen(self._credentials)
-        request = self._signed(operation, members)
-        prepared = request.prepare()
+        # A role has no token: those of the environment and of profiles are not the role's.
+        token = None if self._identity.role_arns else await self._clients.token(self._service.token)
+        try:
+            credentials = await self._clients.credentials.of(self._identity)
+        except NoAnswer:
+            if token is None:
+                raise
+            credentials = None
+        prepared, context = self._service.signed(operation, members, credentials, token)
         headers = {_text(name): _text(value) for name, value in prepared.headers.items()}
         headers.setdefault("Host", host_of(prepared.url))
         body = _bytes(prepared.body)
-        answer = await self._clients.send(prepared.method, prepared.url, headers, body, self._route)
-        return self._read(operation, answer, request.context)
-
-    def _signed(self, operation: str, members: dict[str, Any]) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            self._client._make_api_call(operation, members)  # noqa: SLF001  what each of a client's methods is
-        except _Signed as signed:
-            return signed.request
-        except (BotoCoreError, ClientError, ValueError) as error:
-            raise NoAnswer(str(error)) from error
-        raise AssertionError("botocore sent a request itself")
+        route = self._service.address.route
+        answer = await self._clients.send(prepared.method, prepared.url, headers, body, route)
+        return self._read(operation, answer, context)
 
     def _read(self, operation: str, answer: HttpAnswer, context: dict[str, Any]) -> CallAnswer:
         from botocore.awsrequest import HeadersDict
@@ -112,7 +183,7 @@ class ServiceCalls:
             "body": answer.body,
             "context": {"operation_name": operation},
         }
-        events, customised = self._client.meta.events, dict[str, Any]()
+        events, customised = self._service.events, dict[str, Any]()
         events.emit(
             f"before-parse.{name}", operation_model=model, response_dict=response, customized_response_dict=customised
         )
@@ -145,22 +216,20 @@ class _Http:
     raw = content
 
 
-def made(clients: AwsClients, account: Account, default_region: str) -> ServiceCalls:
-    """Makes the calls of one service; in a thread, for it reads the service's model. Raises NoAnswer."""
+def made(clients: AwsClients, account: Account, default_region: str) -> ServiceClient:
+    """Makes the client of one service; in a thread, for it reads the service's model. Raises NoAnswer."""
     from botocore.config import Config
     from botocore.credentials import CredentialResolver
     from botocore.exceptions import BotoCoreError
-    from botocore.session import Session
 
     try:
-        session = Session(profile=account.profile)
+        session = clients.session(account)
         endpoint_url = account.endpoint_url or override_of(session, account.service)
-        if endpoint_url is not None and is_loopback(endpoint_url):
-            account = account._replace(is_local=True)
-        region, credentials = parts_of_session(session, account, default_region)
-        _leave_as_it_is(session)
-        held = _Held()
+        region = region_of(session, account, default_region)
+        _leave_as_it_is(session, is_elsewhere=endpoint_url is not None)
+        held, token = _Held(), _token_of(session, account.service)
         session.register_component("credential_provider", CredentialResolver([held]))
+        session.register_component("token_provider", held)
         client = session.create_client(
             account.service,
             region_name=region,
@@ -172,68 +241,71 @@ def made(clients: AwsClients, account: Account, default_region: str) -> ServiceC
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 disable_request_compression=True,
-                s3=None if endpoint_url is None else {"addressing_style": "path"},
+                s3={
+                    "disable_s3_express_session_auth": True,  # else botocore would call CreateSession by itself
+                    **({} if endpoint_url is None else {"addressing_style": "path"}),
+                },
             ),
         )
-        return ServiceCalls(clients, client, credentials, held, clients.route(session, client.meta.endpoint_url))
+        route = clients.route(session, client.meta.endpoint_url)
+        address = address_at(session, account, region, client.meta.endpoint_url, route)
+        domains = _domains(session, address.endpoint_url) if endpoint_url is None else ()
+        return ServiceClient(client, held, address, token, domains)
     except (BotoCoreError, OSError, ValueError) as error:
         raise NoAnswer(str(error)) from error
 
 
-def override_of(session: Any, service: str) -> str | None:
-    """The endpoint that the environment or the configuration files name for a service, in place of AWS's.
-
-    Args:
-        session: botocore's.
-        service: botocore's name of it.
-    """
-    import os
-
-    if session.get_config_variable("ignore_configured_endpoint_urls"):
-        return None
-    profile = session.get_scoped_config()
-    services = session.full_config.get("services", {}).get(profile.get("services", ""), {})
-    if not (profile.get("endpoint_url") or services or any(name.startswith(_ENV_PREFIX) for name in os.environ)):
-        return None
-    name = session.get_service_model(service).service_id.replace(" ", "_")
-    own = services.get(name.lower())
-    found = (
-        os.environ.get(f"{_ENV_PREFIX}_{name.upper()}")
-        or os.environ.get(_ENV_PREFIX)
-        or (own.get("endpoint_url") if isinstance(own, dict) else None)
-        or profile.get("endpoint_url")
-    )
-    return None if found is None else str(found)
+def _token_of(session: Any, service: str) -> Any:
+    """Botocore's bearer token for a service that takes one: `AWS_BEARER_TOKEN_*`'s, or that of the profile's SSO."""
+    model = session.get_service_model(service)
+    is_taken = _BEARER in (model.metadata.get("auth") or ()) or model.signature_version == "bearer"
+    return session.get_auth_token(signing_name=model.signing_name) if is_taken else None
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a URL is one of this machine."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
+def _domains(session: Any, endpoint_url: str) -> tuple[str, ...]:
+    """The domains that services have in the partition of AWS that this endpoint is in, each with a dot before it."""
+    host = urlsplit(endpoint_url).netloc
+    for partition in session.get_component("data_loader").load_data("partitions")["partitions"]:
+        outputs = partition["outputs"]
+        domains = tuple({f".{outputs['dnsSuffix']}", f".{outputs['dualStackDnsSuffix']}"})
+        if host.endswith(domains):
+            return domains
+    return ()
 
 
 class _Held:
-    """Credentials, and their provider, that never look anything up by themselves: that would hold up the event loop."""
+    """Credentials and a token, and their provider, that never look anything up: that would hold up the event loop."""
 
     METHOD = CANONICAL_NAME = method = "held"
-    frozen: Any = None
+    credentials: Any = None
+    token: Any = None
 
     def load(self) -> Any:
         return self
 
+    def load_token(self, **_: Any) -> Any:
+        return self
+
     def get_frozen_credentials(self) -> Any:
-        return self.frozen
+        return self.credentials
+
+    def get_frozen_token(self) -> Any:
+        return self.token
 
     def get_deferred_property(self, name: str) -> Any:
-        return lambda: getattr(self.frozen, name, None)
+        return lambda: getattr(self.credentials, name, None)
 
 
-def _leave_as_it_is(session: Any) -> None:
-    """Takes away what botocore does to members for users of Python: Java's SDK leaves them as the service has them."""
+def _leave_as_it_is(session: Any, *, is_elsewhere: bool) -> None:
+    """Takes away what botocore does to members for users of Python: Java's SDK leaves them as the service has them.
+
+    `is_elsewhere`: there is an endpoint in place of AWS's, which no member may replace.
+    """
     from botocore import handlers
 
+    unwanted = _CONVENIENCES | ({"switch_host_machinelearning"} if is_elsewhere else set())
     for event, handler, *_ in handlers.BUILTIN_HANDLERS:
-        if getattr(handler, "__name__", "") in _CONVENIENCES:
+        if getattr(handler, "__name__", "") in unwanted:
             session.unregister(event, handler)
 
 
@@ -248,6 +320,10 @@ def _read_modelled_error(model: ServiceModel, parsed: dict[str, Any], response: 
     shape = model.shape_for_error_code(parsed.get("Error", {}).get("Code"))
     if shape is not None:
         parsed.update(create_parser(model.resolved_protocol).parse(response, shape))
+
+
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _text(header: str | bytes) -> str:

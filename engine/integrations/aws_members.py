@@ -7,19 +7,23 @@ Names are changed in structures alone: the keys of maps are data (integrations.m
 
 from __future__ import annotations
 
+import math
+import re
 from base64 import b64encode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from engine.jsonvalue import encode, text
+from engine.integrations.aws_names import sdk_member
+from engine.jsonvalue import InvalidJson, decode, encode, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.jsonvalue import Json
 
-    Spelling = Callable[[str], str]
+    Spelling = Callable[[str, str], str]
+    """Of a member, by its name and that of its structure."""
 
 _INTEGERS = ("integer", "long")
 _FLOATS = ("float", "double")
@@ -27,6 +31,11 @@ _TEXTS = ("string", "char")
 _WANTED = {"structure": "an OBJECT", "map": "an OBJECT", "list": "an ARRAY", "boolean": "a BOOLEAN"} | dict.fromkeys(
     (*_INTEGERS, *_FLOATS), "a NUMBER"
 )
+_NO_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""How numbers that JSON has no digits for are written."""
+
+_HOST_LABEL = re.compile(r"[A-Za-z0-9-]{1,63}")
+_STEPS_OF_PATHS = ("", ".", "..")
 
 
 class Unusable(Exception):
@@ -60,21 +69,39 @@ def wire(arguments: Json, shape: Any) -> dict[str, Any]:
             for name in shape.required_members
             if name not in found and shape.members[name].serialization.get("location") == "uri"
         ]
+        findings += [
+            f"The value of the field '{name[:1].upper() + name[1:]}' has an invalid format"
+            for name, value in found.items()
+            if _is_astray(value, shape.members[name].serialization)
+        ]
     if findings:
         raise Unusable(findings)
     return found
+
+
+def _is_astray(value: Any, serialization: dict[str, Any]) -> bool:
+    """Whether a part of the address would make it that of something else, such as of a bucket in place of an object."""
+    if serialization.get("hostLabel"):
+        return not _HOST_LABEL.fullmatch(str(value))
+    return serialization.get("location") == "uri" and value in _STEPS_OF_PATHS
 
 
 def _wire_structure(value: dict[str, Json], shape: Any, findings: list[str]) -> dict[str, Any]:
     names = {name.lower(): name for name in shape.members}
     found: dict[str, Any] = {}
     for given, member in value.items():
-        name = names.get(given.lower())
+        name = names.get(given.lower()) or _respelled(given, shape)
         if name is None:
             findings.append(f"The field '{given}' is not supported by Step Functions")
         elif member is not None:
             found[name] = _wire(given, member, shape.members[name], findings)
     return found
+
+
+def _respelled(given: str, shape: Any) -> str | None:
+    """The member that only Step Functions calls so: `EqualsValue` is `equals`."""
+    wanted = given.lower()
+    return next((name for name in shape.members if sdk_member(name, shape.name).lower() == wanted), None)
 
 
 def _wire(field: str, value: Json, shape: Any, findings: list[str]) -> Any:
@@ -84,8 +111,10 @@ def _wire(field: str, value: Json, shape: Any, findings: list[str]) -> Any:
     if kind == "blob":
         return encode(value)  # a text with its quotes, recorded
     if kind in _TEXTS:
+        if shape.serialization.get("jsonvalue"):
+            return _document(field, value, findings)
         if isinstance(value, dict | list):
-            return value if shape.serialization.get("jsonvalue") else text(value)
+            return text(value)
         if isinstance(value, str):
             return value
         findings.append(f"The value for the field '{field}' must be a STRING")
@@ -107,11 +136,24 @@ def _wire_other(field: str, value: Json, shape: Any, findings: list[str]) -> Any
             return value
         case (("float" | "double"), int() | float()) if not isinstance(value, bool):
             return value
-        case (("integer" | "long"), int() | float()) if not isinstance(value, bool) and value == int(value):
+        case (("float" | "double"), str()) if value in _NO_NUMBERS:
+            return _NO_NUMBERS[value]
+        case (("integer" | "long"), int() | float()) if not isinstance(value, bool) and float(value).is_integer():
             return int(value)
         case _:
             findings.append(f"The value for the field '{field}' must be {_WANTED[shape.type_name]}")
             return None
+
+
+def _document(field: str, value: Json, findings: list[str]) -> Any:
+    """A member that is sent as JSON text; botocore writes it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return decode(value.encode())
+    except InvalidJson:
+        findings.append(f"The value of the field '{field}' has an invalid format")
+        return None
 
 
 def _moment(field: str, value: Json, findings: list[str]) -> Any:
@@ -180,12 +222,12 @@ def shown(value: Any, shape: Any, spelling: Spelling, *, in_epoch_ms: bool = Fal
     def whole(value: Any, shape: Any, member: str) -> Any:
         match shape.type_name:
             case "structure" if not getattr(shape, "is_document_type", False):
-                found = {
-                    spelling(name): whole(value[name], one, name)
+                members = {
+                    spelling(name, shape.name): whole(value[name], one, name)
                     for name, one in shape.members.items()
                     if value.get(name) is not None
                 }
-                return dict(sorted(found.items()))
+                return {name: member for name, member in sorted(members.items()) if member is not None}
             case "list":
                 return [whole(item, shape.member, member) for item in value]
             case "map":
@@ -196,12 +238,22 @@ def shown(value: Any, shape: Any, spelling: Spelling, *, in_epoch_ms: bool = Fal
                 try:
                     return value if isinstance(value, str) else value.decode()
                 except UnicodeDecodeError as error:
-                    raise Undecodable(spelling(member)) from error
+                    raise Undecodable(spelling(member, "")) from error
+            case "string" if shape.serialization.get("jsonvalue"):  # which botocore has read
+                return text(value)
+            case "string" if not isinstance(value, str):  # several elements of XML, and another member has them too
+                return None
+            case "float" | "double":
+                return value if math.isfinite(value) else _unwritten(value)
             case _:
                 return value
 
     found: Json = whole(value, shape, shape.name)
     return found
+
+
+def _unwritten(number: float) -> str:
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
 def _time(value: Any, *, in_epoch_ms: bool) -> Json:
@@ -211,7 +263,8 @@ def _time(value: Any, *, in_epoch_ms: bool) -> Json:
     moment = value.astimezone(UTC)
     if in_epoch_ms:
         return round(moment.timestamp() * 1_000)
-    written = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    exact = "milliseconds" if moment.microsecond % 1_000 == 0 else "microseconds"
+    written = moment.isoformat(timespec=exact if moment.microsecond else "seconds")
     return written.replace("+00:00", "Z")
 
 

@@ -21,8 +21,109 @@ _STEPS = (
     (re.compile(r"([A-Z]+)([A-Z][a-z])"), r"\1 \2"),
     (re.compile(r"([0-9])([a-zA-Z])"), r"\1 \2"),
 )
-_PREFIXES = {"MemoryDb": "MemoryDB"}
-"""Prefixes that AWS's table of services spells otherwise."""
+_RESERVED = frozenset(
+    [
+        "abstract",
+        "assert",
+        "boolean",
+        "break",
+        "byte",
+        "case",
+        "catch",
+        "char",
+        "class",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extends",
+        "false",
+        "final",
+        "finally",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "implements",
+        "import",
+        "instanceof",
+        "int",
+        "interface",
+        "long",
+        "native",
+        "new",
+        "null",
+        "package",
+        "private",
+        "protected",
+        "public",
+        "return",
+        "short",
+        "static",
+        "strictfp",
+        "super",
+        "switch",
+        "synchronized",
+        "this",
+        "throw",
+        "throws",
+        "transient",
+        "true",
+        "try",
+        "void",
+        "volatile",
+        "while",
+        "equals",
+        "finalize",
+        "getClass",
+        "hashCode",
+        "notify",
+        "notifyAll",
+        "toString",
+        "wait",
+        "builder",
+        "sdkFields",
+        "toBuilder",
+        "overrideConfiguration",
+        "sdkHttpResponse",
+    ]
+)
+"""Members whose Java methods cannot have their names: `equals` is `EqualsValue`, as AWS's documents say."""
+
+_RENAMED = {
+    ("AttributeValue", "NULL"): "Nul",
+    ("CopyObjectRequest", "Bucket"): "DestinationBucket",
+    ("CopyObjectRequest", "Key"): "DestinationKey",
+    ("FpgaImage", "Public"): "IsPublic",
+    ("Image", "Public"): "PublicLaunchPermissions",
+    ("UploadPartCopyRequest", "Bucket"): "DestinationBucket",
+    ("UploadPartCopyRequest", "Key"): "DestinationKey",
+}
+"""Members, by their shape and name, that the SDK for Java 2 gives another name."""
+
+_UNSUPPORTED = {
+    "applicationdiscovery": "describeExportConfigurations exportConfigurations",
+    "bedrockagentruntime": "optimizePrompt",
+    "codedeploy": "batchGetDeploymentInstances getDeploymentInstance listDeploymentInstances "
+    "skipWaitTimeForInstanceTermination",
+    "comprehendmedical": "detectEntities",
+    "dataexchange": "sendApiAsset",
+    "directconnect": "allocateConnectionOnInterconnect describeConnectionLoa describeConnectionsOnInterconnect "
+    "describeInterconnectLoa",
+    "efs": "createTags",
+    "emr": "describeJobFlows",
+    "iot": "attachPrincipalPolicy detachPrincipalPolicy listPolicyPrincipals listPrincipalPolicies",
+    "iotdeviceadvisor": "listTestCases",
+    "lambda": "invokeAsync",
+    "mediapackage": "rotateChannelCredentials",
+    "rdsdata": "executeSql",
+    "shield": "deleteSubscription",
+    "sts": "assumeRole assumeRoleWithSAML assumeRoleWithWebIdentity",
+}
+"""Actions that AWS's table of services says Step Functions cannot call, beside those of streams (documented)."""
 
 _RETIRED = (
     "iotanalytics - IoTAnalytics batchPutMessage cancelPipelineReprocessing createChannel createDataset "
@@ -50,8 +151,7 @@ def service_token(service_id: str) -> str:
 
 def service_prefix(service_id: str) -> str:
     """What a service's errors begin with."""
-    prefix = pascal_case(service_id).removeprefix("Amazon").removeprefix("Aws").removesuffix("Service")
-    return _PREFIXES.get(prefix, prefix)
+    return pascal_case(service_id).removeprefix("Amazon").removeprefix("Aws").removesuffix("Service")
 
 
 def action_token(operation: str) -> str:
@@ -59,22 +159,41 @@ def action_token(operation: str) -> str:
     return operation[:1].lower() + operation[1:]
 
 
-def exception_name(shape_name: str) -> str:
-    """The class of a modelled error: `NoSuchKey` is `NoSuchKeyException`, `DBInstanceNotFoundFault` likewise."""
-    return pascal_case(shape_name.removesuffix("Fault").removesuffix("Exception")) + "Exception"
+def exception_name(shape_name: str, prefix: str) -> str:
+    """The class of a modelled error: `NoSuchKey` is `NoSuchKeyException`, `DBInstanceNotFoundFault` likewise.
+
+    Args:
+        shape_name: Of the model.
+        prefix: Of the service: its class for all other errors has this name as well, so that one gives way.
+    """
+    if shape_name.endswith("Exception"):
+        name = pascal_case(shape_name)
+    else:
+        name = pascal_case(shape_name.removesuffix("Fault")) + "Exception"
+    return f"Default{name}" if name == f"{prefix}Exception" else name
 
 
-def sdk_member(name: str) -> str:
-    """A member of a structure in calls of `aws-sdk:`: `taskArn` is `TaskArn`, `DBInstanceArn` is `DbInstanceArn`."""
+def sdk_member(name: str, shape_name: str = "") -> str:
+    """A member of a structure in calls of `aws-sdk:`: `taskArn` is `TaskArn`, `DBInstanceArn` is `DbInstanceArn`.
+
+    Args:
+        name: Of the model.
+        shape_name: Of the structure, which some names depend on.
+    """
+    renamed = _RENAMED.get((shape_name, name))
+    if renamed is not None:
+        return renamed
     end = 1
     while end < len(name) and name[end].isupper() and not name[end + 1 : end + 2].islower():
         end += 1
-    lowered = name[:end].lower()
-    return lowered[:1].upper() + lowered[1:] + name[end:]
+    spelled = name[:end].lower() + name[end:]
+    if spelled in _RESERVED:
+        spelled += "Value"
+    return spelled[:1].upper() + spelled[1:]
 
 
-def optimised_member(name: str) -> str:
-    """A member of a structure in calls of optimised integrations: `taskArn` is `TaskArn`."""
+def optimised_member(name: str, shape_name: str = "") -> str:
+    """A member of a structure in calls of optimised integrations, whatever the structure: `taskArn` is `TaskArn`."""
     return name[:1].upper() + name[1:]
 
 
@@ -94,7 +213,9 @@ def table(clients: Iterable[str] | None = None) -> str:
         token = service_token(model.service_id)
         if token in lines and client.replace("-", "") != token:
             continue  # an older model of the same service
-        actions = [action_token(name) for name in model.operation_names if not _is_stream(model, name)]
+        refused = _UNSUPPORTED.get(token, "").split()
+        tokens = [action_token(name) for name in model.operation_names if not _is_stream(model, name)]
+        actions = [action for action in tokens if action not in refused]
         lines[token] = " ".join((token, client, service_prefix(model.service_id), *sorted(actions)))
     head = f"# service, botocore's name of it, prefix of its errors, actions; of botocore {botocore.__version__}\n"
     return head + "".join(lines[token] + "\n" for token in sorted(lines))

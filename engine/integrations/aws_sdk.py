@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.asl.sdk_actions import sdk_service
 from engine.errors import StatesError, TaskFailed
-from engine.integrations.aws import NoAnswer
+from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.aws_members import Undecodable, Unusable, fill_token, shown, tell_of_body, wire
 from engine.integrations.aws_names import exception_name, sdk_member
 from engine.integrations.request import Answer, UnsupportedTask
@@ -58,7 +58,7 @@ async def sdk_answer(request: TaskRequest, account: Account, workplace: Workplac
     except NoAnswer as error:
         raise TaskFailed(client_error, f"{error} (SDK Attempt Count: 1)") from error
     if answered.is_refused:
-        raise _refused(service.prefix, calls, answered)
+        raise _refused(service.prefix, model, answered)
     result: Json = {}
     if model.output_shape is not None:
         result = result_of(request, answered, model.output_shape)
@@ -104,22 +104,23 @@ def result_of(request: TaskRequest, answered: CallAnswer, shape: Any) -> Json:
         raise StatesError("States.Runtime", f"{request.resource.arn}: {error}") from error
 
 
-def _refused(prefix: str, calls: ServiceCalls, answered: CallAnswer) -> StatesError:
+def _refused(prefix: str, model: Any, answered: CallAnswer) -> StatesError:
     """`DynamoDb.ResourceNotFoundException`; errors without a class of their own are `DynamoDb.DynamoDbException`."""
     _, message, request_id = told(answered)
-    shape = modelled(calls, answered)
-    name = f"{prefix}Exception" if shape is None else exception_name(shape.name)
+    shape = modelled(model, answered)
+    name = f"{prefix}Exception" if shape is None else exception_name(shape.name, prefix)
     about = f"Service: {prefix}, Status Code: {answered.http.status}, Request ID: {request_id}"
     extended = answered.parsed.get("ResponseMetadata", {}).get("HostId")
     about += f", Extended Request ID: {extended}" if extended else ""
     return StatesError(f"{prefix}.{name}", f"{message} ({about}) (SDK Attempt Count: 1)")
 
 
-def modelled(calls: ServiceCalls, answered: CallAnswer) -> Any:
-    """The shape of an error that the service's model has, or None."""
+def modelled(operation: Any, answered: CallAnswer) -> Any:
+    """The shape of an error that the service's model has, or None; of several with one code the operation's own."""
     error = answered.parsed.get("Error", {})
+    shapes = (*operation.error_shapes, *operation.service_model.error_shapes)
     for code in (error.get("Code"), error.get("QueryErrorCode")):
-        for shape in calls.model.error_shapes:
+        for shape in shapes:
             if code is not None and code in (shape.name, shape.metadata.get("error", {}).get("code")):
                 return shape
     return None

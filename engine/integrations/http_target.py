@@ -16,7 +16,8 @@ from urllib.parse import quote, urlsplit
 import anyio
 
 from engine.errors import StatesError
-from engine.integrations.aws import AnswerTooLong, NoAnswer
+from engine.integrations.aws import AnswerTooLong
+from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.invocation import (
     SECONDS_MAX,
     answer_of,

@@ -18,7 +18,8 @@ import anyio
 
 from engine.arns import parse_arn
 from engine.errors import StatesError, TaskFailed
-from engine.integrations.aws import ACCOUNT_OPTIONS, NoAnswer, read_account
+from engine.integrations.aws import ACCOUNT_OPTIONS, read_account
+from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.aws_members import sdk_metadata
 from engine.integrations.invocation import (
     SECONDS_MAX,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import StatesError, TaskFailed
-from engine.integrations.aws import NoAnswer
+from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.aws_members import Undecodable, Unusable, fill_token, sdk_metadata, shown, wire
 from engine.integrations.aws_names import optimised_member
 from engine.integrations.aws_sdk import account_for, modelled, operation_model, told, unusable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.integrations.aws import Account
-    from engine.integrations.aws_calls import CallAnswer, ServiceCalls
+    from engine.integrations.aws_calls import CallAnswer
     from engine.integrations.optimised import Job, Service
     from engine.integrations.request import RunningJob, TaskRequest, Workplace
     from engine.jsonvalue import Json
@@ -87,7 +87,7 @@ async def _begun(request: TaskRequest, row: _Row, account: Account, workplace: W
     except NoAnswer as error:
         raise TaskFailed(f"{service.prefix}.SdkClientException", str(error)) from error
     if answered.is_refused:
-        raise _refused(service, calls, answered)
+        raise _refused(service, model, answered)
     response = _shown(service, model, answered)
     _check_entries(request, response)
     if service.has_metadata:
@@ -108,10 +108,10 @@ def _shown(service: Service, model: Any, answered: CallAnswer) -> dict[str, Json
     return response
 
 
-def _refused(service: Service, calls: ServiceCalls, answered: CallAnswer) -> StatesError:
+def _refused(service: Service, model: Any, answered: CallAnswer) -> StatesError:
     """`SQS.AmazonSQSException`: the class that the SDK for Java 1 has for the error."""
     code, message, request_id = told(answered)
-    shape = modelled(calls, answered)
+    shape = modelled(model, answered)
     name = service.base if shape is None else shape.name.removesuffix("Exception") + "Exception"
     about = (
         f"Service: {service.name}; Status Code: {answered.http.status}; Error Code: {code}; "
@@ -214,7 +214,7 @@ async def polled(
             return [Answer({}, 2)] * len(jobs)
         if is_gone and jobs[0].age_seconds < _LOST_SECONDS:
             return [Later()] * len(jobs)  # the service may take a while to know its own job
-        return [_refused(row.service, calls, answered)] * len(jobs)
+        return [_refused(row.service, model, answered)] * len(jobs)
     response = _shown(row.service, model, answered)
     return [_standing(how, request, response, one) for one in jobs]
 
@@ -253,7 +253,7 @@ async def stop(request: TaskRequest, job: Json, account: Account, workplace: Wor
     model = operation_model(calls, row.job.stop)
     answered = await calls.call(model.name, _members(model, row.job.stop_with, [job]))
     if answered.is_refused and answered.http.status >= _SERVER_ERRORS:
-        raise _refused(row.service, calls, answered)
+        raise _refused(row.service, model, answered)
 
 
 def _members(model: Any, members: Mapping[str, str], jobs: Sequence[Json]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import anyio
 import pytest
 from botocore.auth import _host_from_url
 
-from engine.integrations.aws import RESPONSE_BYTES_MAX, Account, AwsClients, NoAnswer
+from engine.integrations.aws import RESPONSE_BYTES_MAX, Account, AwsClients
+from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.threads import Threads
 from tests.integrations.stub_lambda import Asked, Reply, stub_lambda
 from tests.waiting import until
@@ -64,12 +65,14 @@ async def test_the_endpoint_is_the_one_that_other_tools_of_aws_would_use(
 ):
     (tmp_path / "config").write_text(configured)
     client = await clients.client(account, "us-east-2")
-    assert client._endpoint_url == endpoint
+    assert client._address.endpoint_url == endpoint
 
 
-async def test_a_client_is_made_once(clients):
+async def test_where_a_service_is_is_looked_up_once_whoever_calls(clients):
     account = Account("lambda", endpoint_url="http://127.0.0.1:1")
-    assert await clients.client(account, "us-east-1") is await clients.client(account, "us-east-1")
+    one = await clients.client(account, "us-east-1")
+    other = await clients.client(account._replace(role_arns=("arn:aws:iam::123456789012:role/r",)), "us-east-1")
+    assert one._address is other._address
 
 
 async def test_of_very_many_accounts_the_last_are_kept(clients, monkeypatch):

@@ -75,7 +75,7 @@ async def failure(url: str, resource: str, **parameters: Any) -> tuple[str | Non
         ("xray", "xray", "XRay"),
         ("wafv2", "wafv2", "Wafv2"),
         ("codestarnotifications", "codestar-notifications", "CodestarNotifications"),
-        ("memorydb", "memorydb", "MemoryDB"),
+        ("memorydb", "memorydb", "MemoryDb"),
         ("docdb", "docdb", "DocDb"),
         ("iotanalytics", "-", "IoTAnalytics"),
     ],
@@ -111,7 +111,7 @@ def test_members_are_spelled_as_javas_getters(member: str, spelled: str) -> None
     ],
 )
 def test_names_of_errors_end_in_exception(shape: str, name: str) -> None:
-    assert aws_names.exception_name(shape) == name
+    assert aws_names.exception_name(shape, "Prefix") == name
 
 
 def test_the_table_is_that_of_the_botocore_it_names() -> None:
