@@ -133,14 +133,14 @@ def _service(text: str, head: str, rest: str) -> Resource | None:
     if head == "aws-sdk":
         name, _, action = rest.partition(":")
         service = f"aws-sdk:{name}"
-    return Resource(arn=text, kind="service", service=service, action=action, pattern=_split_pattern(action)[1])
+    return Resource(arn=text, kind="service", service=service, action=action, pattern=split_pattern(action)[1])
 
 
 def is_recognized(resource: Resource) -> bool:
     """Whether AWS knows the integration: an optimised service's action in that pattern, or an action of the SDK."""
     if resource.kind != "service":
         return True
-    action, pattern = _split_pattern(resource.action)
+    action, pattern = split_pattern(resource.action)
     service = resource.service
     if service.startswith("aws-sdk:"):
         sdk = sdk_service(service.removeprefix("aws-sdk:"))
@@ -148,7 +148,8 @@ def is_recognized(resource: Resource) -> bool:
     return pattern in OPTIMISED.get(service, {}).get(action, ())
 
 
-def _split_pattern(action: str) -> tuple[str, Pattern]:
+def split_pattern(action: str) -> tuple[str, Pattern]:
+    """An action without its suffix, and what the suffix says."""
     for suffix, pattern in _SUFFIXES:
         if action.endswith(suffix):
             return action.removesuffix(suffix), pattern

@@ -1,7 +1,8 @@
 """Services and actions of `arn:aws:states:::aws-sdk:SERVICE:ACTION`, from a table beside this module.
 
 The table has a line for each service: what a Resource calls it, botocore's name of it, the prefix of its errors, and
-its actions. `make sdk-actions` writes it from the models of the botocore that is installed
+its actions, of which those with a `!` are in the SDK but not for Step Functions. `make sdk-actions` writes it from the
+models of the botocore that is installed
 (`engine.integrations.aws_names` has the naming rules). It is a file, because to look into the models of all services
 takes seconds, and the language must not depend on an SDK.
 """
@@ -25,11 +26,13 @@ class SdkService(NamedTuple):
         client: botocore's name of it; `-`: AWS has ended the service, and botocore has no model of it any more.
         prefix: What its errors begin with: `DynamoDb`.
         actions: As a Resource spells them: `putItem`.
+        refused: Actions that Step Functions cannot call, likewise.
     """
 
     client: str
     prefix: str
     actions: frozenset[str]
+    refused: frozenset[str]
 
 
 @cache
@@ -45,7 +48,8 @@ def sdk_service(token: str) -> SdkService | None:
     if line is None:
         return None
     _, client, prefix, *actions = line.split(" ")
-    return SdkService(client, prefix, frozenset(actions))
+    refused = frozenset(action[1:] for action in actions if action.startswith("!"))
+    return SdkService(client, prefix, frozenset(action for action in actions if action[0] != "!"), refused)
 
 
 def sdk_services() -> tuple[str, ...]:

@@ -46,6 +46,7 @@ from engine.asl.program import (
 )
 from engine.asl.recovery_fields import catchers, retriers
 from engine.asl.resource import UNREADABLE, is_recognized, parse_resource
+from engine.asl.resource_hints import resource_hint
 from engine.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ def _resource(fields: Fields, machine: Machine) -> Resource:
             f"The resource provided {text} is not recognized. The value is not a valid resource ARN, "
             "or the resource is not available in this region."
         )
-        fields.report.error("resource-not-recognized", message, place)
+        fields.report.error("resource-not-recognized", message, place, hint=resource_hint(resource))
     elif machine.type == "EXPRESS":
         _check_express(fields, resource)
     return resource

@@ -117,6 +117,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     )
     if not options.quiet:
         _warn_of_idle_targets(job)
+        _tell_what_leaves(job)
     if isinstance(value, Lines):
         _check_many(options)
     if not options.is_durable:
@@ -131,6 +132,24 @@ def _warn_of_idle_targets(job: Job) -> None:
     for pattern, near in idle_targets(job.options.targets, job.program):
         meant = f"; did you mean {near!r}?" if near else ""
         print_note(f"Warning: -t {pattern!r} fits no Task state, function or Resource{meant}")
+
+
+def _tell_what_leaves(job: Job) -> None:
+    """Which Tasks will call another machine."""
+    from engine.integrations.required import leaving
+    from engine.settings import Settings
+
+    settings = Settings.from_environment()
+    region, account = settings.region, settings.account_id
+    case = None if job.case is None else job.case.key
+    found = leaving(job.handlers, job.program, region=region, account=account, test_case=case)
+    for machine in job.machines.values():
+        if machine.program is not None:
+            found += leaving(job.handlers, machine.program, region=region, account=account)
+    if found:
+        print_note("These Tasks call other machines:")
+        for state, what, place in found:
+            print_note(f"  {state} calls {what} at {place}")
 
 
 def _run(job: Job, value: Json | Lines) -> int:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from engine.asl.sdk_actions import sdk_service
 from engine.integrations import optimised_calls
 from engine.integrations.aws import read_account
+from engine.integrations.aws_endpoints import destination_of
 from engine.integrations.aws_sdk import is_sdk_call, sdk_answer
 from engine.integrations.http_invoke import http_answer
 from engine.integrations.http_target import check_url
@@ -71,6 +72,11 @@ class AwsActions:
         self._api, options = _api_in(options)
         self._account = read_account("", options)
         self._function = LambdaFunction(f"lambda:?{options}" if options else "lambda:")
+
+    def destination(self, resource: Resource) -> str | None:
+        """See `Handler`."""
+        client = client_of(resource)
+        return None if client is None else destination_of(self._account._replace(service=client))
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -80,6 +81,18 @@ def override_of(session: Any, service: str) -> str | None:
         or profile.get("endpoint_url")
     )
     return None if found is None else str(found)
+
+
+def destination_of(account: Account) -> str | None:
+    """For people, the other machine that an account's service is on: `AWS`, or a URL; None: it is on this one."""
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    url = account.endpoint_url
+    if url is None:
+        with suppress(BotoCoreError):  # such as of a profile that there is not, which the first call tells
+            url = override_of(Session(profile=account.profile), account.service)
+    return "AWS" if url is None else None if is_loopback(url) else url
 
 
 def is_loopback(url: str) -> bool:

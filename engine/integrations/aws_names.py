@@ -214,10 +214,13 @@ def table(clients: Iterable[str] | None = None) -> str:
         if token in lines and client.replace("-", "") != token:
             continue  # an older model of the same service
         refused = _UNSUPPORTED.get(token, "").split()
-        tokens = [action_token(name) for name in model.operation_names if not _is_stream(model, name)]
-        actions = [action for action in tokens if action not in refused]
+        actions = []
+        for name in model.operation_names:
+            action = action_token(name)
+            actions.append(f"!{action}" if action in refused or _is_stream(model, name) else action)
         lines[token] = " ".join((token, client, service_prefix(model.service_id), *sorted(actions)))
-    head = f"# service, botocore's name of it, prefix of its errors, actions; of botocore {botocore.__version__}\n"
+    columns = "service, botocore's name of it, prefix of its errors, actions (!: not for Tasks)"
+    head = f"# {columns}; of botocore {botocore.__version__}\n"
     return head + "".join(lines[token] + "\n" for token in sorted(lines))
 
 

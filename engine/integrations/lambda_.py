@@ -20,6 +20,7 @@ from engine.arns import parse_arn
 from engine.errors import StatesError, TaskFailed
 from engine.integrations.aws import ACCOUNT_OPTIONS, read_account
 from engine.integrations.aws_credentials import NoAnswer
+from engine.integrations.aws_endpoints import destination_of
 from engine.integrations.aws_members import sdk_metadata
 from engine.integrations.invocation import (
     SECONDS_MAX,
@@ -34,6 +35,7 @@ from engine.jsonvalue import PAYLOAD_BYTES_MAX, InvalidJson, decode, encode, tex
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.asl.resource import Resource
     from engine.integrations.aws import AwsClient
     from engine.integrations.request import Channel, TaskRequest, WorkerLoss, Workplace
     from engine.jsonvalue import Json
@@ -154,6 +156,10 @@ class LambdaFunction:
         self._function = function or None
         known = ("endpoint",) if self._is_emulator else ACCOUNT_OPTIONS
         self._account = read_account("lambda", options, known)._replace(is_local=self._is_emulator)
+
+    def destination(self, resource: Resource) -> str | None:
+        """See `Handler`."""
+        return None if self._is_emulator else destination_of(self._account)
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`."""

@@ -166,6 +166,7 @@ class Handler(Protocol):
         on_worker_loss: A `WorkerLoss`.
         concurrency: How many of its Tasks may run at once.
         waits_apart: True: all it does is wait for an answer from elsewhere, so it takes no other Task's place.
+        destination: Of a Resource: for people, the other machine that is called for it, or None: none is.
     """
 
     @property

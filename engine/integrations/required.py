@@ -43,24 +43,46 @@ def check_handlers(
         MissingHandler: Names every such state.
     """
     missing: list[tuple[str, str]] = []
-    mocked = () if test_case is None or handlers.mocks is None else handlers.mocks.states(test_case)
-    for state in task_states(program):
-        if state.name in mocked:
-            continue
+    for state, function, is_static, what in _called(handlers, program, test_case):
         resource = state.resource
-        function = None
-        what = resource.arn
-        if resource.kind == "service" and resource.service == "lambda":
-            function, is_static = _function_name(state)
-            if not is_static:
-                continue
-            what = f"{resource.arn} of {function}"
-        elif resource.arn in activities or resource.service in built_in:
+        if not is_static or resource.arn in activities or resource.service in built_in:
             continue
         if handlers.find(state.name, resource, function, region=region, account=account) is None:
             missing.append((state.name, what))
     if missing:
         raise MissingHandler(missing)
+
+
+def leaving(
+    handlers: Handlers, program: StateMachine, *, region: str, account: str, test_case: str | None = None
+) -> list[tuple[str, str, str]]:
+    """The Tasks of a definition that call another machine: each one's state, what it calls, and where that is.
+
+    Arguments as of `check_handlers`.
+    """
+    found = []
+    for state, function, _, what in _called(handlers, program, test_case):
+        handler = handlers.find(state.name, state.resource, function, region=region, account=account)
+        destination = getattr(handler, "destination", None)
+        place = None if destination is None else destination(state.resource)
+        if place is not None:
+            found.append((state.name, what, place))
+    return found
+
+
+def _called(
+    handlers: Handlers, program: StateMachine, test_case: str | None
+) -> Iterator[tuple[TaskState, str | None, bool, str]]:
+    """Each Task that is not mocked: the state, its function and whether that is always the same, what it calls."""
+    mocked = () if test_case is None or handlers.mocks is None else handlers.mocks.states(test_case)
+    for state in task_states(program):
+        if state.name in mocked:
+            continue
+        function, is_static, what = None, True, state.resource.arn
+        if state.resource.kind == "service" and state.resource.service == "lambda":
+            function, is_static = _function_name(state)
+            what = f"{what} of {function}" if function is not None else what
+        yield state, function, is_static, what
 
 
 def task_states(flow: Flow) -> Iterator[TaskState]:
