@@ -43,7 +43,7 @@ sdk-actions:  ## write the table of services and actions of the SDK anew, from t
 	mv engine/asl/sdk_actions.new engine/asl/sdk_actions.txt
 
 sdk-sweep:  ## call every action of every service of the SDK behind a stubbed transport: some minutes
-	AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b $(PYTHON) -m tests.integrations.sdk_sweep
+	$(PYTHON) -m tests.integrations.sdk_sweep
 
 bench:  ## transitions per second, beside a peer and the floor
 	$(PYTHON) -m benchmarks.memory

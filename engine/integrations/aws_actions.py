@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from engine.asl.sdk_actions import sdk_service
 from engine.integrations import optimised_calls
 from engine.integrations.aws import read_account
-from engine.integrations.aws_endpoints import destination_of
+from engine.integrations.aws_endpoints import destination_of, override_of
 from engine.integrations.aws_sdk import is_sdk_call, sdk_answer
 from engine.integrations.http_invoke import http_answer
 from engine.integrations.http_target import check_url
@@ -150,8 +150,10 @@ def client_of(resource: Resource) -> str | None:
 def _is_overridden(client: str, said: frozenset[tuple[str, str]]) -> bool:
     """`said`: what the environment says of endpoints; a key alone, for whoever changes it and asks again."""
     del said
+    from botocore.exceptions import BotoCoreError
     from botocore.session import Session
 
-    from engine.integrations.aws_endpoints import override_of
-
-    return override_of(Session(), client) is not None
+    try:
+        return override_of(Session(), client) is not None
+    except BotoCoreError:  # a profile that there is not, and its like: the first call tells
+        return False

@@ -38,6 +38,12 @@ _CONVENIENCES = frozenset(
 )
 """Handlers of botocore's events."""
 
+_WITH_URLS = ("machinelearning",)
+"""Services of which a member is a URL to call, which then must be below the service's own."""
+
+_AWS_ALONE = (".aws", ".aws.amazon.com")
+"""Domains that a few services have beside their partition's."""
+
 _SIGV4, _BEARER = "aws.auth#sigv4", "smithy.api#httpBearerAuth"
 
 
@@ -249,7 +255,8 @@ def made(clients: AwsClients, account: Account, default_region: str) -> ServiceC
         )
         route = clients.route(session, client.meta.endpoint_url)
         address = address_at(session, account, region, client.meta.endpoint_url, route)
-        domains = _domains(session, address.endpoint_url) if endpoint_url is None else ()
+        is_anywhere = endpoint_url is None and account.service not in _WITH_URLS
+        domains = _domains(session, address.endpoint_url) if is_anywhere else ()
         return ServiceClient(client, held, address, token, domains)
     except (BotoCoreError, OSError, ValueError) as error:
         raise NoAnswer(str(error)) from error
@@ -269,7 +276,7 @@ def _domains(session: Any, endpoint_url: str) -> tuple[str, ...]:
         outputs = partition["outputs"]
         domains = tuple({f".{outputs['dnsSuffix']}", f".{outputs['dualStackDnsSuffix']}"})
         if host.endswith(domains):
-            return domains
+            return (*domains, *_AWS_ALONE)
     return ()
 
 

@@ -39,7 +39,13 @@ ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET"} |
 }
 """What a sweep needs: a few services take tokens alone."""
 
+_SIGV4A = "its signature is one that only botocore[crt] makes; without it the Task fails and says so"
+
 EXCEPTIONS = {
+    **{
+        f"cloudfrontkeyvaluestore:{action}": _SIGV4A
+        for action in ("deleteKey", "describeKeyValueStore", "getKey", "listKeys", "putKey", "updateKeys")
+    },
     "s3:getBucketNotification": "Event and Events are the same elements of its answer, so one of them is left out",
 }
 """Actions that are not called well, and why; at most ten."""
@@ -50,12 +56,12 @@ _WORDS = {
     "ChannelARN": f"{_ACCOUNT}:channel/name",
     "QueueARN": f"{_ACCOUNT}:queue/name",
     "KvsARN": "arn:aws:cloudfront::123456789012:key-value-store/name",
-    "VipUrl": "https://realtime.machinelearning.us-east-1.amazonaws.com",
+    "VipURL": "https://realtime.machinelearning.us-east-1.amazonaws.com",
 }
 """Texts that become part of the address, by their shape's name: botocore looks into them."""
 
-_UNSIGNABLE = ("EndpointId",)
-"""With these the request needs a signature that only `botocore[crt]` makes."""
+_UNSIGNABLE = {(f"{action}Request", "EndpointId") for action in ("PutEvents", "SendEmail", "SendBulkEmail")}
+"""Members of structures with which a request needs such a signature as well."""
 
 
 class Transport:
@@ -133,7 +139,7 @@ class Example:
     def _is_left_out(self, name: str, member: Any, shape: Any, path: tuple[str, ...]) -> bool:
         if _leads_back(member, path) or getattr(member, "is_eventstream", False):
             return True
-        if self._is_request and name in _UNSIGNABLE and len(path) == 1:
+        if (shape.name, name) in _UNSIGNABLE:
             return True
         is_needed = name in shape.required_members
         return len(path) > DEPTH_MAX and member.type_name in ("list", "map", "structure") and not is_needed

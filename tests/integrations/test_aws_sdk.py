@@ -13,7 +13,7 @@ from engine import Engine, ExecutionFailed, Handlers, InvalidDefinition, Missing
 from engine.asl.sdk_actions import FILE, sdk_service, sdk_services
 from engine.integrations import aws_names
 from tests.definitions import machine
-from tests.integrations.sdk_sweep import sweep
+from tests.integrations.sdk_sweep import ENVIRONMENT, EXCEPTIONS, sweep
 from tests.moto_server import moto_server
 
 if TYPE_CHECKING:
@@ -135,10 +135,38 @@ async def test_an_action_that_there_is_not_is_found_when_the_machine_is_created(
 # ── all actions ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_actions_of_every_protocol_are_called_and_their_answers_read() -> None:
-    count, wrong = await sweep(["dynamodb", "s3", "sqs", "sns", "lambda"])
+def sample(services: int, actions: int) -> dict[str, list[str]]:
+    """Services spread over all there are, some actions of each; and one service of each protocol."""
+    tokens = [
+        *sdk_services()[:: len(sdk_services()) // services],
+        "dynamodb",
+        "s3",
+        "sns",
+        "ec2",
+        "lambda",
+        "cloudwatch",
+    ]
+    chosen = {}
+    for token in tokens:
+        service = sdk_service(token)
+        assert service is not None
+        every = sorted(service.actions)
+        chosen[token] = every[:: len(every) // actions + 1]
+    return chosen
+
+
+async def test_actions_of_every_protocol_work_well_are_refused_and_used_wrongly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    count, wrong = await sweep(sample(services=25, actions=12))
     assert wrong == []
     assert count > 250
+
+
+def test_few_actions_are_excepted_from_the_sweep() -> None:
+    assert len(EXCEPTIONS) <= 10
 
 
 # ── against a server ────────────────────────────────────────────────────────────────────────────────────────────────
