@@ -57,7 +57,7 @@ def test_with_leave_what_calls_aws_is_told_before_it_does(mode: str, tmp_path: P
     result = asl("run", machine(tmp_path, nested(LIST_QUEUES, mode)), "-i", "[{}]", "--allow-aws")
     told = "These Tasks call other machines:\n  Inner calls arn:aws:states:::aws-sdk:sqs:listQueues at AWS\n"
     assert result.stderr.startswith(told)
-    assert "Unable to load AWS credentials" in result.stderr, "so nothing was sent"
+    assert result.exit_code != 0, "there are no credentials, so nothing was sent"
 
 
 def test_an_endpoint_elsewhere_is_told_and_one_here_is_not(tmp_path: Path, free_tcp_port: int) -> None:
