@@ -183,6 +183,10 @@ class AwsClients:
         session.register_component("data_loader", self._loader)
         return session
 
+    async def aside(self, function: Callable[..., T], *args: Any) -> T:
+        """Calls the function in a thread."""
+        return await self._threads.run(function, *args)
+
     async def token(self, source: Any) -> Any:
         """A bearer token of botocore's as it is now; renewed in a thread. Raises NoAnswer."""
         from botocore.exceptions import BotoCoreError, ClientError

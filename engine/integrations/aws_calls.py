@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 _OK_MAX = 300
 
+_READ_AT_ONCE_BYTES = 256 << 10
+"""Longer answers are read in a thread, for the event loop would stand still; a Task's result may have as much."""
+
 _CONVENIENCES = frozenset(
     {
         "base64_encode_user_data",
         "copy_source_sse_md5",
         "decode_console_output",
+        "handle_copy_source_param",
         "json_decode_policies",
         "json_decode_template_body",
         "sse_md5",
@@ -175,34 +179,49 @@ class ServiceCalls:
         body = _bytes(prepared.body)
         route = self._service.address.route
         answer = await self._clients.send(prepared.method, prepared.url, headers, body, route)
-        return self._read(operation, answer, context)
+        if len(answer.body) <= _READ_AT_ONCE_BYTES:
+            return self._read(operation, answer, context)
+        return await self._clients.aside(self._read, operation, answer, context)
 
     def _read(self, operation: str, answer: HttpAnswer, context: dict[str, Any]) -> CallAnswer:
-        from botocore.awsrequest import HeadersDict
-        from botocore.parsers import ResponseParserError, create_parser
+        """Raises NoAnswer: the answer is not one of the service's."""
+        try:
+            return self._parsed(self.model.operation_model(operation), answer, context)
+        except Exception as error:
+            raise NoAnswer(f"Unable to unmarshall response: {_told(error)}") from error
 
-        model = self.model.operation_model(operation)
-        name = f"{self.model.service_id.hyphenize()}.{operation}"
+    def _parsed(self, model: Any, answer: HttpAnswer, context: dict[str, Any]) -> CallAnswer:
+        from botocore.awsrequest import HeadersDict
+        from botocore.parsers import create_parser
+
+        name = f"{self.model.service_id.hyphenize()}.{model.name}"
         response: dict[str, Any] = {
             "headers": HeadersDict(answer.headers),
             "status_code": answer.status,
             "body": answer.body,
-            "context": {"operation_name": operation},
+            "context": {"operation_name": model.name},
         }
         events, customised = self._service.events, dict[str, Any]()
         events.emit(
             f"before-parse.{name}", operation_model=model, response_dict=response, customized_response_dict=customised
         )
-        try:
-            parsed: dict[str, Any] = create_parser(self.model.resolved_protocol).parse(response, model.output_shape)
-        except ResponseParserError as error:
-            raise NoAnswer(f"Unable to unmarshall response: {error}") from error
         is_refused = response["status_code"] >= _OK_MAX  # which a handler may have changed
+        raw = None if is_refused else _raw_member(model.output_shape)
+        if raw is not None:
+            response["body"] = b""  # which botocore would take for text
+            customised[raw] = answer.body
+        parsed: dict[str, Any] = create_parser(self.model.resolved_protocol).parse(response, model.output_shape)
         if is_refused:
             _read_modelled_error(self.model, parsed, response)
         parsed.update(customised)
         events.emit(f"after-call.{name}", http_response=_Http(answer), parsed=parsed, model=model, context=context)
         return CallAnswer(answer, parsed, is_refused)
+
+
+def _raw_member(shape: Any) -> str | None:
+    """The member of an output that is the body as it comes, if there is one."""
+    payload: str | None = None if shape is None else shape.serialization.get("payload")
+    return payload if payload is not None and shape.members[payload].type_name == "blob" else None
 
 
 class _Http:

@@ -13,6 +13,7 @@ from engine.errors import StatesError, TaskFailed
 from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.aws_members import Undecodable, Unusable, fill_token, shown, tell_of_body, wire
 from engine.integrations.aws_names import exception_name, sdk_member
+from engine.integrations.aws_s3 import missing, with_copy_source
 from engine.integrations.request import Answer, UnsupportedTask
 from engine.jsonvalue import encode, text
 
@@ -51,7 +52,7 @@ async def sdk_answer(request: TaskRequest, account: Account, workplace: Workplac
         calls = await workplace.aws.calls(account_for(request, account, service.client), request.region)
         operation = action[:1].upper() + action[1:]
         model = operation_model(calls, operation)
-        members = wired(request, request.arguments, model.input_shape)
+        members = wired(request, _arguments(request, model), model.input_shape)
         fill_token(members, model.input_shape, request.idempotency_key)
         tell_of_body(members, model)
         answered = await calls.call(model.name, members)
@@ -63,6 +64,14 @@ async def sdk_answer(request: TaskRequest, account: Account, workplace: Workplac
     if model.output_shape is not None:
         result = result_of(request, answered, model.output_shape)
     return Answer(result, len(encode(result)))
+
+
+def _arguments(request: TaskRequest, model: Any) -> Json:
+    return with_copy_source(model.name, request.arguments) if _is_s3(model) else request.arguments
+
+
+def _is_s3(model: Any) -> bool:
+    return bool(model.service_model.service_name == "s3")
 
 
 def account_for(request: TaskRequest, account: Account, client: str) -> Account:
@@ -101,7 +110,7 @@ def result_of(request: TaskRequest, answered: CallAnswer, shape: Any) -> Json:
     try:
         return shown(answered.parsed, shape, sdk_member)
     except Undecodable as error:
-        raise StatesError("States.Runtime", f"{request.resource.arn}: {error}") from error
+        raise StatesError("States.Runtime", f"{request.resource.arn} was called, but {error}") from error
 
 
 def _refused(prefix: str, model: Any, answered: CallAnswer) -> StatesError:
@@ -109,6 +118,9 @@ def _refused(prefix: str, model: Any, answered: CallAnswer) -> StatesError:
     _, message, request_id = told(answered)
     shape = modelled(model, answered)
     name = f"{prefix}Exception" if shape is None else exception_name(shape.name, prefix)
+    gone = missing(model.name, answered.http.status) if _is_s3(model) else None
+    if gone is not None:
+        name, message = exception_name(gone[0], prefix), gone[1]
     about = f"Service: {prefix}, Status Code: {answered.http.status}, Request ID: {request_id}"
     extended = answered.parsed.get("ResponseMetadata", {}).get("HostId")
     about += f", Extended Request ID: {extended}" if extended else ""
@@ -130,5 +142,7 @@ def told(answered: CallAnswer) -> tuple[str, str, str]:
     """Code, message and request id of an error; what is missing is `null`, as Java prints it."""
     error = answered.parsed.get("Error", {})
     message = error.get("Message") or answered.parsed.get("message") or "null"
+    if not answered.http.body:
+        message = "null"  # botocore has the status's name there
     metadata = answered.parsed.get("ResponseMetadata", {})
     return str(error.get("Code", "null")), str(message), str(metadata.get("RequestId", "null"))

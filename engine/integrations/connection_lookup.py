@@ -14,7 +14,7 @@ import anyio
 
 from engine.arns import parse_arn
 from engine.errors import StatesError
-from engine.integrations.aws import NoAnswer
+from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.aws_sdk import account_for, told
 from engine.integrations.connections import (
     ApiKey,

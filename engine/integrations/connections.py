@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 
-from engine.integrations.aws_calls import is_loopback
+from engine.integrations.aws_endpoints import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

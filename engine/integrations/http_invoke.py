@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import anyio
 
 from engine.errors import StatesError
-from engine.integrations.aws import AnswerTooLong, NoAnswer
+from engine.integrations.aws import AnswerTooLong
+from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.aws_sdk import unusable
 from engine.integrations.http_answers import SUCCESS, NoText, result_of, text_of
 from engine.integrations.http_task import Unusable, made_request, read_http_task

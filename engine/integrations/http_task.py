@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urldefrag, urlsplit
 
 from engine.asl.http_fields import ARRAY_FORMATS, BODY_ENCODINGS, HTTP_FIELDS, HTTP_METHODS, is_forbidden_in_http
 from engine.errors import StatesError
-from engine.integrations.aws import host_of
+from engine.integrations.aws_endpoints import host_of
 from engine.integrations.connections import is_permitted
 from engine.integrations.url_encoding import ArrayFormat, joined, pairs, quoted, scalar_text
 from engine.jsonvalue import encode

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
-from engine.integrations.aws import host_of
+from engine.integrations.aws_endpoints import host_of
 from engine.integrations.http_answers import SUCCESS
 from engine.integrations.url_encoding import joined, quoted
 from engine.jsonvalue import InvalidJson, decode, encode

@@ -103,7 +103,7 @@ def _shown(service: Service, model: Any, answered: CallAnswer) -> dict[str, Json
     try:
         response = shown(answered.parsed, model.output_shape, optimised_member, in_epoch_ms=True)
     except Undecodable as error:
-        raise StatesError("States.Runtime", f"{service.name}: {error}") from error
+        raise StatesError("States.Runtime", f"{service.name} was called, but {error}") from error
     assert isinstance(response, dict), "an output is a structure"
     return response
 

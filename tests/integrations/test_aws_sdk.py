@@ -225,6 +225,46 @@ async def test_an_error_without_a_class_is_the_services_own(moto: str) -> None:
     assert error == "S3.S3Exception"
 
 
+async def test_what_head_says_is_missing_has_the_name_that_get_gives_it(moto: str) -> None:
+    await result(moto, "aws-sdk:s3:createBucket", Bucket="heads")
+    error, cause = await failure(moto, "aws-sdk:s3:headObject", Bucket="heads", Key="none")
+    assert error == "S3.NoSuchKeyException"
+    assert cause.startswith("The specified key does not exist. (Service: S3, Status Code: 404, Request ID: ")
+    assert (await failure(moto, "aws-sdk:s3:headBucket", Bucket="none"))[0] == "S3.NoSuchBucketException"
+
+
+async def test_a_copy_names_its_source_as_the_sdk_for_java_does(moto: str) -> None:
+    await result(moto, "aws-sdk:s3:createBucket", Bucket="copies")
+    await result(moto, "aws-sdk:s3:putObject", Bucket="copies", Key="a b/ä?", Body=1)
+    names = {"DestinationBucket": "copies", "DestinationKey": "new"}
+    source = {"SourceBucket": "copies", "SourceKey": "a b/ä?"}
+    await result(moto, "aws-sdk:s3:copyObject", **names, **source)
+    assert (await result(moto, "aws-sdk:s3:getObject", Bucket="copies", Key="new"))["Body"] == "1"
+    await result(moto, "aws-sdk:s3:copyObject", Bucket="copies", Key="newer", CopySource="copies/new")
+    error, cause = await failure(moto, "aws-sdk:s3:copyObject", **names, **source, CopySource="copies/new")
+    assert (error, "The field 'SourceBucket' is not supported" in cause) == ("States.Runtime", True)
+
+
+async def test_an_object_without_a_key_is_not_taken_for_its_bucket(moto: str) -> None:
+    await result(moto, "aws-sdk:s3:createBucket", Bucket="kept")
+    for key in ("", ".", ".."):
+        error, cause = await failure(moto, "aws-sdk:s3:deleteObject", Bucket="kept", Key=key)
+        assert error == "States.Runtime"
+        assert "The value of the field 'Key' has an invalid format" in cause
+    await result(moto, "aws-sdk:s3:headBucket", Bucket="kept")
+
+
+async def test_bytes_that_are_no_text_fail_the_task_and_it_is_told_that_it_was_called(moto: str) -> None:
+    import boto3
+
+    await result(moto, "aws-sdk:s3:createBucket", Bucket="pictures")
+    s3 = boto3.client("s3", endpoint_url=moto, region_name="us-east-1")
+    s3.put_object(Bucket="pictures", Key="dot.png", Body=b"\x89PNG\r\n\x1a\n")
+    error, cause = await failure(moto, "aws-sdk:s3:getObject", Bucket="pictures", Key="dot.png")
+    assert error == "States.Runtime"
+    assert "was called, but the bytes of Body are not UTF-8" in cause
+
+
 async def test_members_that_the_action_has_not_fail_before_it_is_called(moto: str) -> None:
     error, cause = await failure(moto, "aws-sdk:s3:getObject", Bucket="bucket", Kay=1)
     assert error == "States.Runtime"
