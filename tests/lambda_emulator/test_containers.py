@@ -6,11 +6,10 @@ import asyncio
 import base64
 import json
 import os
-import random
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -20,6 +19,7 @@ from engine.lambda_emulator.environments import Environments
 from engine.lambda_emulator.errors import ServiceException
 from engine.lambda_emulator.spawning import OUTSIDE
 from tests.lambda_emulator.running import Log, call, error, function, result
+from tests.ports import free_port
 from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
@@ -124,14 +124,6 @@ async def test_what_is_no_function_is_a_fault_of_the_service(environments, emula
 async def test_a_container_that_is_not_there_is_told(environments, tmp_path):
     with pytest.raises(ServiceException, match="no container of a function answers there"):
         await call(environments, image(tmp_path, f"http://127.0.0.1:{free_port()}"))
-
-
-def free_port() -> int:
-    """None of those that the kernel gives to other sockets by itself, which may have it before a test does."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 @contextmanager
