@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import StatesError, TaskFailed
+from engine.exit_reasons import exit_reason
 from engine.integrations.request import Answer, UnsupportedTask
 from engine.jsonvalue import InvalidJson, decode, encode, text
 
@@ -268,9 +269,9 @@ def timed_out(seconds: float, request_id: str) -> StatesError:
     return StatesError("Sandbox.Timedout", text({"errorType": "Sandbox.Timedout", "errorMessage": message}))
 
 
-def exit_error(request_id: str) -> StatesError:
-    """The process of the function ended before it gave a result."""
-    message = f"RequestId: {request_id} Error: Runtime exited without providing a reason"
+def exit_error(request_id: str, status: int | None = None) -> StatesError:
+    """The process of the function ended before it gave a result. For `status` see `exit_reason`."""
+    message = f"RequestId: {request_id} Error: {exit_reason(status)}"
     return StatesError("Runtime.ExitError", text({"errorType": "Runtime.ExitError", "errorMessage": message}))
 
 

@@ -54,6 +54,10 @@ def reference_to(function: Callable[..., Any], option: str) -> Reference:
     return Reference("__main__", function.__qualname__, module.__file__)
 
 
+_ENDING_SECONDS = 5.0
+"""From the end of its pipes to its own. More: it has closed them and goes on."""
+
+
 class Processes:
     """At most so many child processes, each with one invocation at a time. To be used in one event loop.
 
@@ -78,8 +82,7 @@ class Processes:
             self._idle.append(child)
             raise
         except _GONE:
-            await child.kill()
-            raise exit_error(job.request_id) from None
+            raise exit_error(job.request_id, await child.ended()) from None
         except BaseException:
             await child.kill()
             raise
@@ -121,6 +124,14 @@ class _Child:
         assert self._process.stdin is not None
         data = encode_message(message)
         await self._process.stdin.send(HEAD.pack(len(data)) + data)
+
+    async def ended(self) -> int | None:
+        """How it ended by itself, as it seems to have; None: it has not, and is killed."""
+        with anyio.move_on_after(_ENDING_SECONDS):
+            await self._process.wait()
+        status = self._process.returncode
+        await self.kill()
+        return status
 
     async def kill(self) -> None:
         with anyio.CancelScope(shield=True), suppress(*_GONE):

@@ -6,37 +6,18 @@ Pure: texts from values.
 from __future__ import annotations
 
 import math
-import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from engine.exit_reasons import exit_reason
+
 if TYPE_CHECKING:
     from engine.lambda_emulator.invocation import Event
 
 Status = Literal["success", "error", "timeout"]
-
-_SIGNAL_TEXTS = {
-    # As the platform's language names them, which is not Python's way.
-    signal.SIGKILL: "killed",
-    signal.SIGTERM: "terminated",
-    signal.SIGINT: "interrupt",
-    signal.SIGHUP: "hangup",
-    signal.SIGABRT: "aborted",
-    signal.SIGSEGV: "segmentation fault",
-    signal.SIGBUS: "bus error",
-    signal.SIGFPE: "floating point exception",
-    signal.SIGILL: "illegal instruction",
-    signal.SIGTRAP: "trace/breakpoint trap",
-    signal.SIGPIPE: "broken pipe",
-    signal.SIGALRM: "alarm clock",
-    signal.SIGUSR1: "user defined signal 1",
-    signal.SIGUSR2: "user defined signal 2",
-    signal.SIGXCPU: "CPU time limit exceeded",
-    signal.SIGXFSZ: "file size limit exceeded",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +38,7 @@ class Failure:
 
 def exited(status: int, request_id: str) -> Failure:
     """The process ended. `status` as `os.waitstatus_to_exitcode` has it."""
-    if status == 0:
-        reason = "Runtime exited without providing a reason"
-    elif status > 0:
-        reason = f"Runtime exited with error: exit status {status}"
-    else:
-        reason = f"Runtime exited with error: signal: {_signal_text(-status)}"
-    return platform_failure("Runtime.ExitError", reason, request_id)
-
-
-def _signal_text(number: int) -> str:
-    try:
-        return _SIGNAL_TEXTS[signal.Signals(number)]
-    except (ValueError, KeyError):
-        return f"signal {number}"
+    return platform_failure("Runtime.ExitError", exit_reason(status), request_id)
 
 
 def platform_failure(error_type: str, reason: str, request_id: str) -> Failure:

@@ -397,6 +397,23 @@ async def test_a_handler_that_exits_is_a_runtime_that_exited(handler):
     assert json.loads(failed.cause or "")["errorMessage"].endswith("Runtime exited without providing a reason")
 
 
+@pytest.mark.parametrize(
+    ("input", "reason"),
+    [
+        ({"signal": 9}, "Runtime exited with error: signal: killed"),
+        ({"signal": 11}, "Runtime exited with error: signal: segmentation fault"),
+        ({"status": 3}, "Runtime exited with error: exit status 3"),
+        ({"status": 0}, "Runtime exited without providing a reason"),
+    ],
+)
+async def test_a_process_that_ends_is_told_with_its_reason(input, reason):
+    async with engine.Engine.in_memory(in_process(handler_functions.end)) as one:
+        with pytest.raises(engine.ExecutionFailed) as caught:
+            await one.run(machine(task()), input)
+    assert caught.value.error == "Runtime.ExitError"
+    assert json.loads(caught.value.cause or "")["errorMessage"].endswith(reason)
+
+
 # ── time limits ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
