@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -20,6 +22,10 @@ _DUMMY_SECRET = "dummy"  # noqa: S105  says what it is: an open server asks for 
 _SHELLS = ("sh", "fish", "powershell")
 _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 """Tools look at them first, whatever profile they are told to use; so those that are not wanted must go."""
+
+
+_ASK_SECONDS = 2.0
+_A_PATH_OF_LAMBDA = "/2016-08-19/account-settings/"
 
 
 @click.command("env")
@@ -44,7 +50,7 @@ def command(
     """Print what makes AWS's tools use such a server.
 
     For a shell: eval "$(asl env)". The tools then reach Step Functions and Lambda there, and all other services where
-    they were before, but with these keys.
+    they were before, but with these keys. Lambda is left out when the server runs and has none, as asl server.
     """
     settings = Settings.from_environment()
     keys = access_keys or (None if settings.access_keys is None else Path(settings.access_keys))
@@ -52,7 +58,7 @@ def command(
         raise click.UsageError("--profile is a section of the file that --access-keys names.")
     variables: dict[str, str | None] = {
         "AWS_ENDPOINT_URL_SFN": url,
-        **({} if no_lambda else {"AWS_ENDPOINT_URL_LAMBDA": url}),
+        **({} if no_lambda or not _may_serve_lambda(url) else {"AWS_ENDPOINT_URL_LAMBDA": url}),
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
@@ -60,6 +66,27 @@ def command(
         **(_of_profile(keys, profile) if keys is not None else _dummy_keys(settings)),
     }
     click.echo(json.dumps(variables) if as_json else "\n".join(_lines(variables, shell)))
+
+
+def _may_serve_lambda(url: str) -> bool:
+    """Asks the server; one that does not answer yet may. Raises click.UsageError: it is no URL of a server."""
+    import http.client
+
+    try:
+        parts = urlsplit(url)
+        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+        connection: http.client.HTTPConnection = kinds[parts.scheme](
+            parts.hostname or "", parts.port, timeout=_ASK_SECONDS
+        )
+    except (KeyError, ValueError, http.client.InvalidURL) as error:
+        raise click.UsageError(f"--url {url}: expected http://HOST:PORT or https://HOST:PORT.") from error
+    try:
+        connection.request("GET", _A_PATH_OF_LAMBDA)
+        return connection.getresponse().status != HTTPStatus.METHOD_NOT_ALLOWED
+    except (OSError, http.client.HTTPException):
+        return True
+    finally:
+        connection.close()
 
 
 def _dummy_keys(settings: Settings) -> Mapping[str, str]:

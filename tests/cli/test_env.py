@@ -89,4 +89,6 @@ def test_the_region_and_account_are_those_of_the_environment(monkeypatch: pytest
 def test_what_cannot_be_used_is_told(keys: Path) -> None:
     assert "--access-keys /nowhere: No such file" in asl("env", "--access-keys", "/nowhere").stderr
     assert "has a, b c" in asl("env", "--access-keys", str(keys), "--profile", "x").stderr
+    for url in ("nonsense", "http://host:port", "ftp://host"):
+        assert f"--url {url}: expected http://HOST:PORT" in asl("env", "--url", url).stderr
     assert "--profile is a section" in asl("env", "--profile", "x").stderr

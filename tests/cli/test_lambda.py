@@ -203,6 +203,7 @@ def test_functions_survive_their_server(fleet: Fleet) -> None:
 
 def test_one_server_answers_as_both_at_either_port(fleet: Fleet) -> None:
     with serving(fleet) as (_, sfn_url, lambda_url):
+        assert f"AWS_ENDPOINT_URL_LAMBDA={sfn_url}\n" in asl("env", "--url", sfn_url).stdout
         with client("lambda", sfn_url) as functions:
             create(functions)
             location = functions.get_function(FunctionName="f")["Code"]["Location"]
@@ -262,4 +263,5 @@ def test_no_emulator_is_had_when_none_is_wanted(fleet: Fleet) -> None:
         url = process.until("server started")["url"]
         with client("lambda", url) as functions, pytest.raises(ClientError):
             functions.list_functions()
+        assert "AWS_ENDPOINT_URL_LAMBDA" not in asl("env", "--url", url).stdout
         assert not any("Lambda" in line for line in process.lines)
