@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 
+from engine.cli.plain_structlog import structlog as structlog  # as in a server's process: first
 from engine.http.access import Access
 from engine.http.server import ApiServer
 from engine.lambda_emulator.app import LambdaApi

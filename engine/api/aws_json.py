@@ -12,12 +12,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 
 from engine.api.faults import SWF_SERVICE
 from engine.http import faults, members
 from engine.http.answers import encode, structure_writer, writer
+from engine.http.service_models import service_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +68,7 @@ class OperationCodec:
 @cache
 def codecs() -> Mapping[str, OperationCodec]:
     """All operations of the service, by name."""
-    model = ServiceModel(Loader().load_service_model("stepfunctions", "service-2"))
+    model = service_model("stepfunctions")
     return {name: OperationCodec(model.operation_model(name)) for name in model.operation_names}
 
 

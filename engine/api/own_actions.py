@@ -9,7 +9,6 @@ has it (integrations.md 1.2).
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ApiError, StatesError
@@ -19,7 +18,7 @@ from engine.integrations.request import Answer, UnsupportedTask
 from engine.jsonvalue import decode, encode, text
 
 if TYPE_CHECKING:
-    from botocore.model import ServiceModel, Shape
+    from botocore.model import Shape
 
     from engine.integrations.request import Channel, TaskRequest, Workplace
     from engine.jsonvalue import Json
@@ -49,12 +48,13 @@ class OwnActions:
         from engine.api.aws_json import codecs
         from engine.api.ownership import check_own
         from engine.api.routes import ROUTES
+        from engine.http.service_models import service_model
 
         named = request.resource.action.removesuffix(".waitForTaskToken")
         action = named[:1].upper() + named[1:]
         if action not in ROUTES:
             raise UnsupportedTask(f"state {request.state!r}: Step Functions has no action {named!r}")
-        model, codec = _model().operation_model(action), codecs()[action]
+        model, codec = service_model("stepfunctions").operation_model(action), codecs()[action]
         service = self._service.of(request.account_id)
         try:
             given = codec.arguments(encode(_wire(request.arguments, model.input_shape)))
@@ -64,14 +64,6 @@ class OwnActions:
             raise _refused(error) from error
         shown = _shown(answer, model.output_shape)
         return Answer(shown, len(encode(shown)))
-
-
-@cache
-def _model() -> ServiceModel:
-    from botocore.loaders import Loader
-    from botocore.model import ServiceModel
-
-    return ServiceModel(Loader().load_service_model("stepfunctions", "service-2"))
 
 
 def _wire(value: Json, shape: Any) -> Json:

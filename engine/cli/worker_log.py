@@ -10,8 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import structlog
-
+from engine.cli.plain_structlog import structlog
 from engine.errors import StatesError
 from engine.integrations.request import Later
 

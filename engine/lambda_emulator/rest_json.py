@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from botocore import xform_name
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 
 from engine.http import faults, members
 from engine.http.answers import encode, structure_writer, writer
+from engine.http.service_models import service_model
 from engine.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
@@ -271,15 +270,9 @@ def _members(template: Sequence[str], segments: Sequence[str]) -> dict[str, str]
 
 
 @cache
-def service_model() -> ServiceModel:
-    """Botocore's model of Lambda."""
-    return ServiceModel(Loader().load_service_model("lambda", "service-2"))
-
-
-@cache
 def codecs() -> Mapping[str, OperationCodec]:
     """All operations of the service, by name."""
-    model = service_model()
+    model = service_model("lambda")
     return {name: OperationCodec(model.operation_model(name)) for name in model.operation_names}
 
 
@@ -289,7 +282,7 @@ def codecs() -> Mapping[str, OperationCodec]:
 @cache
 def _message_member(code: str) -> str:
     """`Message` or `message`, as the model has it."""
-    shape = next((one for one in service_model().error_shapes if one.name == code), None)
+    shape = next((one for one in service_model("lambda").error_shapes if one.name == code), None)
     return "Message" if shape is not None and "Message" in shape.members else "message"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from engine.errors import ValidationException
@@ -10,8 +9,6 @@ from engine.integrations.aws_actions import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from botocore.model import ServiceModel
 
     from engine.asl.resource import Resource
     from engine.jsonvalue import Json
@@ -109,7 +106,11 @@ def _answer_shape(resource: Resource) -> Any:
             return None
         answer = polled
     client = _OTHER_CLIENTS.get((resource.service, action)) or client_of(resource)
-    model = None if client is None else _model(client)
+    model = None
+    if client is not None:
+        from engine.http.service_models import service_model  # botocore takes long to load
+
+        model = service_model(client)
     if model is None:
         return None
     name = {name.lower(): name for name in model.operation_names}.get(answer.operation.lower())
@@ -119,14 +120,6 @@ def _answer_shape(resource: Resource) -> Any:
         shape = shape.members[member]
         shape = shape.member if shape.type_name == "list" else shape
     return shape
-
-
-@lru_cache(maxsize=16)
-def _model(client: str) -> ServiceModel:
-    from botocore.loaders import Loader
-    from botocore.model import ServiceModel
-
-    return ServiceModel(Loader().load_service_model(client, "service-2"), client)
 
 
 def _check_structure(

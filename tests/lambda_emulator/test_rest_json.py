@@ -15,6 +15,7 @@ from botocore.serialize import create_serializer
 from engine.http import faults
 from engine.http.faults import Fault
 from engine.http.requests import Received
+from engine.http.service_models import service_model
 from engine.lambda_emulator.errors import (
     InvalidParameterValueException,
     ResourceNotFoundException,
@@ -22,7 +23,7 @@ from engine.lambda_emulator.errors import (
     TooManyRequestsException,
     ValidationException,
 )
-from engine.lambda_emulator.rest_json import Routing, codecs, error_answer, service_model
+from engine.lambda_emulator.rest_json import Routing, codecs, error_answer
 
 ROUTING = Routing(list(codecs().values()))
 ROLE = "arn:aws:iam::000000000000:role/r"
@@ -31,7 +32,7 @@ ARN = "arn:aws:lambda:eu-central-1:000000000000:function:f"
 
 def sent(operation: str, **members: Any) -> Received:
     request = create_serializer("rest-json", include_validation=False).serialize_to_request(
-        members, service_model().operation_model(operation)
+        members, service_model("lambda").operation_model(operation)
     )
     prepare_request_dict(request, "http://h")
     url = urlsplit(request["url"])
@@ -56,7 +57,7 @@ def parsed(operation: str, answer: Any) -> dict[str, Any]:
     headers = HeadersDict({name.decode(): value.decode() for name, value in answer.headers})
     response = {"status_code": answer.status, "headers": headers, "body": answer.body}
     parser = create_parser("rest-json")
-    found = parser.parse(response, service_model().operation_model(operation).output_shape)
+    found = parser.parse(response, service_model("lambda").operation_model(operation).output_shape)
     found.pop("ResponseMetadata", None)
     return found
 
@@ -92,8 +93,8 @@ def test_paths_that_a_query_tells_apart_are_told_apart():
 
 
 def test_every_operation_of_the_model_is_found_by_its_own_path():
-    for name in service_model().operation_names:
-        model = service_model().operation_model(name)
+    for name in service_model("lambda").operation_names:
+        model = service_model("lambda").operation_model(name)
         values = {
             wire.serialization.get("name", member): "1" for member, wire in model.input_shape.members.items()
             if wire.serialization.get("location") == "uri"
