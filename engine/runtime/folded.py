@@ -57,7 +57,7 @@ class Folded:
                 self.mail.append(post.id)
             if isinstance(event, ChildDone):
                 event, has_taken = event.answer, False
-            if isinstance(event, TaskDone | TaskError):
+            if isinstance(event, TaskDone | TaskError) and event.task_id not in self.over:  # the first answer counts
                 self.over.append(event.task_id)
                 if has_taken:
                     self.taken.append(event.task_id)

@@ -9,12 +9,14 @@ import anyio
 import pytest
 
 import engine
+from engine.integrations.request import Answer
 from engine.interpreter.messages import TimerDue
 from engine.runtime.committer import DirectCommitter
 from tests.definitions import invoke, machine, parallel, retry, task, wait
 from tests.waiting import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
+    from engine.integrations.request import Channel, TaskRequest, Workplace
     from engine.runtime.committer import FateAnswer
     from engine.store.protocol import Checkpoint, Release
 
@@ -148,6 +150,21 @@ async def test_an_answer_that_was_accepted_counts_though_the_time_limit_is_due()
         one._backend.worker.executions.mail(live, TimerDue(task_id))
         await one.send_task_success(tokens[0], "in time")
         assert await execution.result() == "in time"
+
+
+async def test_of_a_token_and_an_answer_in_the_same_moment_one_counts():
+    class Both:
+        name, fixed_answer, on_worker_loss, waits_apart, concurrency = "both", None, "rerun", False, None
+
+        async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
+            channel.send_task_success(request.task_token or "", "by token")
+            return Answer("by the handler", 16)
+
+    resource = "arn:aws:states:::batch:submitJob.sync"  # a job has a token, as a callback has
+    async with engine.Engine.in_memory({resource: Both()}, clock="virtual") as one:
+        definition = machine({"Type": "Task", "Resource": resource, "Parameters": {}}, wait(5))
+        with anyio.fail_after(DEADLINE_SECONDS):
+            assert await one.run(definition) == "by token"
 
 
 async def test_a_late_timer_and_a_late_answer_change_nothing():
