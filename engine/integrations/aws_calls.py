@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.integrations.aws_endpoints import ApiAddress
 
 _OK_MAX = 300
+_TOLD_CHARACTERS_MAX = 1_000
 
 _READ_AT_ONCE_BYTES = 256 << 10
 """Longer answers are read in a thread, for the event loop would stand still; a Task's result may have as much."""
@@ -349,7 +350,8 @@ def _read_modelled_error(model: ServiceModel, parsed: dict[str, Any], response: 
 
 
 def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    """What an error of botocore's says; some repeat the whole answer."""
+    return (str(error) or type(error).__name__)[:_TOLD_CHARACTERS_MAX]
 
 
 def _text(header: str | bytes) -> str:

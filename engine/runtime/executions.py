@@ -252,8 +252,9 @@ class Executions:
         if execution.in_chunk is not None:
             execution = execution.in_chunk  # it has no row of its own
 
-        structlog.get_logger().error("execution quarantined", execution=execution.arn, exc_info=error)
+        # As text: what renders an exception may show the frames' variables, credentials among them.
         trace = "".join(traceback.format_exception(error))
+        structlog.get_logger().error("execution quarantined", execution=execution.arn, exception=trace)
         self._quarantine(execution, f"the engine failed: {error!r}\n{trace[-_TRACE_CHARACTERS_MAX:]}", error)
 
     def suspend(self, execution: LiveExecution, reason: str) -> None:

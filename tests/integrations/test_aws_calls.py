@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
+from engine import Engine, ExecutionFailed
 from engine.integrations.aws import Account, AwsClients, HttpAnswer
 from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.threads import Threads
+from tests.definitions import machine
 from tests.integrations.sdk_sweep import Transport
+from tests.integrations.stub_lambda import Asked, Reply, stub_lambda
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.anyio
+
+
+def call(resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    return machine({"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters})
+
+
+LIST_QUEUES = call("aws-sdk:sqs:listQueues", {})
 
 
 @pytest.fixture(autouse=True)
@@ -89,8 +101,9 @@ async def test_no_member_leads_a_request_elsewhere(
 
 async def test_a_region_from_data_is_no_host(caller: Caller) -> None:
     for region in ("evil.test/", "evil.test#", "a@evil.test"):
-        with pytest.raises(NoAnswer):
-            await caller.clients.calls(Account("sqs", region=region), "us-east-1")
+        for made in (caller.clients.calls, caller.clients.client):
+            with pytest.raises(NoAnswer):
+                await made(Account("lambda", region=region), "us-east-1")
 
 
 async def test_members_that_belong_into_the_host_stand_there(caller: Caller) -> None:
@@ -158,6 +171,64 @@ async def test_keys_are_not_kept_by_what_all_callers_share(caller: Caller) -> No
     with pytest.raises(NoAnswer):
         await caller.call("s3", "GetObject", Bucket={"a": 1}, Key=[])
     assert {one._held.credentials for one in caller.clients._services.values()} == {None}
+
+
+# ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_call_is_one_request_whatever_comes_of_it() -> None:
+    for reply in (
+        Reply(b"{}", 500),
+        Reply(b"{}", 503),
+        Reply(b'{"__type":"ThrottlingException"}', 400),
+        Reply(status=None),
+    ):
+        async with stub_lambda(reply) as stub:
+            error = await failed(stub.url)
+            assert str(error.error).startswith("Sqs.")
+        assert len(stub.asked) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"<html>", b'{"QueueUrls": 5}', b'{"NextToken": {}}', b"null"])
+async def test_an_answer_that_is_none_of_the_services_fails_the_task_or_says_nothing(body: bytes) -> None:
+    async with stub_lambda(Reply(body)) as stub, Engine.in_memory({"*": f"aws:?endpoint={stub.url}"}) as engine:
+        execution = await engine.start_execution(LIST_QUEUES)
+        with suppress(ExecutionFailed):
+            await execution.result()
+        described = await execution.describe()
+    assert described.status == "SUCCEEDED" or described.error == "Sqs.SdkClientException"
+    assert len(described.cause or "") < 2_000
+
+
+async def test_calls_that_wait_for_long_keep_no_other_waiting() -> None:
+    inside = anyio.Event()
+
+    async def answer(asked: Asked) -> Reply:
+        if b"WaitTimeSeconds" not in asked.body:
+            return Reply(b'{"QueueUrls": []}')
+        if stub.inside >= 150:
+            inside.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    polls = call("aws-sdk:sqs:receiveMessage", {"QueueUrl": "q", "WaitTimeSeconds": 20})
+    async with stub_lambda(answer) as stub, a_single_place(stub.url) as engine:
+        for _ in range(150):
+            await engine.start_execution(polls)
+        await inside.wait()
+        assert await engine.run(LIST_QUEUES) == {"QueueUrls": []}
+
+
+def a_single_place(url: str) -> Engine:
+    """An engine that does one Task at a time, of those that work here."""
+    return Engine.in_memory({"*": f"aws:?endpoint={url}"}, max_concurrency=1)
+
+
+async def failed(url: str) -> ExecutionFailed:
+    async with Engine.in_memory({"*": f"aws:?endpoint={url}"}) as engine:
+        with pytest.raises(ExecutionFailed) as caught:
+            await engine.run(LIST_QUEUES)
+    return caught.value
 
 
 # ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────

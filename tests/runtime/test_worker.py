@@ -44,6 +44,8 @@ async def test_an_execution_that_the_engine_fails_on_is_quarantined_alone(monkey
             assert unlucky.status == "RUNNING"
             assert await lucky.result() == 1
     assert [entry["execution"] for entry in logs] == [unlucky.arn]
+    assert "planted" in logs[0]["exception"]
+    assert "exc_info" not in logs[0], "variables of frames, such as credentials, must not be logged"
 
 
 async def test_answers_that_wait_together_are_written_together():
