@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,11 @@ import botocore
 import pytest
 
 from engine import Engine, ExecutionFailed, Handlers, InvalidDefinition, MissingHandler
+from engine.api.app import Api
 from engine.asl.sdk_actions import FILE, sdk_service, sdk_services
+from engine.http.access import Access
 from engine.integrations import aws_names
+from tests.api.asking import ask
 from tests.definitions import machine
 from tests.integrations.sdk_sweep import ENVIRONMENT, EXCEPTIONS, sweep
 from tests.moto_server import moto_server
@@ -130,6 +135,18 @@ async def test_an_action_that_there_is_not_is_found_when_the_machine_is_created(
     async with Engine.in_memory() as engine:
         with pytest.raises(InvalidDefinition, match="is not recognized"):
             await engine.create_state_machine(call(resource, {}), "m")
+
+
+async def test_the_api_refuses_such_an_action_too() -> None:
+    definition = json.dumps(call("aws-sdk:s3:getObjekt", {}))
+    async with Engine.in_memory() as engine:
+        api = Api(engine.service, access=Access(now=time.time))
+        role = "arn:aws:iam::000000000000:role/r"
+        refused = await ask(api, "CreateStateMachine", {"name": "m", "roleArn": role, "definition": definition})
+        assert (refused.status, refused.code) == (400, "InvalidDefinition")
+        validated = await ask(api, "ValidateStateMachineDefinition", {"definition": definition})
+    assert validated.body["result"] == "FAIL"
+    assert "aws-sdk:s3:getObjekt is not recognized" in validated.body["diagnostics"][0]["message"]
 
 
 # ── all actions ─────────────────────────────────────────────────────────────────────────────────────────────────────
