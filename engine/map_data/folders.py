@@ -59,7 +59,10 @@ class Folder:
         """See `Place`."""
 
     def _below(self, key: str) -> Path:
-        path = (self._path / key.lstrip("/")).resolve()
+        try:
+            path = (self._path / key.lstrip("/")).resolve()
+        except (OSError, ValueError) as error:  # a NUL; a loop of links
+            raise DataFailed(f"{self.name}: {key[:200]!a} is not the name of a file: {error}") from error
         if not path.is_relative_to(self._path):
             # A link out of the folder counts where it leads to.
             _permit(path)

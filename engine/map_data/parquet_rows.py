@@ -44,24 +44,55 @@ def parquet_rows(file: StoredFile, config: Mapping[str, Any], after: Any) -> Ite
         raise DataFailed(f"{file.name}: to read PARQUET takes pyarrow; install asl-engine[parquet]") from None
     _check_ends(file)
     group, passed = after or (0, 0)
+    number, row = group, passed
     try:
         with pa.PythonFile(Seekable(file), mode="r") as source, pq.ParquetFile(source, buffer_size=1 << 20) as parquet:
+            names = parquet.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise DataFailed(f"{file.name}: two columns have the same name, of {', '.join(names)[:200]}")
+            schema = pa.schema([field.with_type(_in_microseconds(field.type)) for field in parquet.schema_arrow])
             for number in range(group, parquet.num_row_groups):
                 size = parquet.metadata.row_group(number).total_byte_size
                 if size > _GROUP_BYTES_MAX:
                     raise DataFailed(f"{file.name}: row group {number} has {size} bytes; expected at most 256 MB")
                 row = 0
-                for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[number], use_threads=False):
-                    if row + batch.num_rows <= passed:
-                        row += batch.num_rows
+                for given in parquet.iter_batches(_BATCH_ROWS, row_groups=[number], use_threads=False):
+                    if row + given.num_rows <= passed:
+                        row += given.num_rows
                         continue
+                    batch = given if schema == given.schema else given.cast(schema, safe=False)
                     for value in batch.to_pylist():
                         row += 1
                         if row > passed:
                             yield Entry(_shown(value), None, [number, row])
                 passed = 0
     except (pa.ArrowException, OSError) as error:
-        raise DataFailed(f"{file.name}: it is truncated or no Parquet: {error}") from error
+        raise DataFailed(f"{file.name}: it is truncated or no Parquet that can be read: {error}") from error
+    except (ValueError, OverflowError) as error:  # texts that are no UTF-8, years beyond 9999
+        raise DataFailed(f"{file.name}: a value behind row {row} of row group {number}: {error}") from error
+
+
+def _in_microseconds(given: Any) -> Any:
+    """A type of Arrow, wherever it has nanoseconds with microseconds: Python's own dates have no more."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(given) and given.unit == "ns":
+        return pa.timestamp("us", given.tz)
+    if pa.types.is_duration(given) and given.unit == "ns":
+        return pa.duration("us")
+    if pa.types.is_time64(given):
+        return pa.time64("us")
+    if pa.types.is_struct(given):
+        return pa.struct([field.with_type(_in_microseconds(field.type)) for field in given])
+    if pa.types.is_map(given):
+        return pa.map_(_in_microseconds(given.key_type), _in_microseconds(given.item_type))
+    if pa.types.is_list(given):
+        return pa.list_(given.value_field.with_type(_in_microseconds(given.value_type)))
+    if pa.types.is_large_list(given):
+        return pa.large_list(given.value_field.with_type(_in_microseconds(given.value_type)))
+    if pa.types.is_fixed_size_list(given):
+        return pa.list_(given.value_field.with_type(_in_microseconds(given.value_type)), given.list_size)
+    return given
 
 
 def _check_ends(file: StoredFile) -> None:

@@ -52,6 +52,50 @@ def test_types_that_json_has_not_are_texts(folder: Path) -> None:
     ]
 
 
+def test_nanoseconds_are_cut_off_wherever_they_are(folder: Path) -> None:
+    import pyarrow.parquet as pq
+
+    nanoseconds = pa.timestamp("ns", "UTC")
+    columns = {
+        "at": pa.array([1_001, None], nanoseconds),
+        "took": pa.array([1_000_001_001, 0], pa.duration("ns")),
+        "time": pa.array([1_001, 0], pa.time64("ns")),
+        "deep": pa.array(
+            [{"list": [1_001], "text": "x"}] * 2, pa.struct({"list": pa.list_(nanoseconds), "text": "string"})
+        ),
+        "map": pa.array([[("k", 1_001)]] * 2, pa.map_(pa.string(), nanoseconds)),
+    }
+    pq.write_table(pa.table(columns), folder / "a.parquet")
+    first, second = items(reader(folder, "a.parquet", "PARQUET"))
+    moment = "1970-01-01T00:00:00.000001+00:00"
+    assert first == {
+        "at": moment,
+        "took": 1.000001,
+        "time": "00:00:00.000001",
+        "deep": {"list": [moment], "text": "x"},
+        "map": {"k": moment},
+    }
+    assert second["at"] is None
+
+
+@pytest.mark.parametrize("column", ["far", "text"])
+def test_a_value_that_cannot_be_shown_fails_with_its_row(folder: Path, column: str) -> None:
+    import pyarrow.parquet as pq
+
+    far = pa.array([0, 2**55], pa.timestamp("ms"))
+    text = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\xff"]).buffers())
+    pq.write_table(pa.table({"n": {"far": far, "text": text}[column]}), folder / "a.parquet")
+    assert "a value behind row 0 of row group 0" in failure(reader(folder, "a.parquet", "PARQUET"))
+
+
+def test_two_columns_of_one_name_fail(folder: Path) -> None:
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    pq.write_table(table, folder / "a.parquet")
+    assert "two columns have the same name" in failure(reader(folder, "a.parquet", "PARQUET"))
+
+
 def test_a_map_is_an_object(folder: Path) -> None:
     import pyarrow.parquet as pq
 

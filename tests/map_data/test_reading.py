@@ -259,6 +259,7 @@ def test_folders_are_closed_but_those_that_the_operator_opens(folder: Path, monk
         ({"Bucket": "file://host/a", "Key": "k"}, "expected file:///an/absolute/folder"),
         ({"Bucket": 3, "Key": "k"}, "Bucket: expected a string, got 3"),
         ({"Key": None}, "Key: expected a string, got null"),
+        ({"Key": "a\0b"}, "'a\\x00b' is not the name of a file"),
     ],
 )
 def test_wrong_arguments_fail(folder: Path, arguments: dict[str, Any], cause: str) -> None:

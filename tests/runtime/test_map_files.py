@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,7 +22,7 @@ from tests.runtime.map_run_suite import Handlers, mapped
 from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 __all__ = ["folder"]
 
@@ -25,6 +30,7 @@ pytestmark = pytest.mark.anyio
 
 GET = "arn:aws:states:::s3:getObject"
 PUT = "arn:aws:states:::s3:putObject"
+FIRST_ROW = {"CSVHeaderLocation": "FIRST_ROW"}
 
 
 def passing(**fields: Any) -> dict[str, Any]:
@@ -130,3 +136,78 @@ async def test_the_worker_that_comes_next_reads_on_where_the_last_one_was(folder
     async with on(store, handlers.table) as second:
         with anyio.fail_after(DEADLINE_SECONDS):
             assert await (await second.execution(execution.arn)).result() == [2 * n for n in range(300)]
+
+
+LINES = b"".join(b'{"n": %d}\n' % n for n in range(3_000))
+
+
+def parquet_of(rows: int) -> bytes:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    written = io.BytesIO()
+    pq.write_table(pa.table({"n": list(range(rows))}), written)
+    return written.getvalue()
+
+
+FAULTS: dict[str, tuple[str, dict[str, Any], Callable[[], bytes], str]] = {
+    "a truncated gzip": ("JSONL", {}, lambda: gzip.compress(LINES)[:-9], "its gzip data is truncated"),
+    "a truncated Parquet": ("PARQUET", {}, lambda: parquet_of(3_000)[:-9], "it is truncated or no Parquet"),
+    "a wrong pointer": ("JSON", {"ItemsPointer": "/b"}, lambda: b'{"a": []}', "does not match any valid path"),
+    "a line of 1 GB": ("JSONL", {}, lambda: LINES + b'"', "is larger than 8 MB"),
+    "keys that come twice": ("JSON", {}, lambda: b'{"a": 1, "a": 2}', "the key 'a' comes twice"),
+    "columns that come twice": ("CSV", FIRST_ROW, lambda: b"a,a\n1,2\n", "CSV headers cannot contain duplicates."),
+    "what is no UTF-8": ("JSONL", {}, lambda: LINES + b'"\xff"\n', "expected UTF-8, got the byte 0xff"),
+    "what is no JSON": ("JSONL", {}, lambda: LINES + b"{\n", "is not JSON"),
+    "a quote that is not closed": ("CSV", FIRST_ROW, lambda: b'n\n1\n"2\n3\n', "is not closed"),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_faulty_items_fail_the_map_and_leave_nothing_open(folder: Path, fault: str) -> None:
+    input_type, config, content, cause = FAULTS[fault]
+    with (folder / "a").open("wb") as file:
+        file.write(content())
+        if "1 GB" in fault:
+            file.truncate(1 << 30)  # a hole: zeros
+    reader = {
+        "Resource": GET,
+        "ReaderConfig": {"InputType": input_type, **config},
+        "Parameters": {"Bucket": folder.as_uri(), "Key": "a"},
+    }
+    async with engine.Engine.in_memory({}) as one:
+        with pytest.raises(engine.ExecutionFailed, match=r"States\.ItemReaderFailed") as failed:
+            await one.run(machine(passing(ItemReader=reader)), {})
+        assert cause in (failed.value.cause or "")
+        assert opened_below(folder) == []
+
+
+def opened_below(folder: Path) -> list[str]:
+    """Files that this process has open there."""
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+    return [path for path in found if path.startswith(str(folder))]
+
+
+@pytest.mark.parametrize("ending", ["fails", "is stopped"])
+async def test_a_map_run_that_ends_before_its_file_does_leaves_nothing_open(folder: Path, ending: str) -> None:
+    (folder / "a.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(3_000)))
+    handlers = Handlers()
+    handlers.open = anyio.Event()
+    state = mapped("EXPRESS", ItemReader=csv_reader(folder), ItemSelector={"n": 0})
+    async with engine.Engine.in_memory(handlers.table) as one:
+        execution = await one.start_execution(machine({**state, "MaxConcurrency": 4}), {"folder": folder.as_uri()})
+        await until(lambda: handlers.inside == 4)
+        assert opened_below(folder) == [str(folder / "a.csv")]
+        if ending == "fails":
+            handlers.failing = {0}
+            handlers.open.set()
+        else:
+            await execution.stop(None, None)
+        with pytest.raises(engine.ExecutionFailed):
+            await execution.result()
+        (arn,) = await one.map_runs(execution.arn)
+        async for _ in one.watch_map_run(arn, every_seconds=0.01):
+            pass
+        await until(lambda: opened_below(folder) == [])
