@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from engine.interpreter.snapshot import Ending
     from engine.jsonvalue import Json
+    from engine.runtime.endings import Found
     from engine.runtime.live import LiveExecution
     from engine.runtime.patience import Patience
     from engine.store.hints import Hint
@@ -52,10 +53,11 @@ class _Waiter:
         self.live: LiveExecution | None = None
 
     def look(self) -> LiveExecution | None:
-        """How it was when it left; what comes later is waited for."""
+        """How it was when it last left, told once; what comes later is waited for."""
         if self.left.done():
             self.left = asyncio.get_running_loop().create_future()
-        return self.live
+        live, self.live = self.live, None
+        return live
 
     def tell(self, live: LiveExecution | None) -> None:
         """It has left."""
@@ -133,10 +135,14 @@ class Results:
         while True:
             live = waiter.look()
             if live is not None and live.ending is not None:
-                if live.fault is not None:
-                    raise live.fault
-                execution.ending = live.ending
-                return live.ending, live.failed_input
+                answers = await self._now(execution, live)
+                if answers.get(execution.execution_id) == live.ending:
+                    if live.fault is not None:
+                        raise live.fault
+                    execution.ending = live.ending
+                    return live.ending, live.failed_input
+                if answers:
+                    return await self._ended(execution, answers[execution.execution_id])
             if self._is_open and self._is_here(execution.execution_id):
                 await waiter.left
                 continue
@@ -154,7 +160,19 @@ class Results:
             finally:
                 self._endings.forget(found)
 
-    async def _ended(self, execution: RemoteExecution, found: Ending | str | None) -> tuple[Ending, Json]:
+    async def _now(self, execution: RemoteExecution, live: LiveExecution) -> Mapping[ExecutionId, Found]:
+        """What the store tells of an execution that was seen to leave with an end; nothing: it goes on.
+
+        The store has an end before this process is told that it is written. Whoever learned of it there may have
+        redriven the execution by then, and waits for another end than the one that is seen to leave.
+        """
+        ending = live.ending
+        assert ending is not None
+        if ending.status == "SUCCEEDED" or not live.snapshot.execution.is_redrivable:
+            return {execution.execution_id: ending}
+        return await self._ask_endings([execution.execution_id])
+
+    async def _ended(self, execution: RemoteExecution, found: Found) -> tuple[Ending, Json]:
         if found is None:
             raise ExecutionDoesNotExist(execution.arn)
         if isinstance(found, str):
@@ -162,7 +180,7 @@ class Results:
         execution.ending = found
         return found, await self._failed_input(execution.arn, found)
 
-    async def _ask_endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Ending | str | None]:
+    async def _ask_endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Found]:
         return await self._patience.ask(self._store.endings, execution_ids)
 
     async def _failed_input(self, execution_arn: str, ending: Ending) -> Json:
