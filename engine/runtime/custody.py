@@ -463,7 +463,7 @@ class Custody:
 
     def interrupt(self) -> None:
         """Stops all handlers, which others may run soon. The executions stay in hand, for the case that nobody does."""
-        for execution in list(self._executions.live.values()):
+        for execution in self._executions.at_work:
             for task in list(execution.tasks.values()):
                 again = self.tasks.interrupt(task)
                 if again is not None:

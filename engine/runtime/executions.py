@@ -152,6 +152,12 @@ class Executions:
         """Whether there is something to fold."""
         return bool(self._ready)
 
+    @property
+    def at_work(self) -> list[LiveExecution]:
+        """All whose Tasks are this worker's: those of `live`, and the Express children of the chunks among them."""
+        live = list(self.live.values())
+        return live + [child for execution in live for child in execution.children.values()]
+
     def add(self, execution: LiveExecution) -> None:
         """Takes an execution that was started, or claimed."""
         self.live[execution.execution_id] = execution

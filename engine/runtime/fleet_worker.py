@@ -496,7 +496,7 @@ class FleetWorker:
 
     def _dispatch(self) -> None:
         self.worker.tasks.start_waiting()
-        for execution in list(self.worker.executions.live.values()):
+        for execution in self.worker.executions.at_work:
             if not execution.is_busy:
                 self.worker.tasks.start_held(execution)
 

@@ -17,6 +17,7 @@ from engine import blocking
 from engine.errors import ExecutionAlreadyExists
 from engine.store.postgres.snapshots import decode_execution
 from engine.store.protocol import StoreUnavailable
+from tests.chaos.maps import MAPS, write_items
 from tests.chaos.programs import PROGRAMS, given
 from tests.chaos.senders import TokenSenders
 
@@ -64,6 +65,7 @@ class Arena:
         place: The options by which processes find the database.
         faults: What was done: to processes, the server, connections.
         faults_found: What a scenario itself found wrong.
+        items: Beginnings of the Tasks of maps, see `maps`.
         resumed: Executions that were quarantined because workers died under them, and given another chance.
     """
 
@@ -84,6 +86,7 @@ class Arena:
         self.faults = 0
         self.faults_found: list[str] = []
         self.resumed: set[str] = set()
+        self.items = folder / "begun.txt"
         self.effects = folder / "effects.jsonl"
         self.effects.touch()
         self.senders = TokenSenders(self.url, self.effects, seed)
@@ -99,7 +102,7 @@ class Arena:
 
     def _connect(self) -> None:
         self._client.__enter__()
-        self._machines = {name: self._client.deploy(program, name) for name, program in PROGRAMS.items()}
+        self._machines = {name: self._client.deploy(program, name) for name, program in (PROGRAMS | MAPS).items()}
 
     def reach_through(self, url: str) -> None:
         """From now on workers, those who start and those who answer tokens use this URL of the database."""
@@ -143,8 +146,9 @@ class Arena:
     def _spawn(self, command: str, planted: dict[str, Any], *words: str) -> Child:
         name = f"{command}-{next(self._numbers)}"
         options = [*self.place, *([] if command == "run" else ["--lease-seconds", str(self.lease_seconds)])]
-        spawn = self._nursery.spawn
-        child = spawn(name, planted, [command, *options, *words], self.folder, ASL_CHAOS_EFFECTS=str(self.effects))
+        files = {"ASL_CHAOS_EFFECTS": self.effects, "ASL_CHAOS_ITEMS": self.items, "ASL_MAP_FILES": self.folder}
+        settings = {name: str(path) for name, path in files.items()}
+        child = self._nursery.spawn(name, planted, [command, *options, *words], self.folder, **settings)
         self.children.append(child)
         if "strike" in planted:
             self._struck.append(child)
@@ -212,6 +216,11 @@ class Arena:
         thread = threading.Thread(target=starting, daemon=True)
         self._starters.append(thread)
         thread.start()
+
+    def start_map(self, program: str, items: int) -> None:
+        """Starts one Distributed Map over so many items."""
+        self.asked.started += 1
+        self._start_one(program, f"x-{next(self._numbers)}", write_items(self.folder, items))
 
     def _start_one(self, program: str, name: str, data: Any) -> None:
         machine = self._machines[program]

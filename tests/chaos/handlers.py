@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from engine.jsonvalue import encode
+from tests.chaos.maps import work_on
 
 SOFT = "Soft"
 """States with this in their names fail the first time."""
@@ -50,6 +51,8 @@ def _seconds(event: Any) -> float:
 
 async def work(event: Any, context: Any) -> Any:
     """Every Task."""
+    if isinstance(event, dict) and "item" in event:
+        return await work_on(event["item"])
     token = event.get("token") if isinstance(event, dict) else None
     arguments = event if token is None else event["given"]
     answer = {"answer": [context.state, zlib.crc32(encode(arguments))]}

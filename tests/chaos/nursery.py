@@ -37,6 +37,7 @@ _IMPORTED = (
     "engine.store.postgres.upgrade",
     "psycopg_pool",
     "tests.chaos.handlers",
+    "tests.chaos.maps",
     "tests.chaos.programs",
 )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, product
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tests.chaos.arena import until
 from tests.chaos.child import ANSWER_SECONDS, PHASES
+from tests.chaos.maps import begun
 from tests.chaos.programs import MIXED, PLAIN
 from tests.chaos.proxy import Proxy
 from tests.chaos.server import Ballast
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 LONG_SECONDS = 20.0
 """From here on a scenario has its full numbers: 100 Tasks in flight, 30 seconds without a server."""
+
+MAP_SECONDS = 900.0
+"""After which a map of 100,000 items counts as not getting on."""
 
 ServerKind: TypeAlias = Literal["plain", "small disk", "embedded"]
 
@@ -270,6 +275,34 @@ def _restart_after_crash(arena: Arena) -> None:
             return
         arena.rest(0.1)
     arena.server.start()
+
+
+# ── Distributed Maps ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _map_run(program: str, items: int) -> Callable[[Arena, float], None]:
+    """In the middle of a map a worker is killed and the server restarted; once more, in the other order."""
+
+    def act(arena: Arena, seconds: float) -> None:
+        total = items if seconds >= LONG_SECONDS else items // 50
+        workers = arena.workers(2)
+        arena.start_map(program, total)
+
+        def kill() -> None:
+            place = arena.draw.randrange(len(workers))
+            arena.kill(workers[place])
+            workers[place] = arena.worker()
+
+        for part, harm in enumerate([kill, partial(_restart, arena, "immediate"), partial(_restart, arena, "fast"), kill], 1):
+            until(lambda part=part: begun(arena.items) >= total * part // 5, f"{part}/5 of the map", MAP_SECONDS)  # type: ignore[misc]
+            harm()
+        arena.settle(MAP_SECONDS)
+
+    return act
+
+
+_scenario("map run, Express children", lease_seconds=10)(_map_run("map-express", 100_000))
+_scenario("map run, Standard children", lease_seconds=10)(_map_run("map-standard", 100_000))
 
 
 # ── what is not needed, and who works beside whom ───────────────────────────────────────────────────────────────────

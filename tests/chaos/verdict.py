@@ -13,6 +13,7 @@ from engine.interpreter.history import as_aws
 from engine.jsonvalue import text
 from engine.store.postgres.snapshots import decode_ending, decode_execution, decode_segment
 from tests.chaos.arena import read_lines
+from tests.chaos.maps import MAPS, MapVerdict
 from tests.chaos.programs import expected
 from tests.histories import fault_of, scheduled_tasks
 
@@ -88,13 +89,19 @@ def judge(arena: Arena) -> Verdict:
     )
     known: dict[str, ScheduledTask] = {}
     succeeded: dict[str, list[str]] = defaultdict(list)
-    with psycopg.connect(arena.url, autocommit=True) as connection:
+    disturbed = _disturbed(arena)
+    maps = MapVerdict()
+    with psycopg.connect(arena.url) as connection, connection.cursor(name="executions") as cursor:
         arns = set()
-        for row in connection.execute(_EXECUTIONS).fetchall():
+        for row in cursor.execute(_EXECUTIONS):
             execution = decode_execution(row[1])
             arns.add(execution.arn)
-            segments = [decode_segment(one) for one in row[3]]
+            segments = [decode_segment(one) for one in row[4]]
             events = list(as_aws(segments))
+            if execution.state_machine_name.partition("/")[0] in MAPS:  # children and chunks have its label
+                endings = [(decode_ending(one), at) for one, at in zip(row[2], row[3], strict=True)]
+                maps.take(verdict, execution, endings, events)
+                continue
             _judge_execution(verdict, execution, row[2], events)
             if row[2]:
                 known |= {task.key: task for task in scheduled_tasks(execution.arn, events)}
@@ -104,13 +111,16 @@ def judge(arena: Arena) -> Verdict:
     nowhere = arena.asked.acknowledged - arns
     verdict.lost += len(nowhere)
     verdict.details += [f"{arn}: acknowledged, and there is no such execution" for arn in sorted(nowhere)[:3]]
-    _judge_tasks(verdict, arena, known)
+    if arena.items.exists():
+        maps.finish(verdict, arena.items, disturbed)
+    _judge_tasks(verdict, arena, known, disturbed)
     _judge_tokens(verdict, arena, succeeded)
     return verdict
 
 
 _EXECUTIONS = b"""
 select e.id, e.head, array(select c.ending from asl.closed_execution c where c.execution_id = e.id),
+ array(select c.stop_time from asl.closed_execution c where c.execution_id = e.id),
  array(select h.data from asl.history_segment h where h.execution_id = e.id order by h.first_event_id)
 from asl.execution e
 """
@@ -136,16 +146,19 @@ def _judge_execution(verdict: Verdict, execution: Any, endings: list[bytes], eve
         verdict.details.append(f"{execution.arn}: {fault}")
 
 
-def _judge_tasks(verdict: Verdict, arena: Arena, known: dict[str, ScheduledTask]) -> None:
+def _disturbed(arena: Arena) -> set[int]:
+    """Processes whose Tasks may run again: something was done to them, or the machine starved them."""
+    starved = (line for line in read_lines(arena.effects) if line["what"] == "starved")
+    return arena.disturbed | {line["pid"] for line in starved if line["seconds"] > arena.lease_seconds / 4}
+
+
+def _judge_tasks(verdict: Verdict, arena: Arena, known: dict[str, ScheduledTask], disturbed: set[int]) -> None:
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    disturbed = arena.disturbed
     for line in read_lines(arena.effects):
         if line["what"] == "begun":
             runs[line["key"]].append(line)
-        elif line["what"] == "starved" and line["seconds"] > arena.lease_seconds / 4:
-            disturbed.add(line["pid"])
-    verdict.tasks = len(runs)
-    verdict.repeated = sum(len(lines) - 1 for lines in runs.values())
+    verdict.tasks += len(runs)
+    verdict.repeated += sum(len(lines) - 1 for lines in runs.values())
     for key, lines in runs.items():
         for before, after in pairwise(lines):
             if before["pid"] not in disturbed:
@@ -155,7 +168,7 @@ def _judge_tasks(verdict: Verdict, arena: Arena, known: dict[str, ScheduledTask]
             verdict.unordered += 1
             verdict.details.append(f"nothing durable ordered {lines[0]}; history: {known.get(key)}")
     missing = [key for key, task in known.items() if task.is_answered and key not in runs]
-    verdict.skipped = len(missing)
+    verdict.skipped += len(missing)
 
 
 def _judge_tokens(verdict: Verdict, arena: Arena, succeeded: dict[str, list[str]]) -> None:

@@ -428,7 +428,7 @@ class SimulatedWorker:
         return max(0, CONCURRENCY - max(self.tasks.in_flight, in_hand))
 
     def _dispatch(self) -> None:
-        for execution in list(self.executions.live.values()):
+        for execution in self.executions.at_work:
             if not execution.is_busy:
                 self.tasks.start_held(execution)
 
