@@ -9,6 +9,7 @@ from engine.interpreter.snapshot import (
     ITEMS,
     PROGRESS,
     Done,
+    Failed,
     Frame,
     OnBranches,
     OnMapRun,
@@ -64,7 +65,7 @@ def abort_below(work: Workspace, frame: Frame, failing: int) -> None:
         case OnTimer():
             work.record("WaitStateAborted", failing, None, None)
         case OnMapRun():
-            stop_map_run(work, waiting)
+            stop_map_run(work, frame, waiting)
             work.record("MapRunAborted", failing, None, None)
             work.record("MapStateAborted", failing, None, None)
         case OnRetry() if state is not None:
@@ -80,11 +81,16 @@ def abort_below(work: Workspace, frame: Frame, failing: int) -> None:
             pass
 
 
-def stop_map_run(work: Workspace, waiting: OnMapRun) -> None:
-    """Has a map run end as ABORTED. One that was to begin in this very transition does not begin."""
+def stop_map_run(work: Workspace, frame: Frame, waiting: OnMapRun) -> None:
+    """Has the map run that a Frame waits for end as ABORTED.
+
+    One that was to begin in this very transition does not begin, and a redrive enters the state anew.
+    """
     kept = [c for c in work.commands if not (isinstance(c, StartChild) and c.execution_id == waiting.run)]
     if len(kept) == len(work.commands):
         kept.append(SendEvent(waiting.run, StopRequested(None, None)))
+    else:
+        work.own(frame.key).waiting = Failed(None, None)
     work.commands = kept
 
 

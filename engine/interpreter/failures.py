@@ -139,7 +139,7 @@ class Failures(Workspace):
             if frame is not None and isinstance(frame.waiting, OnTask):
                 cancelled[frame.waiting.task_id] = CancelTask(frame.waiting.task_id)
             elif frame is not None and isinstance(frame.waiting, OnMapRun):
-                branches.stop_map_run(self, frame.waiting)
+                branches.stop_map_run(self, frame, frame.waiting)
         told = [command for command in self.commands if isinstance(command, SendEvent)]
         role = self.execution.map
         if role is not None and role.above is not None:

@@ -26,7 +26,7 @@ class MapActor(Workspace, Generic[State]):
         given: Its input.
     """
 
-    __slots__ = ("given", "root")
+    __slots__ = ("_before", "given", "root")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -35,6 +35,7 @@ class MapActor(Workspace, Generic[State]):
         root = self.snapshot.frames.get(ROOT)
         waiting: Any = None if root is None else root.waiting
         self.root: State | None = waiting
+        self._before: State | None = waiting
 
     def fold(self, events: Sequence[Event]) -> tuple[Transition, int]:
         """See `advance_together`."""
@@ -43,9 +44,9 @@ class MapActor(Workspace, Generic[State]):
                 self.take(event)
         if self.root is not None and self.ending is None:
             self.go_on()
-        if self.root is not None:
+        if self.root is not None and (self.root is not self._before or self.changed):
             self.changed[ROOT] = Frame(ROOT, None, "", None, 0, waiting=self.root)
-        if self.ending is not None and self.ending.status == "SUCCEEDED":
+        if self.ending is not None and not self.execution.keeps_frames(self.ending.status):
             self.changed = dict.fromkeys(self.snapshot.frames)
         return replace(self.transition(), now=self.now), len(events)
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from engine import arns
 from engine.interpreter.map_actor import MapActor, items_of
-from engine.interpreter.map_counts import chunk_items, places_under_way
+from engine.interpreter.map_counts import BEFORE, PLACE, STATUS, chunk_items, places_under_way, results_before
 from engine.interpreter.messages import (
     ChildEnded,
     ChunkDone,
@@ -28,6 +28,7 @@ from engine.interpreter.messages import (
     NotReopened,
     RedriveRequested,
     ReopenChild,
+    Reopened,
     RunChild,
     SendEvent,
     ShareChanged,
@@ -49,11 +50,9 @@ if TYPE_CHECKING:
 RESULTS = 1
 """In place of a fork: the Frames with results are (RESULTS, number)."""
 
-BEFORE = (2, 0)
-"""The Frame of a chunk that was redriven: `[[place, redrives], ...]` of the children that are redriven with it."""
 
-PLACE, STATUS, OUTPUT, ERROR, CAUSE, START_DATE, STOP_DATE, REDRIVES = range(8)
-"""Of a result."""
+OUTPUT, ERROR, CAUSE, START_DATE, STOP_DATE, REDRIVES = range(2, 8)
+"""Of a result, after PLACE and STATUS."""
 
 
 def child_of(chunk: Execution, place: int, now: int) -> Execution:
@@ -105,8 +104,8 @@ def pending_commands(snapshot: Snapshot) -> list[Command]:
     under_way = places_under_way(root)
     if chunk.type == "EXPRESS":
         return [_run(chunk, place, snapshot.last_time) for place in under_way]
-    before = _redrives_before(snapshot.frames.get(BEFORE))
-    return [_reopen(chunk, place, before[place]) for place in under_way if place in before]
+    before = results_before(snapshot.frames)
+    return [_reopen(chunk, place, before[place][REDRIVES]) for place in under_way if place in before]
 
 
 def _running(frame: Frame) -> ChunkRunning:
@@ -124,15 +123,16 @@ def _reopen(chunk: Execution, place: int, redrives: int) -> ReopenChild:
     return ReopenChild(child, arn, redrives + 1)
 
 
-def _redrives_before(frame: Frame | None) -> dict[int, int]:
-    """How often children that had ended when the chunk was redriven had been redriven by then, by place."""
-    return {} if frame is None else dict(items_of(frame.input))
-
-
 class Chunk(MapActor[ChunkRunning]):
     """The chunk, and what it has in hand during one fold."""
 
     __slots__ = ("inputs", "items", "results")
+
+    @property
+    def before(self) -> dict[int, list[Any]]:
+        """See `results_before`."""
+        frame = self.find(BEFORE)
+        return {} if frame is None else results_before({BEFORE: frame})
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -151,6 +151,8 @@ class Chunk(MapActor[ChunkRunning]):
                 self._add(event)
             case NotReopened(child, reason):
                 self._give_up(place_in_chunk(child)[1], reason)
+            case Reopened(child) if self.state.is_stopping:
+                self.commands.append(SendEvent(child, StopRequested(None, None)))  # it took no mail before
             case RedriveRequested(time) if self.ending is not None:
                 self._redrive(time)
             case ShareChanged(parallel):
@@ -187,7 +189,7 @@ class Chunk(MapActor[ChunkRunning]):
 
     def _give_up(self, place: int, reason: str) -> None:
         """A child cannot be redriven: it has failed again."""
-        redrives = _redrives_before(self.find(BEFORE)).get(place, 0)
+        redrives = self.before[place][REDRIVES]
         self._add(ChildEnded(place, "FAILED", None, 0, "States.Runtime", reason, self.now, self.now, redrives))
 
     def _redrive(self, time: int | None) -> None:
@@ -202,7 +204,7 @@ class Chunk(MapActor[ChunkRunning]):
         tally, done = Tally(), 0
         for result in kept:
             tally, done = tally.plus("SUCCEEDED", self.items[result[PLACE]]), done | 1 << result[PLACE]
-        before: Json = [[result[PLACE], result[REDRIVES]] for result in results if result[STATUS] != "SUCCEEDED"]
+        before: Json = [result for result in results if result[STATUS] != "SUCCEEDED"]
         self.changed[BEFORE] = Frame(BEFORE, ROOT, "", before, 0)
         again = tuple(place for place in range(len(self.inputs)) if not done >> place & 1)
         self.root = ChunkRunning(
@@ -223,9 +225,19 @@ class Chunk(MapActor[ChunkRunning]):
         state = self.state
         is_begun = state.begun == (len(self.inputs) if state.again is None else len(state.again))
         if state.begun == self._over_now and (state.is_stopping or is_begun):
+            self._restore()
             self._end()
-        elif self.snapshot.ending is None and self.results and failures > self._failures_before:
+        elif self.snapshot.ending is None and failures > self._failures_before:
             self.tell_above(ChunkFailing(self.role.place, state.attempt, failures))
+
+    def _restore(self) -> None:
+        """Children that were to be redriven and were not are as they were."""
+        for place, result in self.before.items():
+            if not self.state.done >> place & 1:
+                self.results.append(result)
+                over = self.state.over.plus(result[STATUS], self.items[place])
+                self.put(over=over, done=self.state.done | 1 << place)
+        self._keep_results()
 
     @property
     def _over_now(self) -> int:
@@ -241,17 +253,18 @@ class Chunk(MapActor[ChunkRunning]):
             number = self.state.batches
             self.changed[RESULTS, number] = Frame((RESULTS, number), ROOT, "", self.results, self.weight)
             self.put(batches=number + 1)
+            self.results = []
 
     def _begin_children(self) -> None:
         state = self.state
         order: Sequence[int] = range(len(self.inputs)) if state.again is None else state.again
         last = min(state.begun + state.parallel - (state.begun - self._over_now), len(order))
-        chunk, before = self.execution, _redrives_before(self.find(BEFORE))
+        chunk, before = self.execution, self.before
         for place in order[state.begun : last]:
             if chunk.type == "EXPRESS":
                 self.commands.append(_run(chunk, place, self.now))
             elif place in before:
-                self.commands.append(_reopen(chunk, place, before[place]))
+                self.commands.append(_reopen(chunk, place, before[place][REDRIVES]))
             else:
                 child = child_of(chunk, place, self.now)
                 self.commands.append(StartChild(child_id(_id_of(chunk), place), child))

@@ -6,22 +6,31 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.interpreter.messages import Counts, Tally
-from engine.interpreter.snapshot import ROOT, ChunkOpen, ChunkRunning, MapRunning
+from engine.interpreter.snapshot import ROOT, ChunkOpen, ChunkOver, ChunkRunning, MapRunning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from uuid import UUID
 
-    from engine.interpreter.snapshot import Ending, Execution, Frame, Snapshot
+    from engine.interpreter.snapshot import Ending, Execution, Frame, FrameKey, Snapshot
     from engine.jsonvalue import Json
 
 
+BEFORE = (2, 0)
+"""The Frame of a chunk that was redriven: the results of the children that are redriven with it, as they were."""
+
+PLACE, STATUS = 0, 1
+"""Of a result of a chunk, as `map_chunks` has them."""
+
+
 class ChunkNumbers(NamedTuple):
-    """How far an open chunk is; `running` are its children that are under way, `running_items` the items in them."""
+    """How far an open chunk is: its children that are over, under way, or to be redriven, and the items in them."""
 
     tally: Tally = Tally()
     running: int = 0
     running_items: int = 0
+    redrivable: int = 0
+    redrivable_items: int = 0
 
 
 NOTHING: Mapping[UUID, ChunkNumbers] = MappingProxyType({})
@@ -33,9 +42,10 @@ def chunk_items(execution: Execution) -> list[int]:
     return given["items"] or [1] * len(given["inputs"])
 
 
-def open_chunks(snapshot: Snapshot) -> list[UUID]:
-    """The chunks of a map run that are not over."""
-    return [frame.waiting.chunk for frame in snapshot.frames.values() if isinstance(frame.waiting, ChunkOpen)]
+def open_chunks(snapshot: Snapshot) -> dict[UUID, int]:
+    """The chunks of a map run that are not over, and how often each was redriven."""
+    waits = [frame.waiting for frame in snapshot.frames.values()]
+    return {chunk.chunk: chunk.attempt for chunk in waits if isinstance(chunk, ChunkOpen)}
 
 
 def summary(
@@ -53,19 +63,23 @@ def summary(
         `{"maxConcurrency", "toleratedFailureCount", "toleratedFailurePercentage", "itemCounts", "executionCounts",
         "redriveCount", "redriveDate"}`, the counts as AWS names them; dates in ms since the epoch.
     """
-    over, begun_items, begun = state.over, 0, 0
+    over, begun_items, begun, again, again_items = state.over, 0, 0, 0, 0
     for frame in frames:
         if isinstance(frame.waiting, ChunkOpen):
-            tally, running, running_items = chunks.get(frame.waiting.chunk, ChunkNumbers())
-            over = over.together(tally)
-            begun, begun_items = begun + running, begun_items + running_items
+            numbers = chunks.get(frame.waiting.chunk, ChunkNumbers())
+            over = over.together(numbers.tally)
+            begun, begun_items = begun + numbers.running, begun_items + numbers.running_items
+            again, again_items = again + numbers.redrivable, again_items + numbers.redrivable_items
+        elif isinstance(frame.waiting, ChunkOver) and frame.key[1] in state.again:
+            others = frame.waiting.tally.others
+            again, again_items = again + others.executions.over, again_items + others.items.over
     items = state.items if total is None else total
     return {
         "maxConcurrency": state.max_concurrency,
         "toleratedFailureCount": state.tolerated_failure_count or 0,
         "toleratedFailurePercentage": float(state.tolerated_failure_percentage or 0),
-        "itemCounts": _shown(over.items, begun_items, items),
-        "executionCounts": _shown(over.executions, begun, state.children),
+        "itemCounts": _shown(over.items, begun_items, again_items, items),
+        "executionCounts": _shown(over.executions, begun, again, state.children),
         "redriveCount": state.attempt,
         "redriveDate": state.redriven_at,
     }
@@ -102,22 +116,40 @@ def _expected(reader: dict[str, Any], state: MapRunning) -> int | None:
     return guessed if most is None else min(guessed, most)
 
 
-def numbers_of(chunk: Execution, snapshot: Snapshot | None, ending: Ending | None) -> ChunkNumbers:
-    """Of a chunk that its map run takes for open: from where it stands, or from how it ended just now."""
+def numbers_of(
+    chunk: Execution, snapshot: Snapshot | None, ending: Ending | None, *, is_awaited: bool = False
+) -> ChunkNumbers:
+    """Of a chunk that its map run takes for open: from where it stands, or from how it ended just now.
+
+    Args:
+        chunk: Which.
+        snapshot: Where it stands, unless it is over.
+        ending: Its end.
+        is_awaited: It is over, and its map run wants it to be redriven.
+    """
     items = chunk_items(chunk)
-    if ending is not None:
-        tally, ended = Tally(), ending.output
-        assert isinstance(ended, dict), "a chunk ends with its results"
-        results: Any = ended["results"]
-        for place, status, *_ in results:
+    ended = ending if snapshot is None else snapshot.ending
+    if ended is not None:
+        output: Any = ended.output
+        tally = Tally()
+        for place, status, *_ in output["results"]:
             tally = tally.plus(status, items[place])
-        return ChunkNumbers(tally)
+        if snapshot is None and not is_awaited:
+            return ChunkNumbers(tally)
+        others = tally.others
+        return ChunkNumbers(tally.successes, 0, 0, others.executions.over, others.items.over)
     if snapshot is None or not snapshot.frames:
         return ChunkNumbers()
     root = snapshot.frames[ROOT].waiting
     assert isinstance(root, ChunkRunning), "the root of a chunk"
-    running = places_under_way(root)
-    return ChunkNumbers(root.over, len(running), sum(items[place] for place in running))
+    running, again = places_under_way(root), places_to_redrive(root, snapshot.frames)
+    return ChunkNumbers(
+        root.over,
+        len(running),
+        sum(items[place] for place in running),
+        len(again),
+        sum(items[place] for place in again),
+    )
 
 
 def places_under_way(root: ChunkRunning) -> list[int]:
@@ -126,9 +158,22 @@ def places_under_way(root: ChunkRunning) -> list[int]:
     return [place for place in order if not root.done >> place & 1]
 
 
-def _shown(over: Counts, running: int, total: int) -> dict[str, Json]:
-    return {
-        "pending": max(0, total - over.over - running),
+def results_before(frames: Mapping[FrameKey, Frame]) -> dict[int, list[Any]]:
+    """By place: what had become of the children that are redriven with a chunk."""
+    frame: Any = frames.get(BEFORE)
+    return {} if frame is None else {result[PLACE]: result for result in frame.input}
+
+
+def places_to_redrive(root: ChunkRunning, frames: Mapping[FrameKey, Frame]) -> list[int]:
+    """The children of a redriven chunk that are not begun again yet."""
+    before = results_before(frames)
+    return [] if root.again is None else [place for place in root.again[root.begun :] if place in before]
+
+
+def _shown(over: Counts, running: int, again: int, total: int) -> dict[str, Json]:
+    more: dict[str, Json] = {"pendingRedrive": again} if again else {}
+    return more | {
+        "pending": max(0, total - over.over - running - again),
         "running": running,
         "succeeded": over.succeeded,
         "failed": over.failed,

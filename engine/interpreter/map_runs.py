@@ -37,6 +37,7 @@ from engine.interpreter.messages import (
     ReadItems,
     RedriveRequested,
     ReopenChild,
+    Reopened,
     ResultsWritten,
     SendEvent,
     ShareChanged,
@@ -186,6 +187,8 @@ class MapRun(MapActor[MapRunning]):
                 self._stop(Stopping("ABORTED", error, cause))
             case RedriveRequested(time) if self.ending is not None:
                 self._redrive(self.now if time is None else time)
+            case Reopened(chunk) if self.state.stopping is not None:
+                self.commands.append(SendEvent(chunk, StopRequested(None, None)))  # it took no mail before
             case NotReopened(_, reason):
                 self._stop(Stopping("FAILED", recovery.RUNTIME, reason))
             case _:
@@ -263,8 +266,7 @@ class MapRun(MapActor[MapRunning]):
             chunk = frame.waiting
             if isinstance(chunk, ChunkOver) and chunk.tally.executions.succeeded < chunk.children:
                 again.append(frame.key[1])
-                over = over.together(chunk.tally, -1).together(chunk.tally.successes)
-                self.own(frame.key).waiting = replace(chunk, tally=chunk.tally.successes)
+                over = over.together(chunk.tally.others, -1)
         self.put(
             attempt=self.state.attempt + 1,
             redriven_at=time,
@@ -292,7 +294,7 @@ class MapRun(MapActor[MapRunning]):
                 again=tuple(rest),
                 open=self.state.open + 1,
                 parallel=self.state.parallel + share,
-                over=self.state.over.together(chunk.tally, -1),
+                over=self.state.over.together(chunk.tally.successes, -1),
                 output_bytes=self.state.output_bytes - size,
                 throttled=True,
             )
@@ -543,6 +545,12 @@ class MapRun(MapActor[MapRunning]):
         self._end(stopping.status, None, 0, stopping.error, stopping.cause)
 
     def _end(self, status: str, output: Json, size: int, error: str | None = None, cause: str | None = None) -> None:
+        over = self.state.over
+        for number in self.state.again:  # what was to be redriven and was not is as it was
+            chunk = self.get((CHUNKS, number)).waiting
+            assert isinstance(chunk, ChunkOver), "a chunk that is over"
+            over = over.together(chunk.tally.others)
+        self.put(over=over, again=())
         # One that was aborted has no error of its own; nobody waits for it any more.
         told = error if status == "SUCCEEDED" or error else status
         self.tell_above(MapRunDone(self.state.ticket, output, size, told, cause, self.state.attempt))

@@ -182,6 +182,11 @@ class Tally(Value, frozen=True):
         """What a redrive leaves as it is."""
         return Tally(Counts(self.executions.succeeded), Counts(self.items.succeeded))
 
+    @property
+    def others(self) -> Tally:
+        """What a redrive runs again."""
+        return self.together(self.successes, -1)
+
     def together(self, other: Tally, sign: int = 1) -> Tally:
         """The sum, or the difference."""
         return Tally(self.executions.together(other.executions, sign), self.items.together(other.items, sign))
@@ -292,6 +297,12 @@ class NotReopened(Value, frozen=True, tag=True):
     reason: str
 
 
+class Reopened(Value, frozen=True, tag=True):
+    """The answer to ReopenChild where that is done: from now on the execution takes mail."""
+
+    execution_id: UUID
+
+
 Event: TypeAlias = (
     StartRequested
     | TaskStarted
@@ -313,6 +324,7 @@ Event: TypeAlias = (
     | MapRunUpdated
     | MapRunDone
     | NotReopened
+    | Reopened
 )
 
 # ── Commands ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -388,7 +400,10 @@ class StopChildren(Value, frozen=True):
 
 
 class ReopenChild(Value, frozen=True):
-    """Redrive an execution, once it is over, unless it was redriven so often already; NotReopened: it cannot be."""
+    """Redrive an execution, once it is over, unless it was redriven so often already.
+
+    Reopened or NotReopened answers.
+    """
 
     execution_id: UUID
     arn: str

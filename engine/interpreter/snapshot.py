@@ -387,8 +387,15 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     @property
     def is_redrivable(self) -> bool:
-        """Whether it can be redriven when it did not succeed: then its last Frames are kept."""
+        """Whether it can be redriven when it did not succeed."""
         return self.type == "STANDARD" or not self.is_shown
+
+    def keeps_frames(self, status: str) -> bool:
+        """Whether its last Frames are kept when it ends so: it may be redriven.
+
+        A map run may be that after its success, too: its parent may have been stopped before it was told.
+        """
+        return self.role == "RUN" or (status != "SUCCEEDED" and self.is_redrivable)
 
     @property
     def listed_by(self) -> str:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from engine import arns
 from engine.errors import ExecutionDoesNotExist, InvalidArn
-from engine.interpreter.map_chunks import CAUSE, ERROR, OUTPUT, PLACE, START_DATE, STATUS, STOP_DATE, child_of
-from engine.interpreter.map_counts import places_under_way
+from engine.interpreter.map_chunks import CAUSE, ERROR, OUTPUT, START_DATE, STOP_DATE, child_of
+from engine.interpreter.map_counts import PLACE, STATUS, places_under_way
 from engine.interpreter.map_runs import chunks_key
 from engine.interpreter.snapshot import ROOT, ChunkRunning, Ending, Redrives
 from engine.operations.execution_records import described, summary

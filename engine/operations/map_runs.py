@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from engine.operations.service import Service
     from engine.store.records import ExecutionRecord
 
-_LOOKS_MAX = 20
-"""How often the numbers are looked up anew because the map run ended in between."""
-
 
 async def list_map_runs(
     service: Service, *, execution_arn: str, max_results: int | None = None, next_token: str | None = None
@@ -92,28 +89,31 @@ async def describe_map_run(service: Service, *, map_run_arn: str) -> dict[str, A
 async def map_run_standing(service: Service, map_run_arn: str) -> tuple[ExecutionRecord, dict[str, Any]]:
     """A Map Run with its numbers (see `map_counts.summary`), both from before its end or both as it ended.
 
+    Of it and of each chunk the snapshot is read before the record: what is open by then had not ended there.
+
     Raises:
         InvalidArn, ResourceNotFound: See `map_run`.
     """
-    for _ in range(_LOOKS_MAX):
-        record = await map_run(service, map_run_arn)
-        if record.ending is not None:
-            ended: Any = record.ending.output
-            return record, ended
+    run, snapshot = await map_run(service, map_run_arn), None
+    if run.ending is None:
         snapshot = await service.ask(service.library.snapshot, map_run_arn)
-        if snapshot is not None:
-            break
-    else:
-        raise AssertionError("a Map Run that is open has a snapshot")
+        run = await map_run(service, map_run_arn)
+    if run.ending is not None:
+        ended: Any = run.ending.output
+        return run, ended
+    assert snapshot is not None, "a Map Run that is open has one"
     chunks: dict[UUID, ChunkNumbers] = {}
-    for chunk in open_chunks(snapshot):
+    for chunk, attempt in open_chunks(snapshot).items():
         arn = arns.map_chunk_arn(arns.labelled_arn_of(map_run_arn), str(chunk))
+        standing = await service.ask(service.library.snapshot, arn)
         about = await service.ask(service.library.execution, arn)
-        standing = None if about.ending is not None else await service.ask(service.library.snapshot, arn)
-        if standing is None:
-            about = await service.ask(service.library.execution, arn)
-        chunks[chunk] = numbers_of(about.execution, standing, about.ending)
-    return record, of_snapshot(snapshot, chunks)
+        chunks[chunk] = numbers_of(
+            about.execution,
+            None if about.ending is not None else standing,
+            about.ending,
+            is_awaited=about.redrives.count < attempt,
+        )
+    return run, of_snapshot(snapshot, chunks)
 
 
 async def update_map_run(

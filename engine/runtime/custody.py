@@ -133,8 +133,8 @@ class Custody:
         """
         held = self._executions.live.get(claim.execution_id)
         if held is not None:
-            if held.is_releasing:
-                held.reclaimed = claim  # the answer to its release is still on its way
+            if held.is_releasing or held.is_writing:
+                held.reclaimed = claim  # that it was given up, or has ended and was redriven, is still to be told
             self.deliver(claim.mail)
             return held
         if execution is None:

@@ -553,7 +553,7 @@ class Executions:
         """Of an execution that is over nothing is left but how it ended."""
         if execution.ended is not None:
             execution.ended.set()
-        self.drop(execution)
+        self.keeper.released(execution)
 
     def drop(self, execution: LiveExecution) -> None:
         """Lets go of an execution: it is over, or somebody else's from now on."""

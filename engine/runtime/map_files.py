@@ -12,7 +12,8 @@ import anyio
 
 from engine import arns
 from engine.errors import StatesError
-from engine.interpreter.map_chunks import CAUSE, ERROR, OUTPUT, PLACE, REDRIVES, START_DATE, STATUS, STOP_DATE, child_of
+from engine.interpreter.map_chunks import CAUSE, ERROR, OUTPUT, REDRIVES, START_DATE, STOP_DATE, child_of
+from engine.interpreter.map_counts import PLACE, STATUS
 from engine.interpreter.messages import ItemsRead, MapDataFailed, ReadItems, ResultsWritten, WriteResults
 from engine.map_data.failures import ITEM_READER_FAILED, RESULT_WRITER_FAILED
 from engine.map_data.reading import open_items

@@ -9,7 +9,7 @@ import anyio
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from engine.interpreter.advance import not_redrivable
-from engine.interpreter.messages import NotReopened
+from engine.interpreter.messages import NotReopened, Reopened
 from engine.interpreter.snapshot import Snapshot
 from engine.store.protocol import ExecutionId, StoreUnavailable
 
@@ -27,6 +27,29 @@ PAUSE_SECONDS = 0.2
 """Between two looks at an execution that is not over yet: it was stopped, and its end is near."""
 
 THREADS_MAX = 4
+
+
+def reopened(library: Library, command: ReopenChild) -> bool:
+    """Does it once: whether the execution is open again, or was; False: it is not over yet.
+
+    Raises:
+        ExecutionNotRedrivable, ExecutionDoesNotExist: It never will be.
+    """
+    record = library.execution(command.arn)
+    if record.redrives.count >= command.redrives:
+        return True
+    if record.ending is None:
+        return False
+    ended = Snapshot(execution=record.execution, ending=record.ending, last_event_id=record.last_event_id)
+    reason = not_redrivable(ended)
+    if reason is not None:
+        raise ExecutionNotRedrivable(reason)
+    try:
+        library.reopen(command.arn)
+    except ExecutionNotRedrivable:
+        if library.execution(command.arn).redrives.count < command.redrives:
+            raise
+    return True
 
 
 class Reopening:
@@ -80,7 +103,7 @@ class Reopening:
         while not execution.is_gone:
             self._clock.hold()
             try:
-                work = partial(self._try, command)
+                work = partial(reopened, self._library, command)
                 is_done = await anyio.to_thread.run_sync(work, limiter=self._limiter)
             except (ExecutionNotRedrivable, ExecutionDoesNotExist) as error:
                 self._mail(execution, NotReopened(command.execution_id, error.message))
@@ -91,23 +114,6 @@ class Reopening:
                 self._clock.release()
             if is_done:
                 self._on_open(execution, [ExecutionId(command.execution_id)])
+                self._mail(execution, Reopened(command.execution_id))
                 return
             await anyio.sleep(PAUSE_SECONDS)
-
-    def _try(self, command: ReopenChild) -> bool:
-        """Whether it is open again, or was; False: it is not over yet. Raises ExecutionNotRedrivable."""
-        record = self._library.execution(command.arn)
-        if record.redrives.count >= command.redrives:
-            return True
-        if record.ending is None:
-            return False
-        ended = Snapshot(execution=record.execution, ending=record.ending, last_event_id=record.last_event_id)
-        reason = not_redrivable(ended)
-        if reason is not None:
-            raise ExecutionNotRedrivable(reason)
-        try:
-            self._library.reopen(command.arn)
-        except ExecutionNotRedrivable:
-            if self._library.execution(command.arn).redrives.count < command.redrives:
-                raise
-        return True

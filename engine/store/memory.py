@@ -504,7 +504,7 @@ class MemoryStore(MemoryDefinitions):
         for token in row.tokens or ():
             self.close_token(row, token)
         row.mail, row.heartbeats = {}, None  # thousands of rows are kept; an empty dict of its own costs the least
-        if ending.status != "SUCCEEDED" and row.execution.is_redrivable:
+        if row.execution.keeps_frames(ending.status):
             assert row.snapshot is not None
             row.snapshot.apply(checkpoint.transition)
             row.last_snapshot = zlib.compress(encode_snapshot(row.snapshot), 1)

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 LONG_SECONDS = 20.0
 """From here on a scenario has its full numbers: 100 Tasks in flight, 30 seconds without a server."""
 
+MAP_ITEMS = 100_000
+
 MAP_SECONDS = 900.0
-"""After which a map of 100,000 items counts as not getting on."""
+"""After which a map of so many counts as not getting on."""
 
 ServerKind: TypeAlias = Literal["plain", "small disk", "embedded"]
 
@@ -280,29 +282,35 @@ def _restart_after_crash(arena: Arena) -> None:
 # ── Distributed Maps ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _map_run(program: str, items: int) -> Callable[[Arena, float], None]:
+def _run_map(arena: Arena, seconds: float, program: str) -> None:
     """In the middle of a map a worker is killed and the server restarted; once more, in the other order."""
+    total = MAP_ITEMS if seconds >= LONG_SECONDS else MAP_ITEMS // 50
+    workers = arena.workers(2)
+    arena.start_map(program, total)
 
-    def act(arena: Arena, seconds: float) -> None:
-        total = items if seconds >= LONG_SECONDS else items // 50
-        workers = arena.workers(2)
-        arena.start_map(program, total)
+    def kill() -> None:
+        place = arena.draw.randrange(len(workers))
+        arena.kill(workers[place])
+        workers[place] = arena.worker()
 
-        def kill() -> None:
-            place = arena.draw.randrange(len(workers))
-            arena.kill(workers[place])
-            workers[place] = arena.worker()
-
-        for part, harm in enumerate([kill, partial(_restart, arena, "immediate"), partial(_restart, arena, "fast"), kill], 1):
-            until(lambda part=part: begun(arena.items) >= total * part // 5, f"{part}/5 of the map", MAP_SECONDS)  # type: ignore[misc]
-            harm()
-        arena.settle(MAP_SECONDS)
-
-    return act
+    restarts = partial(_restart, arena, "immediate"), partial(_restart, arena, "fast")
+    for part, harm in enumerate([kill, *restarts, kill], 1):
+        items = total * part // 5
+        until(lambda items=items: begun(arena.items) >= items, f"{items} items are begun", MAP_SECONDS)  # type: ignore[misc]
+        harm()
+    arena.settle(MAP_SECONDS)
 
 
-_scenario("map run, Express children", lease_seconds=10)(_map_run("map-express", 100_000))
-_scenario("map run, Standard children", lease_seconds=10)(_map_run("map-standard", 100_000))
+@_scenario("map run, Express children", lease_seconds=10)
+def map_run_express(arena: Arena, seconds: float) -> None:
+    """Children in the memory of the workers that are killed: those without a result run again."""
+    _run_map(arena, seconds, "map-express")
+
+
+@_scenario("map run, Standard children", lease_seconds=10)
+def map_run_standard(arena: Arena, seconds: float) -> None:
+    """Children that any worker goes on with: only Tasks that were in flight run again."""
+    _run_map(arena, seconds, "map-standard")
 
 
 # ── what is not needed, and who works beside whom ───────────────────────────────────────────────────────────────────

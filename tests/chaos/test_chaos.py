@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 SEED = int(os.environ.get("ASL_CHAOS_SEED", "1"))
 SECONDS = 2.0
 SHORT = (
-    "kill at commit points", "stop at commit points", "restarts", "connections cut", "rolling restart", "task tokens"
+    "kill at commit points", "stop at commit points", "restarts", "connections cut", "rolling restart", "task tokens",
+    "map run, Express children", "map run, Standard children",
 )  # fmt: skip
-"""Of each kind of failure one: processes, servers, connections, replacement, and those who answer from outside."""
+"""Of each kind of failure one: processes, servers, connections, replacement, and those who answer from outside; and
+Distributed Maps, whose children are of two kinds."""
 
 
 @pytest.fixture(scope="module")

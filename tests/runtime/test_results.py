@@ -37,10 +37,10 @@ class OneStore:
         self.hints = LocalHints()
         self.execution_id = ExecutionId(uuid4())
         self.found: dict[ExecutionId, Found] = {}
-        self.asked = 0
+        self.asked = asyncio.Event()
 
     def endings(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Found]:
-        self.asked += 1
+        self.asked.set()
         return dict(self.found)
 
     async def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -81,8 +81,7 @@ async def waiting() -> AsyncIterator[tuple[Waiting, asyncio.Task[tuple[Ending, A
 async def test_an_end_that_was_redriven_before_it_is_seen_to_leave_is_not_told() -> None:
     async with waiting() as (one, asking):
         one.leaves(ABORTED)  # the store has it open again
-        while not one.store.asked:
-            await asyncio.sleep(0)
+        await one.store.asked.wait()
         assert not asking.done()
         one.store.found = {one.store.execution_id: DONE}
         one.leaves(DONE)
@@ -107,4 +106,4 @@ async def test_a_success_is_told_without_asking_the_store() -> None:
     async with waiting() as (one, asking):
         one.leaves(DONE)
         assert await asking == (DONE, None)
-        assert one.store.asked == 0
+        assert not one.store.asked.is_set()

@@ -9,8 +9,9 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from engine.integrations.request import Answer, Later, Origin, Submitted
-from engine.interpreter.messages import ScheduleTask, StartRequested, TaskError, TaskSubmitted
+from engine.interpreter.messages import NotReopened, Reopened, ScheduleTask, StartRequested, TaskError, TaskSubmitted
 from engine.interpreter.snapshot import Snapshot
 from engine.runtime.calls import Outcome, outcome_of
 from engine.runtime.clock import StoreClock
@@ -21,6 +22,7 @@ from engine.runtime.jobs import Jobs
 from engine.runtime.lease import Lease
 from engine.runtime.live import LiveExecution
 from engine.runtime.open_task import OpenTask
+from engine.runtime.reopening import reopened
 from engine.runtime.task_requests import task_request
 from engine.runtime.tasks import WORKER_LOST
 from engine.runtime.timers import Timers
@@ -33,10 +35,11 @@ from tests.simulation.programs import CHILD, JOB
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from engine.interpreter.messages import ReadItems, WriteResults
+    from engine.interpreter.messages import ReadItems, ReopenChild, WriteResults
     from engine.interpreter.plan import Plan
     from engine.runtime.writer import Answered, Fate
     from engine.store.hints import Heard, HintKind
+    from engine.store.library import Library
     from engine.store.protocol import Birth, Checkpoint, ExecutionId, Release, RevisionId
     from tests.simulation.world import Simulation
 
@@ -186,6 +189,51 @@ class NoFiles:
 
     def forget(self, execution: LiveExecution) -> None:
         """There is nothing to forget."""
+
+
+class SimulatedReopening:
+    """`Reopening`: each try is a moment, of a thread of the process."""
+
+    def __init__(self, worker: SimulatedWorker) -> None:
+        self._worker = worker
+        library: Any = Line(worker.simulation, worker, worker.simulation.store)
+        self._library: Library = library
+
+    def reopen(self, execution: LiveExecution, command: ReopenChild) -> None:
+        execution.reopening += 1
+        self._soon(execution, command)
+
+    def _soon(self, execution: LiveExecution, command: ReopenChild) -> None:
+        simulation = self._worker.simulation
+        seconds = max(simulation.draw.choice([0.0, 0.2, 0.2, 3.0]), self._worker.paused_until - simulation.time)
+        simulation.at(seconds, partial(self._worker.run, partial(self._try, execution, command)))
+
+    def _try(self, execution: LiveExecution, command: ReopenChild) -> None:
+        if self._worker.is_dead:
+            return
+        if self._worker.paused_until > self._worker.simulation.time:
+            self._soon(execution, command)
+            return
+        outcome = outcome_of(partial(reopened, self._library, command))
+        self._worker.post("reopener", partial(self._tried, execution, command, outcome))
+
+    def _tried(self, execution: LiveExecution, command: ReopenChild, outcome: Outcome[bool]) -> None:
+        try:
+            is_done = outcome()
+            if is_done:
+                self._worker.executions.mail(execution, Reopened(command.execution_id))
+        except (ExecutionNotRedrivable, ExecutionDoesNotExist) as error:
+            self._worker.executions.mail(execution, NotReopened(command.execution_id, error.message))
+            is_done = True
+        except StoreUnavailable:
+            is_done = False
+        if not (is_done or execution.is_gone):
+            self._soon(execution, command)
+            return
+        self._worker.housekeeping.heard(Hint("START"))
+        execution.reopening -= 1
+        if not (execution.reopening or execution.is_busy or execution.is_gone):
+            self._worker.custody.idle(execution)
 
 
 class SimulatedWriterThread:
@@ -356,6 +404,7 @@ class SimulatedWorker:
         writer.closing = Shutting(self)
         self.inbox: deque[Callable[[], None]] = deque()
         self.outboxes: dict[str, deque[Callable[[], None]]] = {"writer": deque(), "clerk": deque(), "hints": deque()}
+        self.outboxes["reopener"] = deque()
         self.slow_until = dict.fromkeys(self.outboxes, 0.0)
         self.writing = SimulatedWriterThread(self, writer)
         self.clerk = SimulatedClerk(self)
@@ -372,6 +421,7 @@ class SimulatedWorker:
             defers=True,
         )
         self.executions.map_data = NoFiles()
+        self.executions.reopening = SimulatedReopening(self)
         self.custody = self.executions.keeper = Custody(
             store=line,
             calls=self.clerk,

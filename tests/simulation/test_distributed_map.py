@@ -1,4 +1,4 @@
-"""Random Distributed Maps, random faults: see `map_world`."""
+"""Random Distributed Maps, redriven some times, and random faults: see `map_world`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.map_world import MapSimulation
 from tests.simulation.world import HINTED, Faults
 
-CALM, RUDE = 6, 14
+CALM, RUDE, HINTS = 30, 60, 15
 
 
 @pytest.mark.parametrize("seed", range(CALM))
@@ -20,6 +20,6 @@ def test_maps_survive_whatever_happens(seed: int) -> None:
     MapSimulation(seed, executions=2).run()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(HINTS))
 def test_maps_survive_processes_that_are_lost(seed: int) -> None:
     MapSimulation(seed, faults=HINTED, executions=2, has_hints=True).run()

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 import structlog
 
-from engine.interpreter.messages import ChildDone, ScheduleTask, StopRequested, TaskSubmitted, TimerDue
+from engine.interpreter import branches
+from engine.interpreter.map_chunks import Chunk
+from engine.interpreter.messages import ChildDone, ScheduleTask, StartChild, StopRequested, TaskSubmitted, TimerDue
 from engine.interpreter.snapshot import OnTask
 from engine.runtime import lease
 from engine.runtime.custody import Custody
@@ -22,6 +24,7 @@ from engine.store.memory import MemoryStore
 from engine.store.memory_handle import MemoryHandle
 from engine.store.protocol import NEVER_DUE, Committed, OwnershipLost, StoreUnavailable
 from tests.simulation import fleet
+from tests.simulation.map_world import MapSimulation
 from tests.simulation.world import HINTED, OUTAGES, Broken, Faults, Simulation
 
 if TYPE_CHECKING:
@@ -295,6 +298,47 @@ def ends_are_lost(patch: Plant) -> None:
     patch.setattr(MemoryStore, "send", send)
 
 
+def held_children(patch: Plant) -> None:
+    """A worker that may run Tasks again forgets those of the children that it has in memory."""
+    patch.setattr(Executions, "at_work", property(lambda self: list(self.live.values())))
+
+
+def claim_before_the_end_is_told(patch: Plant) -> None:
+    """What was redriven before its worker knew that its end is written is not taken again."""
+    real = Custody.take
+
+    def take(self: Custody, claim: Any, plan: Any, execution: Any = None) -> Any:
+        held = self._executions.live.get(claim.execution_id)
+        return held if held is not None and held.is_writing else real(self, claim, plan, execution)
+
+    patch.setattr(Custody, "take", take)
+
+
+def results_lost(patch: Plant) -> None:
+    """What was to be redriven with a chunk, and was not, has no result any more."""
+    patch.setattr(Chunk, "_restore", lambda self: None)
+
+
+def run_never_begun(patch: Plant) -> None:
+    """A redrive goes on with a map run that was stopped before it could begin."""
+
+    def stop_map_run(work: Any, frame: Any, waiting: Any) -> None:
+        work.commands = [c for c in work.commands if not isinstance(c, StartChild)]
+
+    patch.setattr(branches, "stop_map_run", stop_map_run)
+
+
+def successes_run_again(patch: Plant) -> None:
+    """A redriven chunk runs all of its children again."""
+    real = Chunk._redrive
+
+    def redrive(self: Chunk, time: int | None) -> None:
+        real(self, time)
+        self.put(again=tuple(range(len(self.inputs))))
+
+    patch.setattr(Chunk, "_redrive", redrive)
+
+
 BUGS: list[Callable[[Plant], None]] = [
     commit_order,
     early_acknowledgement,
@@ -326,25 +370,39 @@ HINTED_BUGS: list[Callable[[Plant], None]] = [silent_when_alone]
 
 EXPRESS_BUGS: list[Callable[[Plant], None]] = [given_up_unwritten, last_step_alone, written_twice]
 
+MAP_BUGS: list[Callable[[Plant], None]] = [
+    held_children,
+    claim_before_the_end_is_told,
+    results_lost,
+    run_never_begun,
+    successes_run_again,
+]
+
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("plant", BUGS + HINTED_BUGS + EXPRESS_BUGS, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("plant", BUGS + HINTED_BUGS + EXPRESS_BUGS + MAP_BUGS, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_found(plant: Callable[[Plant], None], monkeypatch: Plant) -> None:
     plant(monkeypatch)
     faults = OUTAGES if plant is hasty_observer else None
     # An engine that goes wrong says so in its log, at length.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        seed = found(faults, has_hints=plant in HINTED_BUGS, is_express=plant in EXPRESS_BUGS)
+        of_maps = plant in MAP_BUGS
+        seed = found(faults, has_hints=plant in HINTED_BUGS, is_express=plant in EXPRESS_BUGS, of_maps=of_maps)
         assert seed is not None, f"{RUNS_MAX} runs did not notice: {plant.__doc__}"
     finally:
         structlog.reset_defaults()
 
 
-def found(faults: Faults | None, *, has_hints: bool = False, is_express: bool = False) -> int | None:
+def found(
+    faults: Faults | None, *, has_hints: bool = False, is_express: bool = False, of_maps: bool = False
+) -> int | None:
     """The first seed whose run fails."""
     for seed in range(RUNS_MAX):
         try:
+            if of_maps:
+                MapSimulation(seed, executions=2).run()
+                continue
             faults = HINTED if has_hints else faults
             Simulation(seed, faults=faults, has_hints=has_hints, is_express=is_express).run()
         except (Broken, AssertionError, LookupError, StoreUnavailable, OwnershipLost):

@@ -344,7 +344,8 @@ class Simulation:
         for worker in self._everybody:
             if worker.handle._me is not None and worker.handle._me.id == worker_id:
                 self.buried_after.append(self.time - self._disturbed.get(worker, float("-inf")))
-                is_well = not worker.is_dead and self.time > worker.paused_until + 2 * LEASE_SECONDS
+                can_write = not (worker.is_dead or worker.is_cut_off)
+                is_well = can_write and self.time > worker.paused_until + 2 * LEASE_SECONDS
                 if self.has_hints and is_well and self.buried_after[-1] > 2 * LEASE_SECONDS:
                     raise Broken(f"{worker.name} was declared dead, though nothing had happened to it")
 
@@ -453,15 +454,19 @@ class Simulation:
             raise Broken(f"{worker.name} runs a Task of an execution that is not its own")
         if not self.is_express:
             self._check_order(row, command)
-        self.runs[key] += 1
-        if self.runs[key] > 1 and self.fails_on_loss(execution, command.state):
+        if self.runs[key] and self.fails_on_loss(execution, command.state):
             raise Broken("a Task runs again that must not")
+        self.note_run(worker, key)
+        # Longer ones only where workers die: threads that wait further out may miss all renewals of an outage.
+        return self.draw.choice([0.0, 0.1, 2.0, 10.0, 30.0 if self.faults.kills else 10.0])
+
+    def note_run(self, worker: SimulatedWorker, key: TaskKey) -> None:
+        """A Task begins; again only if something happened to whoever ran it before."""
+        self.runs[key] += 1
         self.run_by[key].append((worker, self.time))
         for (before, since), (_, _until) in zip(self.run_by[key], self.run_by[key][1:], strict=False):
             if self._disturbed.get(before, 0.0) < since - 2 * LEASE_SECONDS:
                 raise Broken(f"a Task runs {self.runs[key]} times, though nothing happened to {before.name}")
-        # Longer ones only where workers die: threads that wait further out may miss all renewals of an outage.
-        return self.draw.choice([0.0, 0.1, 2.0, 10.0, 30.0 if self.faults.kills else 10.0])
 
     def _check_order(self, row: Row, command: ScheduleTask) -> None:
         """The rule of effects."""
@@ -598,6 +603,11 @@ class WatchedStore(MemoryStore):
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(now=lambda: int(simulation.time * 1_000), through_bytes=True)
         self._simulation = simulation
+
+    def born(self, execution_id: ExecutionId, birth: Birth) -> Row:
+        if execution_id in self.rows:
+            raise Broken("what was begun before is begun anew")
+        return super().born(execution_id, birth)
 
     def is_connected(self, worker: Incarnation) -> bool:
         return any(other.handle._me is worker and other.hints.is_present for other in self._simulation.workers)

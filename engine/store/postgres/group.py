@@ -176,7 +176,7 @@ def _segment(transition: Transition) -> tuple[int, bytes]:
 def _closing(checkpoint: Checkpoint, ending: Ending) -> Closing:
     before, transition = checkpoint.snapshot, checkpoint.transition
     kept = None
-    if ending.status != "SUCCEEDED" and before.execution.is_redrivable:
+    if before.execution.keeps_frames(ending.status):
         after = Snapshot(execution=before.execution, frames=dict(before.frames))
         after.apply(transition)
         packed = pack_whole(after)
