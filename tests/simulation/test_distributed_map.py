@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.map_world import MapSimulation
 from tests.simulation.world import HINTED, Faults
 
-CALM, RUDE, HINTS = 30, 60, 15
+CALM, RUDE, HINTS = 25, 40, 15
 
 
 @pytest.mark.parametrize("seed", range(CALM))
@@ -17,7 +17,7 @@ def test_maps_end_as_they_should(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(RUDE))
 def test_maps_survive_whatever_happens(seed: int) -> None:
-    MapSimulation(seed, executions=2).run()
+    MapSimulation(seed, executions=6).run()
 
 
 @pytest.mark.parametrize("seed", range(HINTS))
