@@ -179,8 +179,7 @@ def not_redrivable(snapshot: Snapshot) -> str | None:
     status = "RUNNING" if snapshot.ending is None else snapshot.ending.status
     if status == "RUNNING" or (status == "SUCCEEDED" and not snapshot.execution.keeps_frames(status)):
         return f"Execution is {status} and cannot be redriven"
-    # There must be room for ExecutionRedriven and one more.
-    if snapshot.execution.history_events_max and snapshot.last_event_id > snapshot.execution.history_events_max - 2:
+    if not snapshot.execution.has_room(snapshot.last_event_id):
         return "Execution history event limit exceeded"
     return None
 

@@ -144,7 +144,10 @@ class Failures(Workspace):
         role = self.execution.map
         if role is not None and role.above is not None:
             told = [command for command in told if not isinstance(command.event, ChildEnded)]
-            told.append(SendEvent(role.above, map_chunks.end_of_child(self.execution, ending, self.now, self.redrives)))
+            last = self.first_id + len(self.history) - 1
+            is_final = ending.status != "SUCCEEDED" and not self.execution.has_room(last)
+            end = map_chunks.end_of_child(self.execution, ending, self.now, self.redrives, is_final=is_final)
+            told.append(SendEvent(role.above, end))
         self.commands = [*cancelled.values(), *told]
         if ending.status == "SUCCEEDED":
             self.changed = dict.fromkeys(self.snapshot.frames)

@@ -4,8 +4,9 @@ A chunk is an execution without a history (docs/decisions/0020). Its input has t
 
     {"inputs": [...], "items": [how many items each has] | null, "parallel": 10, "allowance": 0 | null, "outputs": true}
 
-A result is `[place, status, output, error, cause, start date, stop date, redrives]`, dates in ms since the epoch; those
-that came together are one Frame's input. The output of its ending is `{"results": [...]}`, in the order of places.
+A result is `[place, status, output, error, cause, start date, stop date, redrives, is final]`, dates in ms since the
+epoch; what is final no redrive can run again. Results that came together are one Frame's input. The output of its
+ending is `{"results": [...]}`, in the order of places.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 from engine import arns
 from engine.interpreter.map_actor import MapActor, items_of
-from engine.interpreter.map_counts import BEFORE, PLACE, STATUS, chunk_items, places_under_way, results_before
+from engine.interpreter.map_counts import BEFORE, FINAL, PLACE, STATUS, chunk_items, places_under_way, results_before
 from engine.interpreter.messages import (
     ChildEnded,
     ChunkDone,
@@ -52,7 +53,7 @@ RESULTS = 1
 
 
 OUTPUT, ERROR, CAUSE, START_DATE, STOP_DATE, REDRIVES = range(2, 8)
-"""Of a result, after PLACE and STATUS."""
+"""Of a result, between STATUS and FINAL."""
 
 
 def child_of(chunk: Execution, place: int, now: int) -> Execution:
@@ -74,8 +75,10 @@ def child_of(chunk: Execution, place: int, now: int) -> Execution:
     )
 
 
-def end_of_child(child: Execution, ending: Ending, now: int, redrives: Redrives) -> ChildEnded:
-    """What a chunk is told of a child of its own that ends."""
+def end_of_child(
+    child: Execution, ending: Ending, now: int, redrives: Redrives, *, is_final: bool = False
+) -> ChildEnded:
+    """What a chunk is told of a child of its own that ends. `is_final`: see `ChildEnded`."""
     assert child.map is not None
     has_output = ending.status == "SUCCEEDED"
     return ChildEnded(
@@ -88,6 +91,7 @@ def end_of_child(child: Execution, ending: Ending, now: int, redrives: Redrives)
         child.start_time,
         now,
         redrives.count,
+        is_final,
     )
 
 
@@ -168,10 +172,10 @@ class Chunk(MapActor[ChunkRunning]):
             return
         self.results.append(
             [event.place, event.status, event.output, event.error, event.cause, event.start_date, event.stop_date,
-             event.redrives]
+             event.redrives, event.is_final]
         )  # fmt: skip
         self.weight += event.output_bytes
-        over = state.over.plus(event.status, self.items[event.place])
+        over = state.over.plus(event.status, self.items[event.place], is_final=event.is_final)
         self.put(over=over, done=state.done | 1 << event.place)
 
     def _stop(self) -> None:
@@ -190,7 +194,9 @@ class Chunk(MapActor[ChunkRunning]):
     def _give_up(self, place: int, reason: str) -> None:
         """A child cannot be redriven: it has failed again."""
         redrives = self.before[place][REDRIVES]
-        self._add(ChildEnded(place, "FAILED", None, 0, "States.Runtime", reason, self.now, self.now, redrives))
+        self._add(
+            ChildEnded(place, "FAILED", None, 0, "States.Runtime", reason, self.now, self.now, redrives, is_final=True)
+        )
 
     def _redrive(self, time: int | None) -> None:
         """Runs again what did not succeed, and what was never begun (execution.md 9.2)."""
@@ -235,7 +241,7 @@ class Chunk(MapActor[ChunkRunning]):
         for place, result in self.before.items():
             if not self.state.done >> place & 1:
                 self.results.append(result)
-                over = self.state.over.plus(result[STATUS], self.items[place])
+                over = self.state.over.plus(result[STATUS], self.items[place], is_final=result[FINAL])
                 self.put(over=over, done=self.state.done | 1 << place)
         self._keep_results()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BEFORE = (2, 0)
 """The Frame of a chunk that was redriven: the results of the children that are redriven with it, as they were."""
 
-PLACE, STATUS = 0, 1
+PLACE, STATUS, FINAL = 0, 1, 8
 """Of a result of a chunk, as `map_chunks` has them."""
 
 
@@ -46,6 +46,19 @@ def open_chunks(snapshot: Snapshot) -> dict[UUID, int]:
     """The chunks of a map run that are not over, and how often each was redriven."""
     waits = [frame.waiting for frame in snapshot.frames.values()]
     return {chunk.chunk: chunk.attempt for chunk in waits if isinstance(chunk, ChunkOpen)}
+
+
+def redriven_chunks(snapshot: Snapshot) -> dict[UUID, int]:
+    """The chunks of a map run that are redriven with it or will be, and how often each will have been then."""
+    root = snapshot.frames.get(ROOT)
+    if root is None or snapshot.ending is not None or not isinstance(root.waiting, MapRunning):
+        return {}
+    again = set(root.waiting.again)
+    found = {chunk: attempt for chunk, attempt in open_chunks(snapshot).items() if attempt}
+    for frame in snapshot.frames.values():
+        if isinstance(frame.waiting, ChunkOver) and frame.key[1] in again:
+            found[frame.waiting.chunk] = frame.waiting.attempt + 1
+    return found
 
 
 def summary(
@@ -78,8 +91,8 @@ def summary(
         "maxConcurrency": state.max_concurrency,
         "toleratedFailureCount": state.tolerated_failure_count or 0,
         "toleratedFailurePercentage": float(state.tolerated_failure_percentage or 0),
-        "itemCounts": _shown(over.items, begun_items, again_items, items),
-        "executionCounts": _shown(over.executions, begun, again, state.children),
+        "itemCounts": _shown(over.items, begun_items, again_items, items, over.final[1]),
+        "executionCounts": _shown(over.executions, begun, again, state.children, over.final[0]),
         "redriveCount": state.attempt,
         "redriveDate": state.redriven_at,
     }
@@ -132,8 +145,8 @@ def numbers_of(
     if ended is not None:
         output: Any = ended.output
         tally = Tally()
-        for place, status, *_ in output["results"]:
-            tally = tally.plus(status, items[place])
+        for result in output["results"]:
+            tally = tally.plus(result[STATUS], items[result[PLACE]], is_final=result[FINAL])
         if snapshot is None and not is_awaited:
             return ChunkNumbers(tally)
         others = tally.others
@@ -170,9 +183,9 @@ def places_to_redrive(root: ChunkRunning, frames: Mapping[FrameKey, Frame]) -> l
     return [] if root.again is None else [place for place in root.again[root.begun :] if place in before]
 
 
-def _shown(over: Counts, running: int, again: int, total: int) -> dict[str, Json]:
-    more: dict[str, Json] = {"pendingRedrive": again} if again else {}
-    return more | {
+def _shown(over: Counts, running: int, again: int, total: int, final: int) -> dict[str, Json]:
+    some = {"pendingRedrive": again, "failuresNotRedrivable": final}
+    return {
         "pending": max(0, total - over.over - running - again),
         "running": running,
         "succeeded": over.succeeded,
@@ -181,4 +194,5 @@ def _shown(over: Counts, running: int, again: int, total: int) -> dict[str, Json
         "aborted": over.aborted,
         "total": total,
         "resultsWritten": over.succeeded,
+        **{name: count for name, count in some.items() if count},
     }

@@ -168,14 +168,21 @@ class Counts(Value, frozen=True):
 
 
 class Tally(Value, frozen=True):
-    """Of a map run or a chunk: the children that are over, and the items in them."""
+    """Of a map run or a chunk: the children that are over, and the items in them.
+
+    Attributes:
+        final: Among the children, and among the items, those that did not succeed and that no redrive can run again.
+    """
 
     executions: Counts = Counts()
     items: Counts = Counts()
+    final: tuple[int, int] = (0, 0)
 
-    def plus(self, status: ChildStatus, items: int) -> Tally:
+    def plus(self, status: ChildStatus, items: int, *, is_final: bool = False) -> Tally:
         """With one more child, of so many items."""
-        return Tally(self.executions.plus(status, 1), self.items.plus(status, items))
+        executions, final_items = self.final
+        final = (executions + 1, final_items + items) if is_final else self.final
+        return Tally(self.executions.plus(status, 1), self.items.plus(status, items), final)
 
     @property
     def successes(self) -> Tally:
@@ -189,7 +196,11 @@ class Tally(Value, frozen=True):
 
     def together(self, other: Tally, sign: int = 1) -> Tally:
         """The sum, or the difference."""
-        return Tally(self.executions.together(other.executions, sign), self.items.together(other.items, sign))
+        return Tally(
+            self.executions.together(other.executions, sign),
+            self.items.together(other.items, sign),
+            (self.final[0] + sign * other.final[0], self.final[1] + sign * other.final[1]),
+        )
 
 
 class ItemsRead(Value, frozen=True, tag=True):
@@ -223,6 +234,7 @@ class ChildEnded(Value, frozen=True, tag=True):
         place: Of the child in its chunk.
         start_date: Milliseconds since the epoch, as `stop_date`.
         redrives: How often the child was redriven.
+        is_final: It did not succeed, and no redrive can run it again.
     """
 
     place: int
@@ -234,6 +246,7 @@ class ChildEnded(Value, frozen=True, tag=True):
     start_date: int
     stop_date: int
     redrives: int = 0
+    is_final: bool = False
 
 
 class ChunkFailing(Value, frozen=True, tag=True):

@@ -390,6 +390,10 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         """Whether it can be redriven when it did not succeed."""
         return self.type == "STANDARD" or not self.is_shown
 
+    def has_room(self, last_event_id: int) -> bool:
+        """Whether its history, that long, has room for a redrive: for ExecutionRedriven and one more."""
+        return not self.history_events_max or last_event_id <= self.history_events_max - 2
+
     def keeps_frames(self, status: str) -> bool:
         """Whether its last Frames are kept when it ends so: it may be redriven.
 

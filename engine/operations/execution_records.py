@@ -11,16 +11,25 @@ if TYPE_CHECKING:
     from engine.store.records import ExecutionRecord
 
 
-def described(record: ExecutionRecord, not_redrivable: str | None, *, has_data: bool = True) -> dict[str, Any]:
+PENDING_REDRIVE = "PENDING_REDRIVE"
+"""The status of a child of a Map Run that did not succeed, and that is to be redriven."""
+
+
+def described(
+    record: ExecutionRecord, not_redrivable: str | None, *, has_data: bool = True, is_pending: bool = False
+) -> dict[str, Any]:
     """What DescribeExecution answers.
 
     Args:
         record: The execution.
         not_redrivable: Why it cannot be redriven; None: it can.
         has_data: Whether input and output are shown.
+        is_pending: Whether it is PENDING_REDRIVE.
     """
-    execution, ending = record.execution, record.ending
-    answer = summary(record)
+    execution, ending = record.execution, None if is_pending else record.ending
+    answer = summary(record, is_pending=is_pending)
+    if is_pending:
+        not_redrivable = f"Execution is {PENDING_REDRIVE} and cannot be redriven"
     answer["input_details"] = {"included": has_data}
     if has_data:
         answer["input"] = text(execution.input) if execution.input_text is None else execution.input_text
@@ -41,18 +50,18 @@ def described(record: ExecutionRecord, not_redrivable: str | None, *, has_data: 
     return answer | {"redrive_status": "NOT_REDRIVABLE", "redrive_status_reason": not_redrivable}
 
 
-def summary(record: ExecutionRecord) -> dict[str, Any]:
-    """An item of ListExecutions' answer."""
+def summary(record: ExecutionRecord, *, is_pending: bool = False) -> dict[str, Any]:
+    """An item of ListExecutions' answer. `is_pending`: see `described`."""
     execution = record.execution
     answer: dict[str, Any] = {
         "execution_arn": execution.arn,
         "state_machine_arn": execution.state_machine_arn,
         "name": execution.name,
-        "status": record.status,
+        "status": PENDING_REDRIVE if is_pending else record.status,
         "start_date": aware(execution.start_time),
         "redrive_count": record.redrives.count,
     }
-    if record.stop_date is not None:
+    if record.stop_date is not None and not is_pending:
         answer["stop_date"] = aware(record.stop_date)
     if record.redrives.time is not None:
         answer["redrive_date"] = aware(record.redrives.time)

@@ -13,7 +13,7 @@ from engine.errors import StateMachineDoesNotExist, StateMachineTypeNotSupported
 from engine.integrations.registry import MissingHandler
 from engine.integrations.request import UnsupportedTask
 from engine.operations.execution_records import described, summary
-from engine.operations.map_children import child_of_map_run, children_of_map_run
+from engine.operations.map_children import child_of_map_run, children_of_map_run, is_pending_redrive
 from engine.operations.paging import page
 from engine.operations.resources import checked_arn, machine_arn_of, target
 from engine.outcome import aware
@@ -212,7 +212,8 @@ async def describe_execution(
         return await child_of_map_run(service, execution_arn, has_data=included_data == "ALL_DATA")
     record = await service.backend.describe(execution_arn)
     reason = not_redrivable_now(record, service.now()) or await why_machine_forbids_redrive(service, record)
-    return described(record, reason, has_data=included_data == "ALL_DATA")
+    is_pending = await is_pending_redrive(service, record)
+    return described(record, reason, has_data=included_data == "ALL_DATA", is_pending=is_pending)
 
 
 async def why_machine_forbids_redrive(service: Service, record: ExecutionRecord) -> str | None:

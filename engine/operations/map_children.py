@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
 from engine import arns
 from engine.errors import ExecutionDoesNotExist, InvalidArn
-from engine.interpreter.map_chunks import CAUSE, ERROR, OUTPUT, START_DATE, STOP_DATE, child_of
-from engine.interpreter.map_counts import PLACE, STATUS, places_under_way
+from engine.interpreter.map_actor import items_of
+from engine.interpreter.map_chunks import CAUSE, ERROR, OUTPUT, REDRIVES, RESULTS, START_DATE, STOP_DATE, child_of
+from engine.interpreter.map_counts import (
+    PLACE,
+    STATUS,
+    places_to_redrive,
+    places_under_way,
+    redriven_chunks,
+    results_before,
+)
 from engine.interpreter.map_runs import chunks_key
 from engine.interpreter.snapshot import ROOT, ChunkRunning, Ending, Redrives
-from engine.operations.execution_records import described, summary
+from engine.operations.execution_records import PENDING_REDRIVE, described, summary
 from engine.operations.map_runs import map_run
 from engine.operations.paging import page
 from engine.store.protocol import ExecutionId
 from engine.store.records import ExecutionRecord
-from engine.uuids import place_in_chunk
+from engine.uuids import child_id, place_in_chunk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from engine.operations.service import Service
 
@@ -56,11 +64,9 @@ async def children_of_map_run(
         status_filter=status_filter,
         redrive_filter=redrive_filter,
     )
-    if status_filter == "PENDING_REDRIVE":
-        return {"executions": []}  # what is redriven is begun at once
     wanted = _Wanted(status_filter, redrive_filter)
     found, last = await _some_children(service, run, wanted, asked.after, asked.most)
-    answer: dict[str, Any] = {"executions": [_listed(record, map_run_arn) for record in found]}
+    answer: dict[str, Any] = {"executions": [_listed(child, map_run_arn) for child in found]}
     return answer if last is None else {**answer, "next_token": asked.token(last)}
 
 
@@ -70,10 +76,21 @@ async def all_children(service: Service, map_run_arn: str, *, status: str | None
     last: _Position | None = None
     while True:
         found, last = await _some_children(service, run, wanted, last, _CHILDREN_AT_ONCE)
-        for record in found:
-            yield record
+        for child in found:
+            yield child.record
         if last is None:
             return
+
+
+class _Child(NamedTuple):
+    """A child execution. `is_pending`: it is over, and is to be redriven."""
+
+    record: ExecutionRecord
+    is_pending: bool = False
+
+    @property
+    def status(self) -> str:
+        return PENDING_REDRIVE if self.is_pending else self.record.status
 
 
 class _Wanted:
@@ -81,13 +98,13 @@ class _Wanted:
         self.status = status
         self._redrive_filter = redrive_filter
 
-    def has(self, record: ExecutionRecord) -> bool:
+    def has(self, child: _Child) -> bool:
         """Whether the filters let it through."""
-        if self.status is not None and record.status != self.status:
+        if self.status is not None and child.status != self.status:
             return False
         if self._redrive_filter is None:
             return True
-        return (record.redrives.count > 0) == (self._redrive_filter == "REDRIVEN")
+        return (child.record.redrives.count > 0) == (self._redrive_filter == "REDRIVEN")
 
 
 _Position = tuple[int, UUID, int]
@@ -95,25 +112,67 @@ _Position = tuple[int, UUID, int]
 
 async def _some_children(
     service: Service, run: ExecutionRecord, wanted: _Wanted, after: _Position | None, most: int
-) -> tuple[list[ExecutionRecord], _Position | None]:
+) -> tuple[list[_Child], _Position | None]:
     """No more than `most` of them, and where the next ones begin; None: there are none."""
-    kept = _in_chunks if run.execution.type == "EXPRESS" else _with_rows
-    return await kept(service, run.execution.arn, wanted, after, most)
+    again, arn = await _redriven_chunks(service, run), run.execution.arn
+    if run.execution.type == "EXPRESS":
+        return await _in_chunks(service, arn, wanted, again, after, most)
+    return await _with_rows(service, arn, wanted, await _pending_children(service, arn, again), after, most)
+
+
+async def _redriven_chunks(service: Service, run: ExecutionRecord) -> Mapping[UUID, int]:
+    """See `map_counts.redriven_chunks`."""
+    if run.ending is not None or not run.redrives.count:
+        return {}
+    snapshot = await service.ask(service.library.snapshot, run.execution.arn)
+    return {} if snapshot is None else redriven_chunks(snapshot)
+
+
+async def _pending_children(service: Service, map_run_arn: str, again: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Ids of the Standard children that are redriven, and how often each will have been: their rows may not say so."""
+    pending: dict[UUID, int] = {}
+    for chunk_id in again:
+        arn = arns.map_chunk_arn(arns.labelled_arn_of(map_run_arn), str(chunk_id))
+        for result in await _redriven_results(service, await service.backend.describe(arn), again):
+            pending[child_id(chunk_id, result[PLACE])] = result[REDRIVES] + 1
+    return pending
+
+
+async def _redriven_results(service: Service, chunk: ExecutionRecord, again: Mapping[UUID, int]) -> list[Any]:
+    """What had become of the children of a chunk that are redriven."""
+    ending, is_awaited = chunk.ending, chunk.redrives.count < again.get(chunk.execution_id, 0)
+    snapshot = None if ending is not None else await service.ask(service.library.snapshot, chunk.execution.arn)
+    if snapshot is not None:
+        ending, is_awaited = snapshot.ending, True  # with an end: it is open again, and is not told yet
+    if ending is None:
+        return [] if snapshot is None else list(results_before(snapshot.frames).values())
+    ended: Any = ending.output
+    return [result for result in ended["results"] if is_awaited and result[STATUS] != "SUCCEEDED"]
+
+
+def _is_pending(record: ExecutionRecord, pending: Mapping[UUID, int]) -> bool:
+    return record.ending is not None and record.redrives.count < pending.get(record.execution_id, 0)
 
 
 async def _with_rows(
-    service: Service, map_run_arn: str, wanted: _Wanted, after: _Position | None, most: int
-) -> tuple[list[ExecutionRecord], _Position | None]:
-    found: list[ExecutionRecord] = []
-    status: Any = wanted.status
+    service: Service,
+    map_run_arn: str,
+    wanted: _Wanted,
+    pending: Mapping[UUID, int],
+    after: _Position | None,
+    most: int,
+) -> tuple[list[_Child], _Position | None]:
+    found: list[_Child] = []
+    status: Any = None if wanted.status == PENDING_REDRIVE else wanted.status
     latest = service.library.latest_executions
     at = None if after is None else (after[0], ExecutionId(after[1]))
     for _ in range(_LOOKED_AT_MAX // most + 1):
         chunk = await service.ask(latest, map_run_arn, status=status, after=at, most=most)
         for record in chunk:
             at = record.last_change, record.execution_id
-            if wanted.has(record):
-                found.append(record)
+            child = _Child(record, _is_pending(record, pending))
+            if wanted.has(child):
+                found.append(child)
             if len(found) == most:
                 return found, (*at, 0)
         if len(chunk) < most:
@@ -123,9 +182,14 @@ async def _with_rows(
 
 
 async def _in_chunks(
-    service: Service, map_run_arn: str, wanted: _Wanted, after: _Position | None, most: int
-) -> tuple[list[ExecutionRecord], _Position | None]:
-    found: list[ExecutionRecord] = []
+    service: Service,
+    map_run_arn: str,
+    wanted: _Wanted,
+    again: Mapping[UUID, int],
+    after: _Position | None,
+    most: int,
+) -> tuple[list[_Child], _Position | None]:
+    found: list[_Child] = []
     looked_at = 0
     # The chunk of the last child is read again: `before` says where in it the next page begins.
     at, before = None, None
@@ -135,7 +199,7 @@ async def _in_chunks(
         latest = service.library.latest_executions
         chunks = await service.ask(latest, chunks_key(map_run_arn), after=at, most=_CHUNKS_AT_ONCE)
         for chunk in chunks:
-            children = await _children(service, chunk)
+            children = await _children(service, chunk, again)
             for place in sorted(children, reverse=True):
                 if before is not None and chunk.execution_id == before[0] and place >= before[1]:
                     continue
@@ -149,22 +213,28 @@ async def _in_chunks(
             return found, None
 
 
-async def _children(service: Service, chunk: ExecutionRecord) -> dict[int, ExecutionRecord]:
-    """Those of a chunk that were begun, by place."""
-    results: list[Any] = []
-    running: Sequence[int] = ()
-    if chunk.ending is not None:
-        ended: Any = chunk.ending.output
-        results = ended["results"]
-    else:
-        snapshot = await service.ask(service.library.snapshot, chunk.execution.arn)
-        root = None if snapshot is None else snapshot.frames.get(ROOT)
-        if snapshot is not None and root is not None and isinstance(root.waiting, ChunkRunning):
-            frames = snapshot.frames.values()
-            results = [one for frame in frames if isinstance(frame.input, list) for one in frame.input]
-            running = places_under_way(root.waiting)
-    found = {result[PLACE]: _record(chunk, result) for result in results}
-    return found | {place: _record(chunk, [place, "RUNNING"]) for place in running}
+async def _children(service: Service, chunk: ExecutionRecord, again: Mapping[UUID, int]) -> dict[int, _Child]:
+    """Those of a chunk that were begun, by place. `again`: see `map_counts.redriven_chunks`."""
+    ending, is_awaited = chunk.ending, chunk.redrives.count < again.get(chunk.execution_id, 0)
+    snapshot = None if ending is not None else await service.ask(service.library.snapshot, chunk.execution.arn)
+    if snapshot is not None and snapshot.ending is not None:
+        ending, is_awaited = snapshot.ending, True  # it is open again, and is not told yet
+    if ending is not None:
+        ended: Any = ending.output
+        return {
+            result[PLACE]: _Child(_record(chunk, result), is_awaited and result[STATUS] != "SUCCEEDED")
+            for result in ended["results"]
+        }
+    root = None if snapshot is None else snapshot.frames.get(ROOT)
+    if snapshot is None or root is None or not isinstance(root.waiting, ChunkRunning):
+        return {}
+    before = results_before(snapshot.frames)
+    pending = {place: before[place] for place in places_to_redrive(root.waiting, snapshot.frames)}
+    found = {place: _Child(_record(chunk, result), is_pending=True) for place, result in pending.items()}
+    batches = [frame.input for frame in snapshot.frames.values() if frame.key[0] == RESULTS]
+    results: list[Any] = [result for batch in batches for result in items_of(batch)]
+    found |= {result[PLACE]: _Child(_record(chunk, result)) for result in results}
+    return found | {place: _Child(_record(chunk, [place, "RUNNING"])) for place in places_under_way(root.waiting)}
 
 
 def _record(chunk: ExecutionRecord, result: Sequence[Any]) -> ExecutionRecord:
@@ -184,9 +254,27 @@ def _record(chunk: ExecutionRecord, result: Sequence[Any]) -> ExecutionRecord:
     )
 
 
-def _listed(record: ExecutionRecord, map_run_arn: str) -> dict[str, Any]:
-    assert record.execution.map is not None, "a child"
-    return {**summary(record), "map_run_arn": map_run_arn, "item_count": record.execution.map.items}
+def _listed(child: _Child, map_run_arn: str) -> dict[str, Any]:
+    about = child.record.execution.map
+    assert about is not None, "a child"
+    return {
+        **summary(child.record, is_pending=child.is_pending),
+        "map_run_arn": map_run_arn,
+        "item_count": about.items,
+    }
+
+
+async def is_pending_redrive(service: Service, record: ExecutionRecord) -> bool:
+    """Whether an execution is a child of a Map Run that is over, and is to be redriven."""
+    about = record.execution.map
+    if about is None or record.ending is None or record.ending.status == "SUCCEEDED":
+        return False
+    again = await _redriven_chunks(service, await map_run(service, about.map_run_arn))
+    chunk_id = place_in_chunk(record.execution_id)[0]
+    if chunk_id not in again:
+        return False
+    chunk = {chunk_id: again[chunk_id]}
+    return _is_pending(record, await _pending_children(service, about.map_run_arn, chunk))
 
 
 async def child_of_map_run(service: Service, execution_arn: str, *, has_data: bool) -> dict[str, Any]:
@@ -208,9 +296,11 @@ async def child_of_map_run(service: Service, execution_arn: str, *, has_data: bo
         chunk = await service.backend.describe(arn)
     except ExecutionDoesNotExist:
         raise ExecutionDoesNotExist(execution_arn) from None
-    record = (await _children(service, chunk)).get(place)
-    if record is None or record.execution.arn != execution_arn:
+    assert chunk.execution.map is not None, "a chunk"
+    again = await _redriven_chunks(service, await map_run(service, chunk.execution.map.map_run_arn))
+    child = (await _children(service, chunk, again)).get(place)
+    if child is None or child.record.execution.arn != execution_arn:
         raise ExecutionDoesNotExist(execution_arn)
-    status = record.status
+    status = child.status
     reason = f"Execution is {status} and cannot be redriven" if status in ("RUNNING", "SUCCEEDED") else None
-    return described(record, reason, has_data=has_data)
+    return described(child.record, reason, has_data=has_data, is_pending=child.is_pending)

@@ -8,10 +8,15 @@ from uuid import UUID
 
 from engine.asl.parser import load
 from engine.interpreter.advance import advance_together, pending_commands
+from engine.interpreter.map_counts import numbers_of
 from engine.interpreter.messages import (
     ChildEnded,
     ChunkDone,
     ChunkFailing,
+    NotReopened,
+    RedriveRequested,
+    ReopenChild,
+    Reopened,
     RunChild,
     SendEvent,
     ShareChanged,
@@ -23,7 +28,7 @@ from engine.interpreter.messages import (
 from engine.interpreter.plan import Plan, compile_plan
 from engine.interpreter.snapshot import MapRole, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
-from engine.uuids import chunk_id
+from engine.uuids import child_id, chunk_id
 from tests.definitions import machine
 from tests.driver import START_TIME, execution_of
 
@@ -72,9 +77,9 @@ class Driven:
         return [c.event for c in self.commands if isinstance(c, SendEvent) and c.execution_id == RUN]
 
 
-def ended(place: int, status: ChildStatus = "SUCCEEDED", output: Any = None) -> ChildEnded:
+def ended(place: int, status: ChildStatus = "SUCCEEDED", output: Any = None, *, is_final: bool = False) -> ChildEnded:
     size = len(encode(output)) if status == "SUCCEEDED" else 0
-    return ChildEnded(place, status, output, size, None, None, START_TIME, START_TIME)
+    return ChildEnded(place, status, output, size, None, None, START_TIME, START_TIME, is_final=is_final)
 
 
 def test_as_many_run_at_once_as_the_share_says() -> None:
@@ -167,3 +172,67 @@ def test_whoever_takes_over_runs_again_what_had_no_result() -> None:
     places = [c.place for c in pending_commands(PLAN, chunk.snapshot) if isinstance(c, RunChild)]
     assert places == [0, 2, 3]
     assert pending_commands(PLAN, Driven(5).snapshot) == []
+
+
+# ── redrive ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def redriven(kind: str = "STANDARD") -> Driven:
+    """A chunk of four of which two have failed, one after the other, which is redriven."""
+    chunk = Driven(4, kind=kind, parallel=1, allowance=None)
+    for place in range(4):
+        chunk.end(place, "FAILED" if place % 2 else "SUCCEEDED", None if place % 2 else place)
+    chunk.tell(RedriveRequested(START_TIME))
+    return chunk
+
+
+def test_a_redrive_runs_again_what_did_not_succeed_and_nothing_else() -> None:
+    chunk = redriven()
+    first, second = child_id(CHUNK, 1), child_id(CHUNK, 3)
+    assert [c.execution_id for c in chunk.commands if isinstance(c, ReopenChild)] == [first]
+    chunk.end(1, output=1)
+    assert [c.execution_id for c in chunk.commands if isinstance(c, ReopenChild)] == [second]
+    chunk.end(3, output=3)
+    (done,) = chunk.told()
+    assert isinstance(done, ChunkDone)
+    assert (done.attempt, done.outputs, done.tally.executions.each) == (1, [0, 1, 2, 3], (4, 0, 0, 0))
+
+
+def test_what_is_to_be_redriven_is_neither_pending_nor_over() -> None:
+    chunk = redriven("EXPRESS")
+    numbers = numbers_of(chunk.snapshot.execution, chunk.snapshot, None)
+    assert (numbers.tally.executions.each, numbers.running, numbers.redrivable) == ((2, 0, 0, 0), 1, 1)
+
+
+def test_what_was_not_redriven_before_a_stop_is_as_it_was() -> None:
+    chunk = redriven("EXPRESS")
+    chunk.tell(StopRequested(None, None))
+    (done,) = chunk.told()
+    assert isinstance(done, ChunkDone)
+    assert done.tally.executions.each == (2, 1, 0, 1)
+    ending: Any = chunk.snapshot.ending
+    assert [result[1] for result in ending.output["results"]] == ["SUCCEEDED", "ABORTED", "SUCCEEDED", "FAILED"]
+    chunk.tell(RedriveRequested(START_TIME))
+    assert numbers_of(chunk.snapshot.execution, chunk.snapshot, None).redrivable == 1
+
+
+def test_a_child_that_was_closed_when_its_chunk_was_stopped_is_stopped_once_it_takes_mail() -> None:
+    chunk = redriven()
+    child = child_id(CHUNK, 1)
+    assert chunk.tell(Reopened(child)) == []
+    chunk.tell(StopRequested(None, None))
+    assert chunk.tell(Reopened(child)) == [SendEvent(child, StopRequested(None, None))]
+
+
+def test_what_no_redrive_can_run_again_has_failed_for_good() -> None:
+    chunk = Driven(2, parallel=2, allowance=None)
+    chunk.tell(ended(0, "FAILED", is_final=True), ended(1, "FAILED"))
+    (done,) = chunk.told()
+    assert isinstance(done, ChunkDone)
+    assert done.tally.final == (1, 1)
+    chunk.tell(RedriveRequested(START_TIME))
+    chunk.tell(NotReopened(child_id(CHUNK, 0), "Execution history event limit exceeded"))
+    chunk.end(1)
+    (done,) = chunk.told()
+    assert isinstance(done, ChunkDone)
+    assert (done.tally.executions.each, done.tally.final) == ((1, 1, 0, 0), (1, 1))

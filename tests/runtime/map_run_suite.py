@@ -446,6 +446,40 @@ class MapRunSuite:
         assert await execution.result() == [0, 2, 4, 6, 8, 10]
         assert (await run_of(opened, execution))["redrive_count"] == 2
 
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_children_that_are_to_be_redriven_are_shown_as_such(
+        self, opened: engine.Engine, handlers: Handlers, kind: str
+    ) -> None:
+        handlers.failing = set(range(24))
+        state = mapped(kind, MaxConcurrency=1, ToleratedFailureCount=23)
+        execution = await opened.start_execution(machine(state), list(range(24)))
+        with pytest.raises(engine.ExecutionFailed):
+            await execution.result()
+        handlers.failing, handlers.open = set(), anyio.Event()
+        await execution.redrive()
+
+        async def shown() -> bool:
+            counts = (await run_of(opened, execution))["item_counts"]
+            seen = counts["running"], counts.get("pendingRedrive"), counts["failed"], handlers.inside
+            return seen == (1, 23, 0, 1)
+
+        await arrives(shown)
+        (arn,) = await opened.map_runs(execution.arn)
+        listed = partial(list_executions, opened.service, map_run_arn=arn)
+        assert Counter(one["status"] for one in (await listed())["executions"]) == {"PENDING_REDRIVE": 23, "RUNNING": 1}
+        assert (await listed(status_filter="FAILED"))["executions"] == []
+        pending = (await listed(status_filter="PENDING_REDRIVE"))["executions"]
+        assert len(pending) == 23
+        for child in pending[0], pending[-1]:
+            about = await describe_execution(opened.service, execution_arn=child["execution_arn"])
+            assert (about["status"], about["redrive_status"]) == ("PENDING_REDRIVE", "NOT_REDRIVABLE")
+            assert not {"stop_date", "error", "cause"} & about.keys()
+        handlers.open.set()
+        handlers.open = None
+        assert await execution.result() == [2 * number for number in range(24)]
+        assert "pendingRedrive" not in (await run_of(opened, execution))["item_counts"]
+        assert (await listed(status_filter="PENDING_REDRIVE"))["executions"] == []
+
     async def test_a_child_is_redriven_by_its_map_run_alone(self, opened: engine.Engine, handlers: Handlers) -> None:
         handlers.failing = {0}
         execution = await opened.start_execution(machine(mapped("STANDARD", ToleratedFailureCount=1)), [0])
