@@ -26,6 +26,7 @@ class MapRunCounts(NamedTuple):
     Attributes:
         state: Name of the Map state.
         total: Items that were read so far.
+        pending: In children that were not begun yet, or that are to be redriven.
         running: In children that were begun and have no result yet.
         is_read: Whether all items were read. Before, `total` grows: an ItemReader reads as children are begun.
         expected: How many items there will be: `total` once all are read, before that a guess from the part of the
@@ -76,7 +77,7 @@ class MapRuns(Part):
             record.execution.map.state,
             status,
             total=items["total"],
-            pending=items["pending"],
+            pending=items["pending"] + items.get("pendingRedrive", 0),
             running=items["running"],
             succeeded=items["succeeded"],
             failed=items["failed"],
