@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "asl_examples"
 FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir() and not path.name.startswith("_"))
+MACHINE = "Order"
+"""What mock configurations of examples call their state machine."""
+
 EXIT_CODES = {"SUCCEEDED": 0, "FAILED": 2, "TIMED_OUT": 3, "ABORTED": 4}
 
 _COMMAND = re.compile(r"^\$ (asl run .*)$", re.MULTILINE)
@@ -45,6 +48,9 @@ class Case:
     definition: str
     input: str
     handlers: str | None
+    handlers_file: str | None
+    mock_config: str | None
+    test_case: str | None
     targets: list[str]
     type: Any
 
@@ -67,7 +73,8 @@ def case_of(command: str) -> Case:
     parser.add_argument("definition")
     parser.add_argument("-i", dest="input", required=True)
     parser.add_argument("-t", dest="targets", action="append", default=[])
-    parser.add_argument("--handlers")
+    for option in ("--handlers", "--handlers-file", "--mock-config", "--test-case"):
+        parser.add_argument(option)
     parser.add_argument("--type", default="STANDARD")
     given = parser.parse_args(words[2:])
     assert given.input.startswith("@"), command
@@ -118,13 +125,18 @@ def test_the_command_in_the_readme_gives_what_is_expected(case: Case) -> None:
 def run(case: Case) -> dict[str, Any]:
     """Status, and output or error and cause, as an expected file has them."""
     handlers = Handlers(None if case.handlers is None else module_at(ROOT / case.handlers))
+    if case.handlers_file is not None:
+        handlers.include(Handlers.from_file(ROOT / case.handlers_file))
     for target in case.targets:
         state, _, spec = target.partition("=")
         handlers.add(state, spec)
     data = json.loads((ROOT / case.input).read_text(encoding="utf-8"))
     definition = ROOT / case.definition
+    mocks = None if case.mock_config is None else ROOT / case.mock_config
     try:
-        output = blocking.run(definition, data, handlers=handlers, clock="virtual", type=case.type)
+        with blocking.Engine.in_memory(handlers, clock="virtual", mock_config=mocks) as engine:
+            machine = engine.create_state_machine(definition, MACHINE, type=case.type)
+            output = engine.run(machine if case.test_case is None else f"{MACHINE}#{case.test_case}", data)
     except ExecutionFailed as failed:
         return {"status": failed.status, "error": failed.error, "cause": failed.cause}
     return {"status": "SUCCEEDED", "output": output}
@@ -169,7 +181,7 @@ def test_every_handler_is_for_a_task(folder: Path) -> None:
     program = parse(path.read_bytes(), syntax="YAML" if path.suffix == ".yaml" else "JSON").program
     assert program is not None
     has_tasks = any(True for _ in task_states(program))
-    gives_handlers = any(case.handlers or case.targets for case in cases_in(folder))
+    gives_handlers = any(case.handlers or case.handlers_file or case.targets for case in cases_in(folder))
     assert has_tasks == gives_handlers
     assert (folder / "handlers.py").exists() == any(case.handlers for case in cases_in(folder))
 
@@ -193,6 +205,8 @@ def test_a_readme_has_a_command_for_every_input_of_its_folder(folder: Path) -> N
     assert sorted(case.input for case in cases) == sorted(f"{here}/{path.name}" for path in folder.glob("input*.json"))
     assert {case.definition for case in cases} == {f"{here}/{definition_in(folder).name}"}
     assert {case.handlers for case in cases} <= {None, f"{here}/handlers.py"}
+    assert {case.handlers_file for case in cases} <= {None, f"{here}/asl.toml"}
+    assert {case.mock_config for case in cases} <= {None, f"{here}/MockConfigFile.json"}
 
 
 @each_folder

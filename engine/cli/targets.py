@@ -135,7 +135,8 @@ def missing_text(missing: MissingHandler) -> str:
     lines.append("(--handlers MODULE).")
     called = [parse_resource(what.partition(" ")[0]) for _, what in missing.tasks]
     if any(resource is not None and is_outside(resource) for resource in called):
-        lines.append("They would leave this machine. --allow-aws lets those without a target call AWS and HTTPS APIs.")
+        lines.append("They would leave this machine. --allow-aws lets those without a target call AWS and HTTPS APIs;")
+        lines.append("AWS_ENDPOINT_URL, or -t '*=aws:?endpoint=URL', has an emulator such as LocalStack do them.")
     return "\n".join(lines)
 
 

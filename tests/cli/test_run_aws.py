@@ -38,6 +38,7 @@ def test_a_task_wherever_it_stands_asks_for_leave(mode: str, tmp_path: Path) -> 
     assert result.exit_code != 0
     assert "Inner calls arn:aws:states:::aws-sdk:sqs:listQueues" in result.stderr
     assert "--allow-aws lets those without a target call AWS" in result.stderr
+    assert "AWS_ENDPOINT_URL, or -t '*=aws:?endpoint=URL', has an emulator such as LocalStack do them" in result.stderr
 
 
 def test_a_task_whose_function_comes_from_data_asks_when_it_runs(tmp_path: Path) -> None:
