@@ -167,7 +167,7 @@ class _Worker:
             metrics = self._engine.metrics()
             for resource in metrics.missing.keys() - self._missing:
                 self._missing.add(resource)
-                self._log.warning("no handler", resource=resource)
+                self._log.warning("no handler", resource=resource, remedy=_remedy(resource))
             if metrics.hanging > self._service.hanging_max and self.exit_code is None:
                 self._log.error("too many handlers hang", handlers=metrics.hanging, most=self._service.hanging_max)
                 self.exit_code = ExitCode.UNFIT
@@ -210,6 +210,17 @@ def health_server(address: str, pages: Mapping[str, Callable[[], Page]]) -> Any:
         raise click.ClickException(f"--health {address}: {error.strerror or error}") from error
     structlog.get_logger().info("answering probes", address=server.address)
     return server
+
+
+def _remedy(resource: str) -> str:
+    """What lets a worker do the Tasks of a Resource."""
+    from engine.asl.resource import parse_resource
+    from engine.integrations.aws_actions import is_outside
+
+    found = parse_resource(resource)
+    if found is None or not is_outside(found):
+        return "a target for it (-t), or --handlers"
+    return "a target for it (-t), --allow-aws, or an emulator's AWS_ENDPOINT_URL"
 
 
 def at_eof(loop: AbstractEventLoop, stop: Callable[[str], None]) -> None:

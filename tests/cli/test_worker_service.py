@@ -233,7 +233,9 @@ def test_a_resource_without_a_handler_is_named_once_in_the_log(fleet: Fleet) -> 
     fleet.start("m")
     fleet.start("m")
     with fleet.worker() as worker:
-        assert worker.until("no handler")["resource"].endswith(":function:charge")
+        told = worker.until("no handler")
+        assert told["resource"].endswith(":function:charge")
+        assert "--allow-aws" in told["remedy"]
         worker.signal(signal.SIGTERM)
         assert worker.ended() == 0
         assert [event["event"] for event in worker.events()].count("no handler") == 1
