@@ -7,6 +7,7 @@ ASL_POOLER                                              1: that URL is one of a 
 ASL_DASK_SCHEDULER                                      the Dask cluster that `dask:` handlers run on
 SFN_MOCK_CONFIG                                         the mock configuration, as Step Functions Local has it
 AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_*                    where the emulator's functions find other services: as we do
+AWS_ENDPOINT_URL_EXECUTE_API                            where `apigateway:invoke` finds APIs, in place of AWS's
 AWS_ENDPOINT_URL_LAMBDA                                 where `emulator:` handlers find the Lambda emulator
 ASL_HEALTH                                              where workers and servers answer probes: HOST:PORT
 ASL_EVENTS                                              whom workers tell of changes of status, separated by blanks

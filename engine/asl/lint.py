@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.asl.choice_lint import check_choice
+from engine.asl.http_fields import is_forbidden_in_http
 from engine.asl.program import ChoiceState, MapState, ParallelState, PassState, TaskState
 from engine.asl.static_values import warn_of_static_values
 from engine.asl.variable_flow import every_read, names_assigned, undefined_reads
@@ -186,6 +187,8 @@ def _check_task(found: StateAt, state: TaskState, report: Report) -> None:
     elif waits_for_token and not any(sign in text(found.values[field]) for sign in _TOKEN):
         message = f"{field} does not pass on the task token, without which nobody can end this Task"
         report.warning("token-not-passed", message, (*found.place, field), key=True)
+    if resource.service == "http":
+        _check_http(found, found.values.get(field), report)
     timed = [name for name in found.values if name.startswith(("TimeoutSeconds", "HeartbeatSeconds"))]
     heartbeat = [name for name in timed if name.startswith("Heartbeat")]
     if resource.pattern == "REQUEST_RESPONSE" and heartbeat and resource.kind != "other":
@@ -205,6 +208,24 @@ def _check_task(found: StateAt, state: TaskState, report: Report) -> None:
     if found.express and (resource.kind == "activity" or resource.pattern != "REQUEST_RESPONSE"):
         message = "Express child executions of a Distributed Map support neither activities nor '.sync' nor tokens"
         report.warning("not-in-express-children", message, (*found.place, "Resource"))
+
+
+def _check_http(found: StateAt, arguments: Json, report: Report) -> None:
+    """Literal headers of an HTTP Task."""
+    headers = arguments.get("Headers") if isinstance(arguments, dict) else None
+    if not isinstance(arguments, dict) or not isinstance(headers, dict | None):
+        return
+    field = "Parameters" if "Parameters" in found.values else "Arguments"
+    names = [name.removesuffix(".$") for name in headers or ()]
+    for name in names:
+        if is_forbidden_in_http(name):
+            message = f"An HTTP Task may not have the header {name}: it fails with States.Runtime"
+            report.warning("forbidden-header", message, (*found.place, field, "Headers"))
+    transform = arguments.get("Transform")
+    is_form = isinstance(transform, dict) and transform.get("RequestBodyEncoding") == "URL_ENCODED"
+    if is_form and "Headers.$" not in arguments and not any(name.lower() == "content-type" for name in names):
+        message = "On AWS a form needs the header content-type: application/x-www-form-urlencoded"
+        report.warning("form-without-content-type", message, (*found.place, field), key=True)
 
 
 def _credentials(found: StateAt) -> set[str]:

@@ -30,6 +30,7 @@ from engine.asl.field_tables import (
     STATE_TYPES,
 )
 from engine.asl.fields import Fields
+from engine.asl.http_fields import check_http_arguments
 from engine.asl.map_fields import item_batcher, item_reader, result_writer
 from engine.asl.program import (
     ChoiceState,
@@ -271,6 +272,7 @@ def _choice(name: str, fields: Fields, _machine: Machine) -> ChoiceState:
 def _task(name: str, fields: Fields, machine: Machine) -> TaskState:
     fields.require("Resource")
     resource = _resource(fields, machine)
+    check_http_arguments(fields, resource)
     fields.at_most_one("TimeoutSeconds", "TimeoutSecondsPath")
     fields.at_most_one("HeartbeatSeconds", "HeartbeatSecondsPath")
     return TaskState(

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from engine.asl.sdk_actions import sdk_service
 from engine.integrations import optimised_calls
+from engine.integrations.apigateway_invoke import endpoint_elsewhere, gateway_answer
 from engine.integrations.aws import read_account
 from engine.integrations.aws_endpoints import destination_of, override_of
 from engine.integrations.aws_sdk import is_sdk_call, sdk_answer
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 _SERVICES_CACHED = 1_000
 _ABOUT_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_CONFIG_FILE", "AWS_PROFILE")
 
-_BY_HTTP = ("http",)
+_BY_HTTP = ("http", "apigateway")
 """Services that are APIs of anybody's, and none of botocore's."""
 
 
@@ -86,6 +87,8 @@ class AwsActions:
             return await self._function.run(request, channel, workplace)
         if request.resource.service == "http":
             return await http_answer(request, self._account, self._api, workplace)
+        if request.resource.service == "apigateway":
+            return await gateway_answer(request, self._account, workplace)
         return await optimised_calls.answer_of(request, self._account, workplace)
 
     async def submit(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Submitted:
@@ -130,6 +133,8 @@ def is_outside(resource: Resource) -> bool:
 
 def has_endpoint(resource: Resource) -> bool:
     """Whether an endpoint in place of AWS's is configured for what a Task calls: `AWS_ENDPOINT_URL` and its like."""
+    if resource.service == "apigateway":
+        return endpoint_elsewhere() is not None
     client = client_of(resource)
     said = frozenset((name, value) for name, value in os.environ.items() if name.startswith(_ABOUT_ENDPOINTS))
     return client is not None and _is_overridden(client, said)

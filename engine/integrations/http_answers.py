@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.message import Message
 from typing import TYPE_CHECKING, Final
 
+from engine.errors import StatesError
 from engine.jsonvalue import InvalidJson, decode
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ def body_of(answered: HttpAnswer, text: str) -> Json:
         except InvalidJson:
             pass
     return text
+
+
+def too_large(service: str) -> StatesError:
+    """The error of an answer that is too long to be kept (integrations.md 1.2)."""
+    cause = (
+        f"The state/task '{service}' returned a result with a size exceeding the maximum number of bytes service limit."
+    )
+    return StatesError("States.DataLimitExceeded", cause)
 
 
 def result_of(answered: HttpAnswer, text: str, *, lower_case: bool) -> dict[str, Json]:

@@ -16,7 +16,7 @@ from engine.errors import StatesError
 from engine.integrations.aws import AnswerTooLong
 from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.aws_sdk import unusable
-from engine.integrations.http_answers import SUCCESS, NoText, result_of, text_of
+from engine.integrations.http_answers import SUCCESS, NoText, result_of, text_of, too_large
 from engine.integrations.http_task import Unusable, made_request, read_http_task
 from engine.integrations.request import Answer
 from engine.jsonvalue import encode
@@ -32,9 +32,6 @@ SECONDS_MAX: Final = 60.0
 """Of one attempt, whatever TimeoutSeconds says (documented)."""
 
 _UNAUTHORIZED: Final = (401, 407)
-_TOO_LARGE: Final = (
-    "The state/task 'http' returned a result with a size exceeding the maximum number of bytes service limit."
-)
 
 
 async def http_answer(request: TaskRequest, account: Account, api: str | None, workplace: Workplace) -> Answer:
@@ -63,7 +60,7 @@ async def http_answer(request: TaskRequest, account: Account, api: str | None, w
             connection = await workplace.connections.find(request, task.connection_arn, account, workplace.aws)
             answered = await _answered(request, task, connection, workplace)
     except AnswerTooLong:
-        raise StatesError("States.DataLimitExceeded", _TOO_LARGE) from None
+        raise too_large("http") from None
     except NoAnswer as error:
         raise StatesError("States.Http.Socket", str(error)) from None
     if answered is None:

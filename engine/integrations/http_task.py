@@ -91,10 +91,10 @@ def read_http_task(arguments: Json) -> HttpTask:
     """Reads evaluated arguments. Raises Unusable, with everything that is wrong with them."""
     given = arguments if isinstance(arguments, dict) else {}
     findings = [f"The field '{name}' is not supported by Step Functions" for name in given if name not in HTTP_FIELDS]
-    url = _string(given, "ApiEndpoint", findings)
+    url = required_text(given, "ApiEndpoint", findings)
     if url and not is_permitted(url):
         findings.append("The value for the 'ApiEndpoint' field is not valid")
-    method = _string(given, "Method", findings)
+    method = required_text(given, "Method", findings)
     if method and method not in HTTP_METHODS:
         findings.append("The value for the 'Method' field is not valid")
     is_form, array_format = _transform(given.get("Transform"), findings)
@@ -118,7 +118,8 @@ def read_http_task(arguments: Json) -> HttpTask:
     return task
 
 
-def _string(given: Mapping[str, Json], name: str, findings: list[str]) -> str:
+def required_text(given: Mapping[str, Json], name: str, findings: list[str]) -> str:
+    """A member that has to be a text; empty where it was found wanting."""
     value = given.get(name)
     if value is None:
         findings.append(f"The field '{name}' is required but was missing")
@@ -135,7 +136,7 @@ def _connection_arn(given: Mapping[str, Json], findings: list[str]) -> str:
         findings.append("This object should have only one of the following fields: [Authentication, InvocationConfig]")
         return ""
     holder = holders[0]
-    return _string(holder if isinstance(holder, dict) else {}, "ConnectionArn", findings)
+    return required_text(holder if isinstance(holder, dict) else {}, "ConnectionArn", findings)
 
 
 def read_headers(given: Json, findings: list[str], *, needs_arrays: bool = False) -> Headers:

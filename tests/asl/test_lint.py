@@ -69,6 +69,11 @@ def catch(*names: list[str]) -> dict[str, Any]:
     return a_task(Catch=[{"ErrorEquals": name, "Next": "Z"} for name in names])
 
 
+def an_http_task(**parameters: Any) -> dict[str, Any]:
+    required = {"ApiEndpoint": "https://a.test", "Method": "POST", "Authentication": {"ConnectionArn": "c"}}
+    return a_task("arn:aws:states:::http:invoke", Parameters={**required, **parameters})
+
+
 def assigning(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """A assigns (`first`), then B (`second`) runs."""
     states = {"A": {"Type": "Pass", "Next": "B", **first}, "B": {"Type": "Pass", "End": True, **second}}
@@ -127,6 +132,12 @@ SPEAKS: list[tuple[str, str, dict[str, Any]]] = [
         "not-in-express-children",
         f"{A}/ItemProcessor/States/I/Type",
         a_map(DISTRIBUTED, INNER_MAP),
+    ),
+    ("forbidden-header", f"{A}/Parameters/Headers", an_http_task(Headers={"authorization.$": "$.x", "X-Good": "1"})),
+    (
+        "form-without-content-type",
+        f"{A}/Parameters",
+        an_http_task(Transform={"RequestBodyEncoding": "URL_ENCODED"}, Headers={"X": "1"}),
     ),
     # Map
     ("max-concurrency-above-limit", f"{A}/MaxConcurrency", a_map(MaxConcurrency=41)),

@@ -30,7 +30,7 @@ RESOURCES = (
     "arn:aws:states:::lambda:invoke",
     "arn:aws:states:::states:startExecution.sync:2",
     "arn:aws:states:::aws-sdk:s3:getObject",
-    "arn:aws:states:::http:invoke",
+    "arn:aws:states:::eks:call",
     "arn:aws:iam::123456789012:role/own",
 )
 ERRORS = (
