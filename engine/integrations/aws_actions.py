@@ -18,7 +18,7 @@ from engine.asl.sdk_actions import sdk_service
 from engine.integrations import optimised_calls
 from engine.integrations.apigateway_invoke import endpoint_elsewhere, gateway_answer
 from engine.integrations.aws import read_account
-from engine.integrations.aws_endpoints import destination_of, override_of
+from engine.integrations.aws_endpoints import destination_of, is_loopback, override_of
 from engine.integrations.aws_sdk import is_sdk_call, sdk_answer
 from engine.integrations.http_invoke import http_answer
 from engine.integrations.http_target import check_url
@@ -76,6 +76,11 @@ class AwsActions:
 
     def destination(self, resource: Resource) -> str | None:
         """See `Handler`."""
+        if resource.service == "http":
+            return _machine(self._api) if self._api else "the server of its ApiEndpoint"
+        if resource.service == "apigateway":
+            elsewhere = self._account.endpoint_url or endpoint_elsewhere()
+            return _machine(elsewhere) if elsewhere else "AWS"
         client = client_of(resource)
         return None if client is None else destination_of(self._account._replace(service=client))
 
@@ -122,6 +127,11 @@ def _api_in(options: str) -> tuple[str | None, str]:
         raise ValueError(f"expected api=... once, got {options!r}")
     check_url(found[0])
     return found[0], urlencode([one for one in given if one[0] != "api"])
+
+
+def _machine(url: str) -> str | None:
+    """For people, the other machine that is called; None: it is this one."""
+    return None if is_loopback(url) else url
 
 
 def is_outside(resource: Resource) -> bool:

@@ -18,6 +18,7 @@ import anyio
 from engine.errors import StatesError
 from engine.integrations.aws import AnswerTooLong
 from engine.integrations.aws_credentials import NoAnswer
+from engine.integrations.aws_endpoints import is_loopback
 from engine.integrations.invocation import (
     SECONDS_MAX,
     answer_of,
@@ -30,6 +31,7 @@ from engine.integrations.invocation import (
 from engine.jsonvalue import InvalidJson, decode, encode
 
 if TYPE_CHECKING:
+    from engine.asl.resource import Resource
     from engine.integrations.aws import HttpAnswer
     from engine.integrations.request import Answer, Channel, TaskRequest, WorkerLoss, Workplace
 
@@ -61,6 +63,10 @@ class HttpTarget:
         self.on_worker_loss: WorkerLoss = on_worker_loss
         self.seconds = checked_seconds(timeout_seconds)
         check_url(spec)
+
+    def destination(self, resource: Resource) -> str | None:
+        """See `Handler`."""
+        return None if is_loopback(self.name) else self.name
 
     async def run(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Answer:
         """See `Handler`. Cancelled, it closes the connection."""

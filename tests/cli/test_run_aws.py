@@ -84,6 +84,54 @@ def test_a_rule_answers_in_place_of_aws(tmp_path: Path) -> None:
     assert "call other machines" not in result.stderr
 
 
+HTTP_TASK = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::http:invoke",
+    "Parameters": {
+        "ApiEndpoint": "https://api.invalid",
+        "Method": "GET",
+        "Authentication": {"ConnectionArn": "c"},
+    },
+    "End": True,
+}
+GATEWAY_TASK = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::apigateway:invoke",
+    "Parameters": {"ApiEndpoint": "a.execute-api.us-east-1.invalid", "Method": "GET"},
+    "End": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "target", "told"),
+    [
+        (HTTP_TASK, "aws:", "A calls arn:aws:states:::http:invoke at the server of its ApiEndpoint"),
+        (HTTP_TASK, "aws:?endpoint=http://127.0.0.1:1", "http:invoke at the server of its ApiEndpoint"),
+        (HTTP_TASK, "aws:?api=https://fake.invalid", "A calls arn:aws:states:::http:invoke at https://fake.invalid"),
+        (HTTP_TASK, "aws:?api=http://127.0.0.1:1", None),
+        (HTTP_TASK, "https://fake.invalid/x", "A calls arn:aws:states:::http:invoke at https://fake.invalid/x"),
+        (HTTP_TASK, "http://127.0.0.1:1/x", None),
+        (GATEWAY_TASK, "aws:", "A calls arn:aws:states:::apigateway:invoke at AWS"),
+        (GATEWAY_TASK, "aws:?endpoint=http://fake.invalid", "apigateway:invoke at http://fake.invalid"),
+        (GATEWAY_TASK, "aws:?endpoint=http://127.0.0.1:1", None),
+    ],
+)
+def test_an_api_that_is_called_is_told_unless_it_is_here(
+    state: dict[str, Any], target: str, told: str | None, tmp_path: Path
+) -> None:
+    result = asl("run", machine(tmp_path, state), "-t", f"A={target}")
+    assert result.exit_code == 2
+    assert ("call other machines" in result.stderr) is (told is not None)
+    assert told is None or told in result.stderr
+
+
+@pytest.mark.parametrize("state", [HTTP_TASK, GATEWAY_TASK])
+def test_an_api_is_not_called_unasked(state: dict[str, Any], tmp_path: Path) -> None:
+    result = asl("run", machine(tmp_path, state))
+    assert "--allow-aws lets those without a target call AWS and HTTPS APIs" in result.stderr
+    assert """-t 'A=mock:{"StatusCode": 200, "ResponseBody": {}}'""" in result.stderr
+
+
 def test_quiet_tells_nothing_at_the_start(tmp_path: Path) -> None:
     assert "call other machines" not in asl("run", machine(tmp_path, LIST_QUEUES), "--allow-aws", "-q").stderr
 
