@@ -396,6 +396,7 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
         state: str | None = None,
         mock: Mapping[str, Any] | None = None,
         inspection_level: InspectionLevel = "DEBUG",
+        reveal_secrets: bool = False,
         variables: Mapping[str, Json] | None = None,
         context: Mapping[str, Json] | None = None,
         state_configuration: Mapping[str, Any] | None = None,
@@ -409,7 +410,9 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
             mock: In place of the work of a Task, Map or Parallel: `{"result": value}` or `{"errorOutput": {"error":
                 "Busy", "cause": "..."}}`. `fieldValidationMode` (STRICT, PRESENT, NONE) says how closely the result of
                 a call to AWS must have the API's shape. Without a mock a handler of this engine does the Task.
-            inspection_level: At INFO there is no inspection data.
+            inspection_level: At INFO there is no inspection data. TRACE shows the request and the response of an HTTP
+                Task.
+            reveal_secrets: Show what its connection adds to the request, too.
             variables: Workflow variables that are set when the state is entered.
             context: The Context Object; only with a mock.
             state_configuration: AWS's members: `retrierRetryCount`, `errorCausedByState`, `mapIterationFailureCount`,
@@ -429,6 +432,7 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
             state=state,
             mock=mock,
             inspection_level=inspection_level,
+            reveal_secrets=reveal_secrets,
             variables=variables,
             context=context,
             state_configuration=state_configuration,

@@ -33,7 +33,8 @@ class StateOutcome:
         error: The Error Name, also of an error that was caught or would be retried.
         next_state: Where it goes on; None: nowhere.
         inspection_data: What the stages of its data flow made, by AWS's member names (`afterInputPath`, ...), which
-            Retrier or Catcher was chosen (`errorDetails`), and the `variables` after it. Empty at level INFO.
+            Retrier or Catcher was chosen (`errorDetails`), and the `variables` after it. Empty at level INFO. At TRACE
+            also `request` and `response` of an HTTP Task.
     """
 
     status: Literal["SUCCEEDED", "FAILED", "RETRIABLE", "CAUGHT_ERROR"]
@@ -52,6 +53,7 @@ async def tested(
     state: str | None,
     mock: Mapping[str, Any] | None,
     inspection_level: InspectionLevel,
+    reveal_secrets: bool,
     variables: Mapping[str, Json] | None,
     context: Mapping[str, Json] | None,
     state_configuration: Mapping[str, Any] | None,
@@ -66,6 +68,7 @@ async def tested(
             role_arn=service.role_arn,
             input=_input_text(input),
             inspection_level=inspection_level,
+            reveal_secrets=reveal_secrets,
             variables=None if variables is None else _text("variables", dict(variables)),
             state_name=state,
             mock=None if mock is None else _mock(mock),

@@ -46,8 +46,9 @@ class Question:
     default="DEBUG",
     show_default=True,
     metavar="INFO|DEBUG|TRACE",
-    help="INFO: only how it ended.",
+    help="INFO: only how it ended; TRACE: also the request and response of an HTTP Task.",
 )
+@click.option("--reveal-secrets", is_flag=True, help="With TRACE: also what the connection adds to the request.")
 @click.option("-v", "--variable", "variables", metavar=VARIABLE_FORM, multiple=True, help="A workflow variable.")
 @click.option("--context", metavar="JSON|@FILE", help="The Context Object; only with --mock.")
 @click.option("--configuration", metavar="JSON|@FILE", help="AWS's stateConfiguration: retrierRetryCount and so on.")
@@ -61,6 +62,7 @@ def command(
     given: str,
     mock: str | None,
     inspection_level: InspectionLevel,
+    reveal_secrets: bool,
     variables: tuple[str, ...],
     context: str | None,
     configuration: str | None,
@@ -84,7 +86,7 @@ def command(
     """  # noqa: D301  the escape is click's mark of a paragraph to leave as it is
     if file == STDIN and given == STDIN:
         raise click.UsageError("FILE and -i cannot both be stdin.")
-    arguments: dict[str, Any] = {"inspection_level": inspection_level}
+    arguments: dict[str, Any] = {"inspection_level": inspection_level, "reveal_secrets": reveal_secrets}
     for option, document in (("--mock", mock), ("--context", context), ("--configuration", configuration)):
         if document is not None:
             name = "state_configuration" if option == "--configuration" else option[2:]

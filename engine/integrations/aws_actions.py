@@ -91,7 +91,7 @@ class AwsActions:
         if request.resource.service == "lambda":
             return await self._function.run(request, channel, workplace)
         if request.resource.service == "http":
-            return await http_answer(request, self._account, self._api, workplace)
+            return await http_answer(request, self._account, self._api, channel, workplace)
         if request.resource.service == "apigateway":
             return await gateway_answer(request, self._account, workplace)
         return await optimised_calls.answer_of(request, self._account, workplace)

@@ -7,7 +7,7 @@ would take the connection's secrets to another server.
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import anyio
@@ -18,15 +18,15 @@ from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.aws_sdk import unusable
 from engine.integrations.http_answers import SUCCESS, NoText, result_of, text_of, too_large
 from engine.integrations.http_task import Unusable, made_request, read_http_task
-from engine.integrations.request import Answer
+from engine.integrations.request import Answer, Exchange
 from engine.jsonvalue import encode
 
 if TYPE_CHECKING:
     from engine.integrations.aws import Account, HttpAnswer
     from engine.integrations.connection_lookup import Opened
     from engine.integrations.connections import Connection
-    from engine.integrations.http_task import HttpRequest, HttpTask
-    from engine.integrations.request import TaskRequest, Workplace
+    from engine.integrations.http_task import HttpTask
+    from engine.integrations.request import Channel, TaskRequest, Workplace
 
 SECONDS_MAX: Final = 60.0
 """Of one attempt, whatever TimeoutSeconds says (documented)."""
@@ -34,11 +34,14 @@ SECONDS_MAX: Final = 60.0
 _UNAUTHORIZED: Final = (401, 407)
 
 
-async def http_answer(request: TaskRequest, account: Account, api: str | None, workplace: Workplace) -> Answer:
+async def http_answer(
+    request: TaskRequest, account: Account, api: str | None, channel: Channel, workplace: Workplace
+) -> Answer:
     """Does an HTTP Task, once.
 
     Args:
         request: The Task.
+        channel: Is shown what is sent and what comes back.
         account: How AWS is reached, for connections that are not configured here.
         api: `http://host:port` that stands in for the API's own: a test's.
         workplace: Has the connections and the clients.
@@ -58,7 +61,7 @@ async def http_answer(request: TaskRequest, account: Account, api: str | None, w
     try:
         with anyio.move_on_after(SECONDS_MAX):
             connection = await workplace.connections.find(request, task.connection_arn, account, workplace.aws)
-            answered = await _answered(request, task, connection, workplace)
+            answered = await _Caller(request, task, connection, channel, workplace).answered()
     except AnswerTooLong:
         raise too_large("http") from None
     except NoAnswer as error:
@@ -75,23 +78,35 @@ async def http_answer(request: TaskRequest, account: Account, api: str | None, w
     return Answer(result, len(encode(result)))
 
 
-async def _answered(request: TaskRequest, task: HttpTask, connection: Connection, workplace: Workplace) -> HttpAnswer:
-    opened = await workplace.connections.opened(connection, workplace.aws)
-    answer = await _sent(_made(request, task, opened), connection, workplace)
-    if opened.token is not None and answer.status in _UNAUTHORIZED:
-        opened = await workplace.connections.renewed(opened, workplace.aws)
-        answer = await _sent(_made(request, task, opened), connection, workplace)
-    return answer
+class _Caller(NamedTuple):
+    """One attempt of an HTTP Task."""
 
+    request: TaskRequest
+    task: HttpTask
+    connection: Connection
+    channel: Channel
+    workplace: Workplace
 
-def _made(request: TaskRequest, task: HttpTask, opened: Opened) -> HttpRequest:
-    trace = uuid.uuid4().hex
-    return made_request(task, opened.added, region=request.region, trace_id=f"Root=1-{trace[:8]}-{trace[8:]}")
+    async def answered(self) -> HttpAnswer:
+        """The API's answer. Raises NoAnswer, StatesError."""
+        clients, connections = self.workplace.aws, self.workplace.connections
+        opened = await connections.opened(self.connection, clients)
+        answer = await self._sent(opened)
+        if opened.token is not None and answer.status in _UNAUTHORIZED:
+            answer = await self._sent(await connections.renewed(opened, clients))
+        return answer
 
-
-async def _sent(request: HttpRequest, connection: Connection, workplace: Workplace) -> HttpAnswer:
-    route = await workplace.aws.public_route(request.url, connection.ca_file)
-    return await workplace.aws.send(request.method, request.url, request.headers, request.body or b"", route)
+    async def _sent(self, opened: Opened) -> HttpAnswer:
+        trace = uuid.uuid4().hex
+        trace_id = f"Root=1-{trace[:8]}-{trace[8:]}"
+        sent = made_request(self.task, opened.added, region=self.request.region, trace_id=trace_id)
+        exchange = Exchange(self.task, opened.added, sent, None)
+        self.channel.exchanged(exchange)
+        clients = self.workplace.aws
+        route = await clients.public_route(sent.url, self.connection.ca_file)
+        answer = await clients.send(sent.method, sent.url, sent.headers, sent.body or b"", route)
+        self.channel.exchanged(exchange._replace(answer=answer))
+        return answer
 
 
 def _moved(url: str, api: str) -> str:

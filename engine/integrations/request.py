@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from anyio import CapacityLimiter
 
     from engine.errors import StatesError
-    from engine.integrations.aws import AwsClients
+    from engine.integrations.aws import AwsClients, HttpAnswer
     from engine.integrations.connection_lookup import Connections
     from engine.integrations.dask_ import Clusters
+    from engine.integrations.http_task import Added, HttpRequest, HttpTask
     from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.processes import Processes
     from engine.integrations.threads import Threads
@@ -81,6 +82,22 @@ class Answer(NamedTuple):
     output_bytes: int
 
 
+class Exchange(NamedTuple):
+    """A request to an API, and its answer.
+
+    Attributes:
+        task: What the Task asks for.
+        added: What its connection adds: secrets.
+        sent: The request that was made of both.
+        answer: None: none has come yet.
+    """
+
+    task: HttpTask
+    added: Added
+    sent: HttpRequest
+    answer: HttpAnswer | None
+
+
 class Signals(Protocol):
     """What user code may tell the engine while it runs, from whatever thread or process it runs in."""
 
@@ -113,6 +130,10 @@ class Channel(Signals, Protocol):
 
         Should it not end, the Task ends with `otherwise`.
         """
+        ...
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Shows a request to an API, once when it is sent and once with its answer: TestState tells of it."""
         ...
 
 

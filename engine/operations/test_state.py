@@ -18,6 +18,7 @@ from engine.interpreter.messages import ScheduleTask, StartTimer, TaskDone, Task
 from engine.interpreter.snapshot import Execution
 from engine.interpreter.trial import Trial
 from engine.jsonvalue import encode, text
+from engine.operations.http_trace import traced
 from engine.operations.mock_results import FieldValidationMode, check_mocked_result
 from engine.operations.test_state_request import check_role, context_of, mock_of, state_under_test, variables_of
 from engine.runtime.clock import VirtualClock
@@ -25,9 +26,10 @@ from engine.starts import parsed
 from engine.timestamps import iso_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from engine.asl.program import State
+    from engine.integrations.request import Exchange
     from engine.interpreter.messages import Command
     from engine.interpreter.trial import Mock
     from engine.jsonvalue import Json
@@ -63,8 +65,9 @@ async def test_state(
 ) -> dict[str, Any]:
     """Tests one state.
 
-    The answer's `inspection_data` has AWS's own member names; DEBUG and TRACE give the same, as recorded for every type
-    of state but HTTP Tasks. A Task without a mock is done by the handlers of this process.
+    The answer's `inspection_data` has AWS's own member names; DEBUG and TRACE give the same, as recorded, but for HTTP
+    Tasks, of which TRACE shows the request and the response too (see `http_trace`). A Task without a mock is done by
+    the handlers of this process.
 
     Raises:
         InvalidDefinition: Also for a Map or Parallel without a mock.
@@ -94,12 +97,16 @@ async def test_state(
         is_in_map=is_in_map,
         retries=configuration.get("retrierRetryCount", 0),
     )
-    await _run(service, trial, execution)
+    exchanges: list[Exchange] = []
+    await _run(service, trial, execution, exchanges.append)
     _check_failures(trial, mocked)
     texts = _Texts([(execution.input, input)])
     if mock is not None and mocked is not None and mock.get("result") is not None:
         texts.add(mocked.result, mock["result"])
-    return _answer(trial, texts, inspection_level)
+    answer = _answer(trial, texts, inspection_level)
+    if inspection_level == "TRACE" and exchanges:
+        answer["inspection_data"] |= traced(exchanges[-1], region=service.region, reveals_secrets=reveal_secrets)
+    return answer
 
 
 # ── what the state is entered with ──────────────────────────────────────────────────────────────────────────────────
@@ -156,14 +163,14 @@ def _own_context(execution: Execution, state: State, role_arn: str | None) -> di
 # ── running it ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _run(service: Service, trial: Trial, execution: Execution) -> None:
+async def _run(service: Service, trial: Trial, execution: Execution, on_exchange: Callable[[Exchange], None]) -> None:
     """Runs the state to its end, or until the time of a test is up."""
     until = execution.start_time + SECONDS_MAX * _MS_PER_SECOND
     commands = trial.enter(execution.start_time)
     while trial.outcome is None:
         timer = min((one for one in commands if isinstance(one, StartTimer)), key=lambda one: one.due, default=None)
         due = until if timer is None else min(timer.due, until)
-        ended = await _task_event(service, execution, commands, due)
+        ended = await _task_event(service, execution, commands, due, on_exchange)
         if ended is not None:
             commands = trial.answer(ended, service.now())
         elif timer is None or due < timer.due:
@@ -173,7 +180,11 @@ async def _run(service: Service, trial: Trial, execution: Execution) -> None:
 
 
 async def _task_event(
-    service: Service, execution: Execution, commands: Sequence[Command], due: int
+    service: Service,
+    execution: Execution,
+    commands: Sequence[Command],
+    due: int,
+    on_exchange: Callable[[Exchange], None],
 ) -> TaskDone | TaskError | None:
     """How the Task among the commands ends; None: it is `due` first. Virtual time need not be waited for."""
     schedule = next((command for command in commands if isinstance(command, ScheduleTask)), None)
@@ -183,7 +194,7 @@ async def _task_event(
         return None
     with anyio.move_on_after(max(0, due - service.now()) / _MS_PER_SECOND):
         try:
-            answer = await service.backend.do_task(execution, schedule)
+            answer = await service.backend.do_task(execution, schedule, on_exchange)
         except StatesError as error:
             failed = shortened(error)
             return TaskError(schedule.task_id, failed.error, failed.cause)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.asl.program import StateMachine
-    from engine.integrations.request import Answer
+    from engine.integrations.request import Answer, Exchange
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, ScheduleTask
     from engine.interpreter.plan import Plan
@@ -225,11 +225,15 @@ class Backend(Protocol[X]):
         """
         ...
 
-    async def do_task(self, execution: Execution, command: ScheduleTask) -> Answer:
+    async def do_task(
+        self, execution: Execution, command: ScheduleTask, on_exchange: Callable[[Exchange], None]
+    ) -> Answer:
         """Does a Task once with a handler of this process; no execution waits for it, and nothing is written.
 
         Args:
             execution: What its handler sees as the one it belongs to.
+            command: The Task.
+            on_exchange: Is shown the requests of an HTTP Task.
 
         Raises:
             StatesError: It failed.

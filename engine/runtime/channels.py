@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import anyio
 
     from engine.errors import StatesError
+    from engine.integrations.request import Exchange
     from engine.jsonvalue import Json
     from engine.runtime.open_task import OpenTask
     from engine.runtime.tasks import Tasks
@@ -47,6 +50,9 @@ class TaskChannel(_Signals):
         """See `Channel`."""
         self._tasks.cut_off(self._task, otherwise)
 
+    def exchanged(self, exchange: Exchange) -> None:
+        """See `Channel`; nobody looks."""
+
     def heartbeat(self) -> None:
         """See `Signals`."""
         self._tasks.in_loop(self._tasks.heartbeat, self._task)
@@ -55,15 +61,20 @@ class TaskChannel(_Signals):
 class LoneChannel(_Signals):
     """The `Channel` of a Task that no execution waits for: nobody counts its heartbeats."""
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_on_exchange", "_scope")
 
-    def __init__(self, tasks: Tasks, scope: anyio.CancelScope) -> None:
+    def __init__(self, tasks: Tasks, scope: anyio.CancelScope, on_exchange: Callable[[Exchange], None]) -> None:
         super().__init__(tasks)
         self._scope = scope
+        self._on_exchange = on_exchange
 
     def cancel(self, otherwise: StatesError) -> None:
         """See `Channel`; whoever asked waits for the handler's end."""
         self._scope.cancel()
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """See `Channel`."""
+        self._on_exchange(exchange)
 
     def heartbeat(self) -> None:
         """See `Signals`."""

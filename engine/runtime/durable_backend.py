@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from engine.asl.program import StateMachine
     from engine.integrations.registry import Handlers
-    from engine.integrations.request import Answer
+    from engine.integrations.request import Answer, Exchange
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, ScheduleTask
     from engine.interpreter.plan import Plan
@@ -377,11 +377,13 @@ class DurableBackend:
         if self.worker is not None:
             self.worker.hint(execution_id)
 
-    async def do_task(self, execution: Execution, command: ScheduleTask) -> Answer:
+    async def do_task(
+        self, execution: Execution, command: ScheduleTask, on_exchange: Callable[[Exchange], None]
+    ) -> Answer:
         """See `Backend`. A client has no handlers."""
         if self.worker is None:
             raise MissingHandler([(command.state, command.resource)])
-        return await self.worker.worker.tasks.do_alone(execution, command)
+        return await self.worker.worker.tasks.do_alone(execution, command, on_exchange)
 
     # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.asl.program import StateMachine
     from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.registry import Handlers
-    from engine.integrations.request import Answer
+    from engine.integrations.request import Answer, Exchange
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, ScheduleTask
     from engine.interpreter.plan import Plan
@@ -369,9 +369,11 @@ class MemoryBackend:
         if count and self._waiters == 0:
             self.clock.hold()
 
-    async def do_task(self, execution: Execution, command: ScheduleTask) -> Answer:
+    async def do_task(
+        self, execution: Execution, command: ScheduleTask, on_exchange: Callable[[Exchange], None]
+    ) -> Answer:
         """See `Backend`."""
-        return await self._at_work.tasks.do_alone(execution, command)
+        return await self._at_work.tasks.do_alone(execution, command, on_exchange)
 
     # ── Tasks that are answered from outside ────────────────────────────────────────────────────────────────────────
 

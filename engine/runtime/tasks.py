@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from engine.integrations.registry import Handlers
-    from engine.integrations.request import Handler, Workplace
+    from engine.integrations.request import Exchange, Handler, Workplace
     from engine.interpreter.messages import Event, ScheduleTask
     from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
@@ -408,7 +408,9 @@ class Tasks:
         failed = shortened(answer)
         self._mail(task, TaskError(task.task_id, failed.error, failed.cause, "SUBMIT"))
 
-    async def do_alone(self, about: Execution, command: ScheduleTask) -> Answer:
+    async def do_alone(
+        self, about: Execution, command: ScheduleTask, on_exchange: Callable[[Exchange], None]
+    ) -> Answer:
         """See `Backend.do_task`."""
         request = task_request(about, command)
         handler = self._handler_for(request)
@@ -421,7 +423,7 @@ class Tasks:
         self.clock.hold()
         try:
             with anyio.CancelScope() as scope:
-                return await handler.run(request, LoneChannel(self, scope), self._workplace)
+                return await handler.run(request, LoneChannel(self, scope, on_exchange), self._workplace)
         finally:
             self.clock.release()
         raise AssertionError("a handler that is cancelled by its own channel raises what the Task ends with")

@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from engine import Engine
+from engine import Engine, Handlers
 from engine.api.app import Api
 from engine.http.access import Access
 from tests.api.asking import Answer, ask
+from tests.http_server import Reply, http_server
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +19,8 @@ FLOW = {"StartAt": "I", "States": {"I": {"Type": "Pass", "End": True}}}
 MAP = {"Type": "Map", "ItemProcessor": FLOW, "ToleratedFailurePercentage": 50, "Next": "N"}
 
 
-async def answered(definition: object, **members: object) -> Answer:
-    async with Engine.in_memory() as engine:
+async def answered(definition: object, handlers: Handlers | None = None, **members: object) -> Answer:
+    async with Engine.in_memory(handlers) as engine:
         api = Api(engine.service, access=Access(now=time.time))
         return await ask(api, "TestState", {"definition": json.dumps(definition), **members})
 
@@ -62,3 +63,18 @@ async def test_members_are_held_to_the_service_model() -> None:
     answer = await answered(MAP, mock={"result": "1", "fieldValidationMode": "LAX"})
     assert (answer.status, answer.code) == (400, "ValidationException")
     assert "fieldValidationMode" in answer.body["message"]
+
+
+async def test_an_http_task_shows_its_request_and_response() -> None:
+    handlers = Handlers({"*": "aws:"}, connections={"c": {"type": "basic", "username": "me", "password": "hush"}})
+    async with http_server(Reply.text("no", 404, "Not Found")) as server:
+        parameters = {"ApiEndpoint": server.url, "Method": "GET", "Authentication": {"ConnectionArn": "c"}}
+        definition = {"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "Parameters": parameters, "End": True}
+        asked = {"roleArn": "arn:aws:iam::123456789012:role/r", "inspectionLevel": "TRACE"}
+        answer = await answered(definition, handlers, **asked)
+        revealed = await answered(definition, handlers, **asked, revealSecrets=True)
+    assert (answer.status, answer.body["error"]) == (200, "States.Http.StatusCode.404")
+    data = answer.body["inspectionData"]
+    assert (data["request"]["method"], data["response"]["statusCode"]) == ("GET", "404")
+    assert "Authorization" not in data["request"]["headers"]
+    assert "Authorization: Basic " in revealed.body["inspectionData"]["request"]["headers"]
