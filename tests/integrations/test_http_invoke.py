@@ -13,9 +13,11 @@ import pytest
 
 from engine import Engine, ExecutionFailed, Handlers
 from engine.asl.http_fields import HTTP_METHODS
+from engine.store.memory import MemoryStore
 from tests.certificates import write_certificate
 from tests.definitions import machine
 from tests.http_server import Asked, HttpServer, Reply, http_server
+from tests.runtime.fleets import Now, on
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -411,6 +413,12 @@ async def test_a_task_that_is_over_hangs_up() -> None:
         await until(lambda: server.asked)
         await execution.stop()
         await until(lambda: server.gone)
+
+
+async def test_a_worker_on_a_store_has_the_connections_too() -> None:
+    rules = Handlers({"*": "aws:"}, connections={"crm": BASIC})
+    async with http_server(Reply.of({"a": 1})) as server, on(MemoryStore(now=Now()), rules) as engine:
+        assert (await engine.run(call(server.url)))["ResponseBody"] == {"a": 1}
 
 
 async def test_connections_to_a_server_are_used_again() -> None:
