@@ -228,10 +228,14 @@ class AwsClients:
             return Route(None, _proxy_of(url))
         key = f"system {ca_file}"
         if key not in self._tls:
-            try:
-                self._tls[key] = await self._threads.run(_trusting_the_system_and, ca_file)
-            except OSError as error:  # ssl's own errors are some
-                raise NoAnswer(f"{ca_file}: {error}") from error
+
+            async def work() -> ssl.SSLContext:
+                try:
+                    return await self._threads.run(_trusting_the_system_and, ca_file)
+                except OSError as error:  # ssl's own errors are some
+                    raise NoAnswer(f"{ca_file}: {error}") from error
+
+            self._tls[key] = await self._flights.once(key, work)
         return Route(self._tls[key], _proxy_of(url))
 
     async def send(

@@ -14,7 +14,7 @@ import anyio
 
 from engine.arns import parse_arn
 from engine.errors import StatesError
-from engine.integrations.aws_credentials import NoAnswer
+from engine.integrations.aws_credentials import Flights, NoAnswer
 from engine.integrations.aws_sdk import account_for, told
 from engine.integrations.connections import (
     ApiKey,
@@ -71,15 +71,11 @@ class Opened(NamedTuple):
         return f"Opened({self.name!r}, ...)"
 
 
-class _Kept:
-    """A connection of EventBridge, and until when; whoever asks for it holds the lock."""
+class _Kept(NamedTuple):
+    """A connection of EventBridge, and until when."""
 
-    __slots__ = ("connection", "lock", "until")
-
-    def __init__(self) -> None:
-        self.lock = anyio.Lock()
-        self.connection: Connection | None = None
-        self.until = 0.0
+    connection: Connection
+    until: float
 
 
 class Connections:
@@ -91,6 +87,7 @@ class Connections:
         self._threads = threads
         self._tokens = Tokens()
         self._kept: dict[tuple[Account, str], _Kept] = {}
+        self._flights = Flights()
 
     async def find(self, request: TaskRequest, arn: str, account: Account, clients: AwsClients) -> Connection:
         """The connection that a Task names.
@@ -111,14 +108,25 @@ class Connections:
         if account.region is None and parsed is not None and parsed.region:
             account = account._replace(region=parsed.region)
         account = account_for(request, account, "events")
-        kept = self._kept.setdefault((account, arn), _Kept())
-        while len(self._kept) > _KEPT_MAX:
-            del self._kept[next(iter(self._kept))]
-        async with kept.lock:
-            if kept.connection is None or anyio.current_time() >= kept.until:
-                kept.connection = await _of_eventbridge(arn, account, request.region, clients)
-                kept.until = anyio.current_time() + _KEPT_SECONDS
+        key = (account, arn)
+        kept = self._kept.get(key)
+        if kept is not None and anyio.current_time() < kept.until:
             return kept.connection
+
+        async def work() -> Connection | StatesError:
+            try:
+                connection = await _of_eventbridge(arn, account, request.region, clients)
+            except StatesError as error:
+                return error
+            self._kept[key] = _Kept(connection, anyio.current_time() + _KEPT_SECONDS)
+            while len(self._kept) > _KEPT_MAX:
+                del self._kept[next(iter(self._kept))]
+            return connection
+
+        found = await self._flights.once(key, work)
+        if isinstance(found, StatesError):
+            raise StatesError(found.error, found.cause)
+        return found
 
     async def opened(self, connection: Connection, clients: AwsClients) -> Opened:
         """Reads a connection's secrets, and gets its token where it needs one. Raises StatesError: it cannot."""

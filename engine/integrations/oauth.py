@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
+from engine.integrations.aws_credentials import Flights
 from engine.integrations.aws_endpoints import host_of
 from engine.integrations.http_answers import SUCCESS
 from engine.integrations.url_encoding import joined, quoted
@@ -55,15 +56,14 @@ class TokenRequest(NamedTuple):
         return f"TokenRequest({self.token_url!r}, ...)"
 
 
-class _Kept:
-    """A token, and until when; whoever asks for it holds the lock."""
+class _Kept(NamedTuple):
+    """A token, and until when."""
 
-    __slots__ = ("lock", "token", "until")
+    token: str
+    until: float
 
-    def __init__(self) -> None:
-        self.lock = anyio.Lock()
-        self.token: str | None = None
-        self.until = 0.0
+    def __repr__(self) -> str:
+        return "_Kept(...)"
 
 
 class Tokens:
@@ -71,9 +71,10 @@ class Tokens:
 
     def __init__(self) -> None:
         self._kept: dict[TokenRequest, _Kept] = {}
+        self._flights = Flights()
 
     async def token(self, asked: TokenRequest, clients: AwsClients, *, refused: str | None = None) -> str:
-        """A token; many who want the same one wait for one request.
+        """A token; many who want the same one at once get what comes of one request, be it a refusal.
 
         Args:
             asked: What it is asked for with.
@@ -84,15 +85,24 @@ class Tokens:
             NoToken: The server refuses, or answers with something else.
             NoAnswer: It cannot be reached.
         """
-        kept = self._kept.setdefault(asked, _Kept())
-        while len(self._kept) > _TOKENS_MAX:
-            del self._kept[next(iter(self._kept))]
-        async with kept.lock:
-            if kept.token is None or kept.token == refused or anyio.current_time() >= kept.until:
-                kept.token = None
-                token, lives_seconds = await _fetched(asked, clients)
-                kept.token, kept.until = token, anyio.current_time() + lives_seconds
+        kept = self._kept.get(asked)
+        if kept is not None and kept.token != refused and anyio.current_time() < kept.until:
             return kept.token
+
+        async def work() -> _Kept | NoToken:
+            try:
+                token, lives_seconds = await _fetched(asked, clients)
+            except NoToken as error:
+                return error
+            found = self._kept[asked] = _Kept(token, anyio.current_time() + lives_seconds)
+            while len(self._kept) > _TOKENS_MAX:
+                del self._kept[next(iter(self._kept))]
+            return found
+
+        found = await self._flights.once(asked, work)
+        if isinstance(found, NoToken):
+            raise NoToken(str(found))
+        return found.token
 
 
 async def _fetched(asked: TokenRequest, clients: AwsClients) -> tuple[str, float]:
