@@ -3,6 +3,7 @@
     aws:                                                    as AWS's own configuration says
     aws:?region=R&profile=P&endpoint=URL&role=ARN           how AWS is reached; each may be left out
     aws:?api=URL                                            where the APIs of HTTP Tasks are called instead, for tests
+    aws:?http=loopback                                      their APIs may be called by http if they are on this machine
 
 Functions are called as by `lambda:`. Each attempt is one request: retrying is for `Retry`.
 """
@@ -20,7 +21,7 @@ from engine.integrations.apigateway_invoke import endpoint_elsewhere, gateway_an
 from engine.integrations.aws import read_account
 from engine.integrations.aws_endpoints import destination_of, is_loopback, override_of
 from engine.integrations.aws_sdk import is_sdk_call, sdk_answer
-from engine.integrations.http_invoke import http_answer
+from engine.integrations.http_invoke import HttpOptions, http_answer
 from engine.integrations.http_target import check_url
 from engine.integrations.lambda_ import LambdaFunction
 from engine.integrations.optimised import SERVICES
@@ -70,14 +71,14 @@ class AwsActions:
         name, _, options = rest.partition("?")
         if name:
             raise ValueError(f"expected aws: or aws:?region=...&profile=...&endpoint=...&role=..., got {spec!r}")
-        self._api, options = _api_in(options)
+        self._http, options = _http_options(options)
         self._account = read_account("", options)
         self._function = LambdaFunction(f"lambda:?{options}" if options else "lambda:")
 
     def destination(self, resource: Resource) -> str | None:
         """See `Handler`."""
         if resource.service == "http":
-            return _machine(self._api) if self._api else "the server of its ApiEndpoint"
+            return _machine(self._http.api) if self._http.api else "the server of its ApiEndpoint"
         if resource.service == "apigateway":
             elsewhere = self._account.endpoint_url or endpoint_elsewhere()
             return _machine(elsewhere) if elsewhere else "AWS"
@@ -91,7 +92,7 @@ class AwsActions:
         if request.resource.service == "lambda":
             return await self._function.run(request, channel, workplace)
         if request.resource.service == "http":
-            return await http_answer(request, self._account, self._api, channel, workplace)
+            return await http_answer(request, self._account, self._http, channel, workplace)
         if request.resource.service == "apigateway":
             return await gateway_answer(request, self._account, workplace)
         return await optimised_calls.answer_of(request, self._account, workplace)
@@ -117,16 +118,18 @@ class AwsActions:
         await optimised_calls.stop(request, job, self._account, workplace)
 
 
-def _api_in(options: str) -> tuple[str | None, str]:
-    """The option `api`, and the others. Raises ValueError: it is no URL."""
+def _http_options(options: str) -> tuple[HttpOptions, str]:
+    """The options `api` and `http`, and the others as they were. Raises ValueError: one means nothing."""
     given = parse_qsl(options, keep_blank_values=True)
-    found = [value for option, value in given if option == "api"]
-    if not found:
-        return None, options
-    if len(found) > 1:
-        raise ValueError(f"expected api=... once, got {options!r}")
-    check_url(found[0])
-    return found[0], urlencode([one for one in given if one[0] != "api"])
+    own = dict(one for one in given if one[0] in ("api", "http"))
+    others = [one for one in given if one[0] not in own]
+    if len(own) + len(others) < len(given):
+        raise ValueError(f"expected api=... and http=... once at most, got {options!r}")
+    if "api" in own:
+        check_url(own["api"])
+    if own.get("http", "loopback") != "loopback":
+        raise ValueError(f"http: expected loopback, got {own['http']!r}")
+    return HttpOptions(own.get("api"), "http" in own), urlencode(others) if own else options
 
 
 def _machine(url: str) -> str | None:

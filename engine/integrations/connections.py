@@ -8,10 +8,11 @@ Those that are configured here stand in tables `[connections.NAME]` beside the r
 
 An OAuth connection may have `method` (POST; GET, PUT), and `token_headers`, `token_query` and `token_body` for the
 token's request. All may have `headers`, `query` and `body`, which are added to each request and go before what the Task
-has (integrations.md 5.11); and `ca_file`, authorities that are trusted besides the system's.
+has (integrations.md 5.11); `endpoints`, patterns such as `https://api.example.com/*` of the only ApiEndpoints that may
+get it; and `ca_file`, authorities that are trusted besides the system's.
 
-Each text but `type`, `token_url`, `method` and `ca_file` may be `env:VARIABLE` or `file:PATH`; it is read when it is
-needed. No `repr` and no error shows what a secret holds.
+Each text but `type`, `token_url`, `method`, `endpoints` and `ca_file` may be `env:VARIABLE` or `file:PATH`; it is read
+when it is needed. No `repr` and no error shows what a secret holds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
@@ -140,12 +142,21 @@ class OAuthClient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How an API is authorized, and what is added to each request."""
+    """How an API is authorized, and what is added to each request.
+
+    Attributes:
+        endpoints: Patterns of the only URLs that may get it; empty: all.
+    """
 
     name: str
     authorization: Basic | ApiKey | OAuthClient
     extras: Extras = field(default_factory=Extras)
+    endpoints: tuple[str, ...] = ()
     ca_file: str | None = None
+
+    def permits(self, url: str) -> bool:
+        """Whether it may be sent to a URL."""
+        return not self.endpoints or any(fnmatchcase(url, pattern) for pattern in self.endpoints)
 
     def secrets(self) -> Iterator[Secret]:
         """All of them."""
@@ -171,7 +182,7 @@ def read_connection(name: str, table: object) -> Connection:
     if kind not in get_args(Kind):
         raise InvalidConnection(f"type: expected {_listed(get_args(Kind))}, got {kind!r}")
     required, optional = _REQUIRED[cast("Kind", kind)], _OPTIONAL[cast("Kind", kind)]
-    known = ("type", *required, *optional, *_EXTRAS, "ca_file")
+    known = ("type", *required, *optional, *_EXTRAS, "endpoints", "ca_file")
     for key in table:
         if key not in known:
             raise InvalidConnection(f"expected {', '.join(known)}, got {key!r}")
@@ -181,8 +192,15 @@ def read_connection(name: str, table: object) -> Connection:
     ca_file = _text(table, "ca_file") if "ca_file" in table else None
     if ca_file is not None and not os.path.isfile(ca_file):
         raise InvalidConnection(f"ca_file: no such file: {ca_file}")
+    endpoints = table.get("endpoints", [])
+    if not isinstance(endpoints, list) or not all(isinstance(one, str) for one in endpoints):
+        raise InvalidConnection('endpoints: expected a list of patterns such as "https://api.example.com/*"')
     return Connection(
-        name=name, authorization=_authorization(cast("Kind", kind), table), extras=_extras(table), ca_file=ca_file
+        name=name,
+        authorization=_authorization(cast("Kind", kind), table),
+        extras=_extras(table),
+        endpoints=tuple(endpoints),
+        ca_file=ca_file,
     )
 
 
@@ -232,14 +250,14 @@ def _listed(words: Iterable[str], last: str = "or") -> str:
     return f"{', '.join(most)} {last} {end}"
 
 
-def is_permitted(url: str) -> bool:
-    """Whether secrets may be sent to a URL: by https; by http only to this machine."""
+def is_permitted(url: str, *, allows_http: bool = True) -> bool:
+    """Whether secrets may be sent to a URL: by https; by http at most to this machine."""
     try:
         parts = urlsplit(url)
         is_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))
+    is_safe = parts.scheme == "https" or (allows_http and parts.scheme == "http" and is_loopback(url))
     return is_host and parts.username is None and is_safe
 
 

@@ -34,33 +34,48 @@ SECONDS_MAX: Final = 60.0
 _UNAUTHORIZED: Final = (401, 407)
 
 
+class HttpOptions(NamedTuple):
+    """What a rule says of APIs.
+
+    Attributes:
+        api: `http://host:port` that stands in for each API's own: a test's.
+        allows_http: APIs on this machine may be called without TLS.
+    """
+
+    api: str | None = None
+    allows_http: bool = False
+
+
 async def http_answer(
-    request: TaskRequest, account: Account, api: str | None, channel: Channel, workplace: Workplace
+    request: TaskRequest, account: Account, options: HttpOptions, channel: Channel, workplace: Workplace
 ) -> Answer:
     """Does an HTTP Task, once.
 
     Args:
         request: The Task.
-        channel: Is shown what is sent and what comes back.
         account: How AWS is reached, for connections that are not configured here.
-        api: `http://host:port` that stands in for the API's own: a test's.
+        options: Of the rule.
+        channel: Is shown what is sent and what comes back.
         workplace: Has the connections and the clients.
 
     Raises:
         StatesError: `States.Runtime`: the arguments or the response cannot be used. `States.Http.StatusCode.404` and
             the like: the API answered so. `States.Http.Socket`: no answer came, or none in time.
-            `Events.ConnectionResource...`: the connection cannot be used.
+            `Events.ConnectionResource...`: the connection cannot be used. `States.Permissions`: it is not for this API.
     """
     try:
-        task = read_http_task(request.arguments)
+        task = read_http_task(request.arguments, allows_http=options.allows_http)
     except Unusable as error:
         raise unusable(request, error.findings) from None
-    if api is not None:
-        task = task._replace(url=_moved(task.url, api))
     answered = None
     try:
         with anyio.move_on_after(SECONDS_MAX):
             connection = await workplace.connections.find(request, task.connection_arn, account, workplace.aws)
+            if not connection.permits(task.url):
+                cause = f"connection {connection.name!r} is not for {task.url}: its endpoints say which APIs may get it"
+                raise StatesError("States.Permissions", cause)
+            if options.api is not None:
+                task = task._replace(url=_moved(task.url, options.api))
             answered = await _Caller(request, task, connection, channel, workplace).answered()
     except AnswerTooLong:
         raise too_large("http") from None

@@ -76,24 +76,36 @@ NOTHING: Final = Added({}, {}, {})
 
 
 class HttpRequest(NamedTuple):
-    """A request as it is sent; None: it has no body."""
+    """A request as it is sent, with its secrets: not to be shown. `body` None: there is none."""
 
     method: str
     url: str
     headers: Headers
     body: bytes | None
 
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method!r}, ...)"
+
 
 # ── the arguments ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_http_task(arguments: Json) -> HttpTask:
-    """Reads evaluated arguments. Raises Unusable, with everything that is wrong with them."""
+def read_http_task(arguments: Json, *, allows_http: bool) -> HttpTask:
+    """Reads evaluated arguments.
+
+    Args:
+        arguments: Of the Task.
+        allows_http: APIs on this machine may be called without TLS.
+
+    Raises:
+        Unusable: With everything that is wrong with them.
+    """
     given = arguments if isinstance(arguments, dict) else {}
     findings = [f"The field '{name}' is not supported by Step Functions" for name in given if name not in HTTP_FIELDS]
     url = required_text(given, "ApiEndpoint", findings)
-    if url and not is_permitted(url):
-        findings.append("The value for the 'ApiEndpoint' field is not valid")
+    if url and not is_permitted(url, allows_http=allows_http):
+        needs = ": http is for a rule aws:?http=loopback" if is_permitted(url) else ""
+        findings.append(f"The value for the 'ApiEndpoint' field is not valid{needs}")
     method = required_text(given, "Method", findings)
     if method and method not in HTTP_METHODS:
         findings.append("The value for the 'Method' field is not valid")

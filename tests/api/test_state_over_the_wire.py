@@ -66,7 +66,9 @@ async def test_members_are_held_to_the_service_model() -> None:
 
 
 async def test_an_http_task_shows_its_request_and_response() -> None:
-    handlers = Handlers({"*": "aws:"}, connections={"c": {"type": "basic", "username": "me", "password": "hush"}})
+    handlers = Handlers(
+        {"*": "aws:?http=loopback"}, connections={"c": {"type": "basic", "username": "me", "password": "hush"}}
+    )
     async with http_server(Reply.text("no", 404, "Not Found")) as server:
         parameters = {"ApiEndpoint": server.url, "Method": "GET", "Authentication": {"ConnectionArn": "c"}}
         definition = {"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "Parameters": parameters, "End": True}

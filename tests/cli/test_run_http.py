@@ -73,7 +73,7 @@ def definition(api: Api) -> str:
 
 def test_a_connection_of_the_handlers_file_authorizes(api: Api) -> None:
     Path("asl.toml").write_text(FILE)
-    result = asl("run", definition(api), "--allow-aws", "--trace")
+    result = asl("run", definition(api), "-t", "*=aws:?http=loopback", "--trace")
     assert result.exit_code == 0
     assert '"ResponseBody":[]' in result.stdout
     assert api.keys == ["hush"]
@@ -82,7 +82,7 @@ def test_a_connection_of_the_handlers_file_authorizes(api: Api) -> None:
 
 def test_test_state_shows_the_request_and_hides_the_key(api: Api) -> None:
     Path("asl.toml").write_text(FILE)
-    words = ("test-state", definition(api), "--state", "A", "-t", "*=aws:", "--inspection-level", "TRACE")
+    words = ("test-state", definition(api), "--state", "A", "-t", "*=aws:?http=loopback", "--inspection-level", "TRACE")
     result = asl(*words)
     assert '"statusCode":"200"' in result.stdout
     assert "hush" not in result.stdout + result.stderr

@@ -44,7 +44,7 @@ def call(url: str, arn: str) -> dict[str, Any]:
 
 
 async def run(aws: str, url: str, arn: str, times: int = 1) -> Any:
-    async with Engine.in_memory({"*": f"aws:?endpoint={aws}"}, region="us-east-1") as engine:
+    async with Engine.in_memory({"*": f"aws:?http=loopback&endpoint={aws}"}, region="us-east-1") as engine:
         for _ in range(times):
             output = await engine.run(call(url, arn))
     return output
@@ -199,7 +199,7 @@ async def test_one_that_cannot_be_used_is_told() -> None:
     async with (
         http_server(aws) as there,
         http_server(Reply.of({})) as server,
-        Engine.in_memory({"*": f"aws:?endpoint={there.url}"}, region="us-east-1") as engine,
+        Engine.in_memory({"*": f"aws:?http=loopback&endpoint={there.url}"}, region="us-east-1") as engine,
     ):
         for number, (_, _, error, cause) in enumerate(UNUSABLE):
             with pytest.raises(ExecutionFailed) as caught:

@@ -57,6 +57,7 @@ def test_what_is_shown_of_a_connection_has_no_secret() -> None:
         ({"type": "api-key", "name": "n", "value": "hush", "query": {"a": 1}}, "query.a: expected a text"),
         ({"type": "api-key", "name": "n", "value": "hush", "ca_file": "/not/there"}, "ca_file: no such file"),
         ({**OAUTH, "token_url": "http://hush@elsewhere/"}, "token_url: expected a URL of https"),
+        ({"type": "api-key", "name": "n", "value": "hush", "endpoints": "https://"}, "endpoints: expected a list"),
         ({**OAUTH, "method": "HEAD"}, "method: expected POST, GET or PUT, got 'HEAD'"),
     ],
 )

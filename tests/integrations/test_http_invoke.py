@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 NAME = "arn:aws:events:us-east-1:123456789012:connection/crm/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+HERE = "aws:?http=loopback"
 BASIC = {"type": "basic", "username": "me", "password": "pa:ss"}
 
 
@@ -43,7 +44,7 @@ def call(url: str, method: str = "GET", **parameters: Any) -> dict[str, Any]:
     return machine({"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "Parameters": arguments})
 
 
-async def run(definition: dict[str, Any], connection: dict[str, Any] | None = None, rule: str = "aws:") -> Any:
+async def run(definition: dict[str, Any], connection: dict[str, Any] | None = None, rule: str = HERE) -> Any:
     rules = Handlers({"*": rule}, connections={"crm": BASIC if connection is None else connection})
     async with Engine.in_memory(rules, region="eu-west-1") as engine:
         return await engine.run(definition)
@@ -190,7 +191,7 @@ async def test_secrets_are_read_for_each_request(monkeypatch: pytest.MonkeyPatch
     (tmp_path / "key").write_text("first\n")
     monkeypatch.setenv("KEY_NAME", "X-Key")
     connection = {"type": "api-key", "name": "env:KEY_NAME", "value": f"file:{tmp_path / 'key'}"}
-    rules = Handlers({"*": "aws:"}, connections={"crm": connection})
+    rules = Handlers({"*": HERE}, connections={"crm": connection})
     async with http_server(Reply.of({})) as server, Engine.in_memory(rules) as engine:
         await engine.run(call(server.url))
         (tmp_path / "key").write_text("second\n")
@@ -217,7 +218,7 @@ async def test_a_secret_that_no_header_can_hold_is_not_shown() -> None:
 
 async def test_history_and_errors_have_no_secrets() -> None:
     connection = {"type": "api-key", "name": "X-Key", "value": "hush", "query": {"q": "hush"}, "body": {"b": "hush"}}
-    rules = Handlers({"*": "aws:"}, connections={"crm": connection})
+    rules = Handlers({"*": HERE}, connections={"crm": connection})
     async with http_server(Reply(status=None)) as server, Engine.in_memory(rules) as engine:
         execution = await engine.start_execution(call(server.url, "POST"))
         with pytest.raises(ExecutionFailed) as caught:
@@ -239,7 +240,7 @@ async def test_history_and_errors_have_no_secrets() -> None:
         ({"Headers.$": "$.text"}, "The value of the field 'Headers' has an invalid format"),
         ({"Headers.$": "$.broken"}, "The value of the field 'Headers' has an invalid format"),
         ({"QueryParameters.$": "$.number"}, "The value of the field 'QueryParameters' has an invalid format"),
-        ({"ApiEndpoint.$": "$.plain"}, "The value for the 'ApiEndpoint' field is not valid"),
+        ({"ApiEndpoint.$": "$.plain"}, "The value for the 'ApiEndpoint' field is not valid]"),
         ({"ApiEndpoint.$": "$.number"}, "The value for the field 'ApiEndpoint' must be a STRING"),
         ({"Method.$": "$.text"}, "The value for the 'Method' field is not valid"),
         ({"Transform.$": "$.text"}, "The value of the field 'Transform' has an invalid format"),
@@ -370,7 +371,7 @@ async def test_a_status_can_be_retried_and_caught() -> None:
             "Catch": [{"ErrorEquals": ["States.Http.StatusCode.404"], "Next": "B"}],
         }
         definition["States"]["B"] = {"Type": "Pass", "Result": "caught", "End": True}
-        rules = Handlers({"*": "aws:"}, connections={"crm": BASIC})
+        rules = Handlers({"*": HERE}, connections={"crm": BASIC})
         async with Engine.in_memory(rules, clock="virtual") as engine:
             assert await engine.run(definition) == "caught"
     assert len(server.asked) == 2
@@ -407,7 +408,7 @@ async def test_an_answer_that_takes_too_long_is_an_error_of_the_socket(monkeypat
 
 
 async def test_a_task_that_is_over_hangs_up() -> None:
-    rules = Handlers({"*": "aws:"}, connections={"crm": BASIC})
+    rules = Handlers({"*": HERE}, connections={"crm": BASIC})
     async with http_server(never) as server, Engine.in_memory(rules) as engine:
         execution = await engine.start_execution(call(server.url))
         await until(lambda: server.asked)
@@ -416,13 +417,13 @@ async def test_a_task_that_is_over_hangs_up() -> None:
 
 
 async def test_a_worker_on_a_store_has_the_connections_too() -> None:
-    rules = Handlers({"*": "aws:"}, connections={"crm": BASIC})
+    rules = Handlers({"*": HERE}, connections={"crm": BASIC})
     async with http_server(Reply.of({"a": 1})) as server, on(MemoryStore(now=Now()), rules) as engine:
         assert (await engine.run(call(server.url)))["ResponseBody"] == {"a": 1}
 
 
 async def test_connections_to_a_server_are_used_again() -> None:
-    rules = Handlers({"*": "aws:"}, connections={"crm": BASIC})
+    rules = Handlers({"*": HERE}, connections={"crm": BASIC})
     async with http_server(Reply.of({})) as server, Engine.in_memory(rules) as engine:
         for _ in range(3):
             await engine.run(call(server.url))
@@ -466,7 +467,30 @@ async def test_a_rule_may_have_all_apis_called_elsewhere() -> None:
     assert server.asked[0].header("host") == server.url.removeprefix("http://")
 
 
-@pytest.mark.parametrize("options", ["api=", "api=nowhere", "api=http://a&api=http://b", "api=ftp://x"])
+async def test_http_is_only_for_a_rule_that_says_so() -> None:
+    async with http_server(Reply.of({})) as server:
+        error, cause = await failure(call(server.url), rule="aws:")
+        assert error == "States.Runtime"
+        assert "The value for the 'ApiEndpoint' field is not valid: http is for a rule aws:?http=loopback]" in cause
+        assert server.asked == []
+
+
+async def test_a_connection_goes_to_its_endpoints_alone() -> None:
+    async with http_server(Reply.of({})) as server:
+        connection = {**BASIC, "endpoints": ["https://api.test/v1/*", f"{server.url}/v2/*"]}
+        error, cause = await failure(call(f"{server.url}/v1/x"), connection)
+        assert error == "States.Permissions"
+        assert cause == (f"connection 'crm' is not for {server.url}/v1/x: its endpoints say which APIs may get it")
+        assert server.asked == []
+        await run(call(f"{server.url}/v2/x"), connection)
+        await run(call("https://api.test/v1/x"), connection, rule=f"aws:?api={server.url}")
+    assert [asked.path for asked in server.asked] == ["/v2/x", "/v1/x"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["http=all", "http=loopback&http=loopback", "api=", "api=nowhere", "api=http://a&api=http://b", "api=ftp://x"],
+)
 def test_an_elsewhere_that_is_none_is_refused(options: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         Handlers({"*": f"aws:?{options}"})
@@ -505,7 +529,7 @@ def oauth(url: str, **more: Any) -> dict[str, Any]:
 
 
 async def call_often(server: HttpServer, connection: dict[str, Any], between: Any = None) -> None:
-    rules = Handlers({"*": "aws:"}, connections={"crm": connection})
+    rules = Handlers({"*": HERE}, connections={"crm": connection})
     async with Engine.in_memory(rules) as engine:
         for _ in range(3):
             await engine.run(call(server.url))

@@ -46,7 +46,7 @@ def definition(url: str, **parameters: Any) -> dict[str, Any]:
 
 
 async def inspected(url: str, level: operation.InspectionLevel = "TRACE", **given: Any) -> dict[str, Any]:
-    rules = Handlers({"*": "aws:"}, connections={"c": CONNECTION})
+    rules = Handlers({"*": "aws:?http=loopback"}, connections={"c": CONNECTION})
     async with Engine.in_memory(rules, region="eu-west-1") as engine:
         answer = await operation.test_state(
             engine.service,
@@ -112,7 +112,7 @@ async def test_the_library_and_the_shell_have_it_too() -> None:
     async def answer(_asked: Asked) -> Reply:
         return Reply.of({})
 
-    rules = Handlers({"*": "aws:"}, connections={"c": CONNECTION})
+    rules = Handlers({"*": "aws:?http=loopback"}, connections={"c": CONNECTION})
     async with http_server(answer) as server, Engine.in_memory(rules) as engine:
         for reveals in (False, True):
             outcome = await engine.test_state(definition(server.url), inspection_level="TRACE", reveal_secrets=reveals)
