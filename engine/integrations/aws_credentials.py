@@ -7,6 +7,7 @@ assumed is not asked for a thousand times at once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import anyio
@@ -22,6 +23,13 @@ _KNOWN_MAX = 1_000
 """Roles may come from data."""
 
 _LOOKUPS_AT_ONCE = 8
+
+_END_SECONDS = 10 * 60
+"""Keys that end sooner are renewed before anything is called with them; botocore begins some minutes earlier."""
+
+_AGAIN_SECONDS = 60.0
+"""Between two tries to renew keys that are good for longer: an STS that does not answer holds up few calls."""
+
 _STS_CONNECT_SECONDS, _STS_READ_SECONDS, _STS_ATTEMPTS = 5, 15, 2
 _SESSION_NAME = "asl-engine"
 
@@ -46,6 +54,15 @@ class Identity(NamedTuple):
     region: str = ""
     sts_url: str | None = None
     is_local: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Known:
+    """Botocore's credentials, the keys they had last, and when they were asked for those. It does not show them."""
+
+    source: Any
+    frozen: Any
+    asked_at: float
 
 
 class _Flight(Generic[T]):
@@ -92,7 +109,7 @@ class Credentials:
         self._threads = threads
         self._lookups = anyio.CapacityLimiter(_LOOKUPS_AT_ONCE)
         self._flights = Flights()
-        self._known: dict[Identity, Any] = {}
+        self._known: dict[Identity, _Known] = {}
 
     async def of(self, identity: Identity) -> Any:
         """Botocore's ReadOnlyCredentials, as they are now; they end some minutes from now at the earliest.
@@ -100,28 +117,33 @@ class Credentials:
         Raises:
             NoAnswer: There is no such profile, there are no credentials, or a role cannot be assumed.
         """
-        source = self._known.get(identity)
-        if source is not None and not _is_stale(source):
-            return source.get_frozen_credentials()
+        known = self._known.get(identity)
+        if known is not None:
+            if not _is_stale(known.source):
+                return known.source.get_frozen_credentials()
+            is_asked = anyio.current_time() < known.asked_at + _AGAIN_SECONDS
+            if is_asked and not _is_stale(known.source, _END_SECONDS):
+                return known.frozen
         return await self._flights.once(identity, lambda: self._renewed(identity))
 
     async def _renewed(self, identity: Identity) -> Any:
         async with self._lookups:
-            source = self._known.get(identity)
+            known = self._known.get(identity)
+            source = None if known is None else known.source
             if source is None:
-                earlier = identity._replace(role_arns=identity.role_arns[:-1])
-                source = await self._threads.run(_found, identity, self._known.get(earlier))
+                earlier = self._known.get(identity._replace(role_arns=identity.role_arns[:-1]))
+                source = await self._threads.run(_found, identity, None if earlier is None else earlier.source)
             frozen = await self._threads.run(_frozen, source)
-        self._known[identity] = source
+        self._known[identity] = _Known(source, frozen, anyio.current_time())
         while len(self._known) > _KNOWN_MAX:
             del self._known[next(iter(self._known))]
         return frozen
 
 
-def _is_stale(source: Any) -> bool:
-    """Whether they end soon, or were never looked up: botocore then asks elsewhere."""
+def _is_stale(source: Any, seconds: int | None = None) -> bool:
+    """Whether they end soon (within `seconds`), or were never looked up: botocore then asks elsewhere."""
     needs = getattr(source, "refresh_needed", None)
-    return needs is not None and bool(needs())
+    return needs is not None and bool(needs(seconds))
 
 
 def _frozen(source: Any) -> Any:

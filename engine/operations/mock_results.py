@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from engine.errors import ValidationException
 from engine.integrations.aws_actions import client_of
+from engine.integrations.aws_names import optimised_member, sdk_member
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from engine.asl.resource import Resource
     from engine.jsonvalue import Json
@@ -89,7 +90,8 @@ def check_mocked_result(resource: Resource, result: Json, mode: FieldValidationM
     if not isinstance(result, dict):
         raise ValidationException("Mocked result must be a JSON object.")
     free = _ANY_JSON.get((resource.service, resource.action), frozenset())
-    _check_structure(shape, {name: value for name, value in result.items() if name not in free}, mode, free)
+    spelling = sdk_member if resource.service.startswith("aws-sdk:") else optimised_member
+    _Check(mode, spelling).structure(shape, {name: value for name, value in result.items() if name not in free}, free)
 
 
 def _answer_shape(resource: Resource) -> Any:
@@ -122,24 +124,43 @@ def _answer_shape(resource: Resource) -> Any:
     return shape
 
 
-def _check_structure(
-    shape: Any, value: Mapping[str, Json], mode: FieldValidationMode, free: frozenset[str] = frozenset()
-) -> None:
-    for name, member in shape.members.items():
-        field = name[:1].upper() + name[1:]
-        if field in value:
-            _check(field, member, value[field], mode)
-        elif mode == "STRICT" and name in shape.required_members and field not in free:
-            raise _mismatch(f"Required field '{field}' is missing")
+class _Check(NamedTuple):
+    """Compares values with shapes. `spelling`: of members, by their name and that of their structure."""
+
+    mode: FieldValidationMode
+    spelling: Callable[[str, str], str]
+
+    def structure(self, shape: Any, value: Mapping[str, Json], free: frozenset[str] = frozenset()) -> None:
+        """Raises ValidationException."""
+        for name, member in shape.members.items():
+            field = self.spelling(name, shape.name)
+            if field in value:
+                self._value(field, member, value[field])
+            elif self.mode == "STRICT" and name in shape.required_members and field not in free:
+                raise _mismatch(f"Required field '{field}' is missing")
+
+    def _value(self, field: str, shape: Any, value: Json) -> None:
+        if getattr(shape, "is_document_type", False):
+            return
+        what, types = _TYPES[shape.type_name]
+        is_boolean = isinstance(value, bool)
+        if not isinstance(value, types) or (is_boolean and shape.type_name != "boolean"):
+            raise _mismatch(f"Field '{field}' must be {what}")
+        _check_limits(field, shape, value)
+        match shape.type_name, value:
+            case "structure", dict():
+                self.structure(shape, value)
+            case "list", list():
+                for item in value:
+                    self._value(field, shape.member, item)
+            case "map", dict():
+                for item in value.values():
+                    self._value(field, shape.value, item)
+            case _:
+                pass
 
 
-def _check(field: str, shape: Any, value: Json, mode: FieldValidationMode) -> None:
-    if getattr(shape, "is_document_type", False):
-        return
-    what, types = _TYPES[shape.type_name]
-    is_boolean = isinstance(value, bool)
-    if not isinstance(value, types) or (is_boolean and shape.type_name != "boolean"):
-        raise _mismatch(f"Field '{field}' must be {what}")
+def _check_limits(field: str, shape: Any, value: Json) -> None:
     metadata = shape.metadata
     if isinstance(value, str | list | dict) and shape.type_name in ("string", "list", "map"):
         if len(value) < metadata.get("min", 0):
@@ -148,22 +169,11 @@ def _check(field: str, shape: Any, value: Json, mode: FieldValidationMode) -> No
             raise _mismatch(f"Field '{field}' exceeds the maximum length")
         if "enum" in metadata and value not in metadata["enum"]:
             raise _mismatch(f"Field '{field}' is not an expected value")
-    elif isinstance(value, int | float) and not is_boolean:
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         if value < metadata.get("min", value):
             raise _mismatch(f"Field '{field}' is less than the minimum value")
         if value > metadata.get("max", value):
             raise _mismatch(f"Field '{field}' exceeds the maximum value")
-    match shape.type_name, value:
-        case "structure", dict():
-            _check_structure(shape, value, mode)
-        case "list", list():
-            for item in value:
-                _check(field, shape.member, item, mode)
-        case "map", dict():
-            for item in value.values():
-                _check(field, shape.value, item, mode)
-        case _:
-            pass
 
 
 def _mismatch(reason: str) -> ValidationException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.anyio
 ROLE = "arn:aws:iam::123456789012:role/"
 ASSUMED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
 <AccessKeyId>KEY{role}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
-<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+<Expiration>{expires}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
 DENIED = """<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not you</Message></Error>
 <RequestId>r</RequestId></ErrorResponse>"""
 
@@ -55,7 +56,11 @@ async def sts(asked: Asked) -> Reply:
         await anyio.sleep_forever()
     if role == "denied":
         return Reply(DENIED.encode(), 403, {"Content-Type": "text/xml"})
-    return Reply(ASSUMED.format(role=role).encode(), headers={"Content-Type": "text/xml"})
+    return assumed(role)
+
+
+def assumed(role: str, expires: str = "2099-01-01T00:00:00Z") -> Reply:
+    return Reply(ASSUMED.format(role=role, expires=expires).encode(), headers={"Content-Type": "text/xml"})
 
 
 def role_of(asked: Asked) -> str:
@@ -139,6 +144,37 @@ async def test_who_waits_for_one_that_gives_up_asks_itself(threads: Threads) -> 
         first.cancel()
         answer.set()
     assert got == ["KEYa"]
+
+
+@pytest.mark.parametrize(("minutes", "times"), [(60, 1), (12, 1), (5, 3)])
+async def test_keys_are_renewed_before_they_end_and_not_for_each_call(
+    minutes: int, times: int, threads: Threads
+) -> None:
+    async def answer(asked: Asked) -> Reply:
+        return assumed(role_of(asked), (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat())
+
+    async with stub_lambda(answer) as stub:
+        credentials = Credentials(threads)
+        for _ in range(3):
+            assert (await credentials.of(identity("a", stub))).access_key == "KEYa"
+    assert len(stub.asked) == times
+
+
+async def test_while_sts_is_away_keys_serve_as_long_as_they_are_good(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.integrations.aws_credentials._AGAIN_SECONDS", 0)
+
+    async def answer(asked: Asked) -> Reply:
+        if len(stub.asked) == 1:
+            return assumed(role_of(asked), (datetime.now(UTC) + timedelta(minutes=12)).isoformat())
+        return Reply(b"", 500)
+
+    async with stub_lambda(answer) as stub:
+        credentials = Credentials(threads)
+        for _ in range(3):
+            assert (await credentials.of(identity("a", stub))).access_key == "KEYa"
+    assert len(stub.asked) > 1, "it was asked again"
 
 
 async def test_a_role_of_a_role_is_assumed_with_the_firsts_keys(threads: Threads) -> None:

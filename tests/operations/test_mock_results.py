@@ -63,6 +63,8 @@ def test_what_the_api_could_answer_is_taken(action: str, result: Json) -> None:
         ("dynamodb:getItem", {"Item": []}, "Field 'Item' must be an object"),
         ("dynamodb:getItem", {"Item": {"a": {"BOOL": 1}}}, "Field 'BOOL' must be a boolean"),
         ("dynamodb:putItem", {"ConsumedCapacity": {"CapacityUnits": True}}, "Field 'CapacityUnits' must be a number"),
+        ("aws-sdk:rds:describeDBInstances", {"DbInstances": {}}, "Field 'DbInstances' must be an array"),
+        ("aws-sdk:dynamodb:getItem", {"Item": {"a": {"Nul": 1}}}, "Field 'Nul' must be a boolean"),
         ("aws-sdk:s3:getObject", {"StorageClass": "Papyrus"}, "Field 'StorageClass' is not an expected value"),
         ("aws-sdk:sfn:describeMapRun", {"MaxConcurrency": -1}, "Field 'MaxConcurrency' is less than the minimum value"),
         (
