@@ -14,7 +14,7 @@ from engine.lambda_emulator.destinations import Destinations, Result
 from engine.lambda_emulator.functions import FunctionVersion
 from engine.lambda_emulator.invocable import EventInvokeConfig, Invocable
 from engine.lambda_emulator.invocation import Outcome
-from tests.events.conftest import aws, emulator  # noqa: F401  fixtures
+from tests.events.conftest import aws  # noqa: F401  a fixture
 from tests.lambda_emulator.control_plane import ACCOUNT, REGION, arn
 from tests.waiting import DEADLINE_SECONDS
 
