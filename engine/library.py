@@ -34,6 +34,7 @@ from engine.outside_tasks import OutsideTasks
 from engine.releases import Releases
 from engine.runtime.lease import LEASE_SECONDS
 from engine.runtime.memory_backend import MemoryBackend
+from engine.runtime.observers import Watchers
 from engine.settings import Settings
 from engine.starts import Starts
 from engine.state_outcome import StateOutcome as StateOutcome
@@ -82,10 +83,55 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
 
     Leaving one in memory ends the open executions as ABORTED. Leaving a worker ends none: others go on with them, and
     what was in flight here runs there again (`drain` first, to wait for it). Either way asynchronous handlers are
-    cancelled, processes and commands are killed, and threads that still run a handler are left alone.
+    cancelled, processes and commands are killed, and threads that still run a handler are left alone. Nothing is opened
+    before it is entered.
+
+    Args:
+        url_or_handlers: A text is `url`, everything else `handlers`.
+        url: Of the database that holds the executions; else from ASL_DATABASE_URL; else the engine's own server.
+        data_dir: Where the engine's own server keeps its data; that of the user when not given.
+        pooler: Whether `url` is that of a pooler in transaction mode, as PgBouncer's; else as ASL_POOLER says.
+        handlers: Who does which Task; see `Handlers`. None: this is a client, and runs nothing.
+        pools: Whose executions a worker claims.
+        claims: `own`: this worker carries only what it started itself.
+        lease_seconds: Without a sign of life for so long, others take over what a worker has; equal for all
+            workers.
+        limits: AWS's, when not given.
+        region: In ARNs; else from the environment.
+        account_id: In ARNs; else from the environment.
+        max_concurrency: Handlers that run at once; the rest of the Tasks wait their turn, and a worker claims
+            nothing more. 256 when not given.
+        threads_max: Handlers that run in threads at once.
+        commands_max: `cmd:` handlers that run at once.
+        processes_max: Child processes of `process=True`; as many as there are processors when not given.
+        observer: Called with (execution ARN, transition) whenever something happened here; must not wait. When it
+            raises, the execution is stopped, and whoever waits for it here gets the observer's error.
+        tracer: Called with (plan, snapshot before, transition) of what was written here, to make spans of it: see
+            `engine.observability.tracing.Spans`. Must neither wait nor raise.
+        events: Told of each change of status of a Standard execution, in the shape of EventBridge and at least
+            once: `http://...`, `https://...`, `eventbridge:BUS`, `notify:CHANNEL`, a function of the event (a
+            dict; called in a thread), or several of them. The same for all workers of a database.
+        logs: Where the records go that logging configurations of state machines ask for: `file:PATH`,
+            `cloudwatch`, `log` (structlog).
+        seed: Only of `in_memory`, where it makes what is drawn (jitter, tokens, random functions) the same in every
+            run: ids and tokens in a database must not come twice.
+        retention: Of a worker: executions that finished so long ago, a day at least, go; one worker of a fleet does
+            it for all. None: they are kept for ever.
+        waits_for_store: Entering it while the database cannot be reached waits, instead of StoreUnavailable.
+        watchdog: Of a worker: ends the process, with exit code 75, when the event loop stands still for two thirds
+            of the lease; where it stands is logged.
+        notice: Told what an operator of a worker wants to know (a lost lease, a database that is away), as
+            `notice("database away", error="...")`; from any thread, and must not wait.
+        lambda_emulator: Does the Tasks that call its functions and have no rule, and those of `emulator:`.
+        mock_config: The test cases of state machines, in the form of Step Functions Local: the path of a file, or
+            what one holds; else the file of SFN_MOCK_CONFIG. Those who start executions of test cases and those who
+            run them need it.
 
     Attributes:
         clock: Where its time comes from.
+
+    Raises:
+        InvalidHandler, InvalidMockConfig, ValueError: An argument means nothing.
     """
 
     _backend: Backend[Any]
@@ -121,52 +167,6 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
         lambda_emulator: LambdaEmulator | None = None,
         mock_config: MockConfigLike | None = None,
     ) -> None:
-        """Nothing is opened before the engine is entered.
-
-        Args:
-            url_or_handlers: A text is `url`, everything else `handlers`.
-            url: Of the database that holds the executions; else from ASL_DATABASE_URL; else the engine's own server.
-            data_dir: Where the engine's own server keeps its data; that of the user when not given.
-            pooler: Whether `url` is that of a pooler in transaction mode, as PgBouncer's; else as ASL_POOLER says.
-            handlers: Who does which Task; see `Handlers`. None: this is a client, and runs nothing.
-            pools: Whose executions a worker claims.
-            claims: `own`: this worker carries only what it started itself.
-            lease_seconds: Without a sign of life for so long, others take over what a worker has; equal for all
-                workers.
-            limits: AWS's, when not given.
-            region: In ARNs; else from the environment.
-            account_id: In ARNs; else from the environment.
-            max_concurrency: Handlers that run at once; the rest of the Tasks wait their turn, and a worker claims
-                nothing more. 256 when not given.
-            threads_max: Handlers that run in threads at once.
-            commands_max: `cmd:` handlers that run at once.
-            processes_max: Child processes of `process=True`; as many as there are processors when not given.
-            observer: Called with (execution ARN, transition) whenever something happened here; must not wait. When it
-                raises, the execution is stopped, and whoever waits for it here gets the observer's error.
-            tracer: Called with (plan, snapshot before, transition) of what was written here, to make spans of it: see
-                `engine.observability.tracing.Spans`. Must neither wait nor raise.
-            events: Told of each change of status of a Standard execution, in the shape of EventBridge and at least
-                once: `http://...`, `https://...`, `eventbridge:BUS`, `notify:CHANNEL`, a function of the event (a
-                dict; called in a thread), or several of them. The same for all workers of a database.
-            logs: Where the records go that logging configurations of state machines ask for: `file:PATH`,
-                `cloudwatch`, `log` (structlog).
-            seed: Only of `in_memory`, where it makes what is drawn (jitter, tokens, random functions) the same in every
-                run: ids and tokens in a database must not come twice.
-            retention: Of a worker: executions that finished so long ago, a day at least, go; one worker of a fleet does
-                it for all. None: they are kept for ever.
-            waits_for_store: Entering it while the database cannot be reached waits, instead of StoreUnavailable.
-            watchdog: Of a worker: ends the process, with exit code 75, when the event loop stands still for two thirds
-                of the lease; where it stands is logged.
-            notice: Told what an operator of a worker wants to know (a lost lease, a database that is away), as
-                `notice("database away", error="...")`; from any thread, and must not wait.
-            lambda_emulator: Does the Tasks that call its functions and have no rule, and those of `emulator:`.
-            mock_config: The test cases of state machines, in the form of Step Functions Local: the path of a file, or
-                what one holds; else the file of SFN_MOCK_CONFIG. Those who start executions of test cases and those who
-                run them need it.
-
-        Raises:
-            InvalidHandler, InvalidMockConfig, ValueError: An argument means nothing.
-        """
         from engine.runtime.durable_backend import DurableBackend
         from engine.runtime.fleet_worker import CONCURRENCY, FleetOptions
 
@@ -254,9 +254,7 @@ class Engine(Executions, MapRuns, Releases, OutsideTasks):
             handlers=rules,
             clock=clock_of(clock),
             chance=chance,
-            observer=observer,
-            tracer=tracer,
-            chronicler=chronicler,
+            watchers=Watchers(observer=observer, tracer=tracer, chronicler=chronicler),
             in_flight_max=max_concurrency,
             threads_max=threads_max,
             commands_max=commands_max,

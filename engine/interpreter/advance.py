@@ -461,12 +461,8 @@ class Advance(Failures):
 
     def _drive(self, frame: Frame, step: Step | None) -> Next:
         """Runs one Frame until it waits, forks, fails or ends. What changes at every state lives in locals."""
-        if frame.entered == NOT_SELECTED:
-            if len(self.history) >= self.pause_at or self.weight > BYTES_PER_ADVANCE:
-                self._pause(frame)
-                return None
-            if not self._select(frame):
-                return None
+        if frame.entered == NOT_SELECTED and not self._selected(frame):
+            return None
         history = self.history
         append, before = history.append, self.first_id - 1
         state, data, size, cursor = self.plan.states[frame.state], frame.input, frame.size, frame.cursor
@@ -619,8 +615,15 @@ class Advance(Failures):
         self.changed[key] = branch
         self.ready.append((branch, None))
 
-    def _select(self, branch: Frame) -> bool:
-        """Makes an iteration's input by ItemSelector; a failure is the Map state's, told in this iteration's name."""
+    def _selected(self, branch: Frame) -> bool:
+        """Makes an iteration's input by ItemSelector; a failure is the Map state's, told in this iteration's name.
+
+        Returns:
+            Whether the iteration can go on now.
+        """
+        if len(self.history) >= self.pause_at or self.weight > BYTES_PER_ADVANCE:
+            self._pause(branch)
+            return False
         assert branch.parent is not None
         parent = self.get(branch.parent)
         state = self.plan.states[parent.state]

@@ -50,12 +50,11 @@ if TYPE_CHECKING:
     from engine.interpreter.messages import Command, Event
     from engine.interpreter.snapshot import Ending, Transition
     from engine.query.evaluation import Chance
-    from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
     from engine.runtime.collaborators import Keeper, MapData, Reopener, TaskStarter
     from engine.runtime.committer import Committer
     from engine.runtime.live import LiveExecution, Post
-    from engine.runtime.observers import Observer, Tracer
+    from engine.runtime.observers import Observer, Watchers
     from engine.runtime.open_task import OpenTask
     from engine.runtime.timers import Key, Timers
     from engine.runtime.writer import Fate
@@ -105,11 +104,9 @@ class Executions:
         wake: Callable[[], None],
         on_leaving: Callable[[LiveExecution], None],
         on_born: Callable[[LiveExecution, Sequence[ExecutionId]], None],
-        observer: Observer | None,
-        tracer: Tracer | None = None,
+        watchers: Watchers,
         defers: bool = False,
         keeps_born: bool = False,
-        chronicler: Chronicler | None = None,
     ) -> None:
         """Nothing is live yet.
 
@@ -140,11 +137,11 @@ class Executions:
         self._wake = wake
         self._on_leaving = on_leaving
         self._on_born = on_born
-        self._observer = observer
-        self._tracer = tracer
+        self._observer = watchers.observer
+        self._tracer = watchers.tracer
+        self._chronicler = watchers.chronicler
         self._defers = defers
-        self._chronicler = chronicler
-        self._checkpoints = Checkpoints(chronicler, chance, keeps_born=keeps_born)
+        self._checkpoints = Checkpoints(watchers.chronicler, chance, keeps_born=keeps_born)
         self._ready: deque[LiveExecution] = deque()
 
     @property

@@ -27,6 +27,7 @@ from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.lease import LEASE_SECONDS, Lease
 from engine.runtime.live import LiveExecution
 from engine.runtime.metrics import StoreMeter, together
+from engine.runtime.observers import Watchers
 from engine.runtime.offspring import Offspring
 from engine.runtime.room import Room
 from engine.runtime.starter import Starter
@@ -168,7 +169,7 @@ class FleetWorker:
         self._handlers = handlers
         self._clock = clock
         self._chance = chance
-        self._observer = observer
+        self._watchers = Watchers(observer=observer, tracer=options.tracer, chronicler=options.chronicler)
         self._on_leaving = on_leaving
         self._options = options
         self._lease = Lease(options.lease_seconds)
@@ -237,7 +238,13 @@ class FleetWorker:
         return self
 
     def _assemble(self) -> None:
-        assert self._workplace is not None
+        self._assemble_writing()
+        self._calls = ThreadCalls("asl clerk", after=self._wake, on_broken=self._break)
+        self._slow_calls = ThreadCalls("asl sweeper", after=self._wake, on_broken=self._break)
+        self._assemble_workers()
+        self._assemble_services()
+
+    def _assemble_writing(self) -> None:
         writer = Writer(
             self._handle,
             lease=self._lease,
@@ -257,8 +264,9 @@ class FleetWorker:
         self._committer = GroupCommitter(
             writer, self._lease, self._starter, on_lost=self._lost, on_broken=self._break, after=self._wake
         )
-        self._calls = ThreadCalls("asl clerk", after=self._wake, on_broken=self._break)
-        self._slow_calls = ThreadCalls("asl sweeper", after=self._wake, on_broken=self._break)
+
+    def _assemble_workers(self) -> None:
+        assert self._workplace is not None
         make = partial(
             Worker,
             store=self._handle,
@@ -268,10 +276,8 @@ class FleetWorker:
             group=self._group,
             clock=self._clock,
             chance=self._chance,
-            observer=self._observer,
+            watchers=self._watchers,
             library=self._store,
-            tracer=self._options.tracer,
-            chronicler=self._options.chronicler,
             in_flight_max=self._options.concurrency,
             hint=self.hint,
             on_born=self._born,
@@ -287,6 +293,8 @@ class FleetWorker:
             defers=True,
             keeps_born=self._options.claims == "own",
         )
+
+    def _assemble_services(self) -> None:
         self._room = Room(self.worker.executions, self.worker.tasks, self._options.concurrency)
         self._offspring = Offspring(
             store=self._handle,
@@ -316,7 +324,6 @@ class FleetWorker:
             pools=self._options.pools,
             hints=self._store.hints,
         )
-
         self._deletions = Deletions(self._store, self._calls, self.worker.executions, self._lease.monotonic)
 
     def _sample(self) -> None:

@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     from engine.interpreter.snapshot import Ending, Execution
     from engine.jsonvalue import Json
     from engine.query.evaluation import Chance
-    from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
-    from engine.runtime.observers import Observer, Tracer
+    from engine.runtime.observers import Watchers
     from engine.store.protocol import Birth, Claim, ExecutionId, TakenTask
     from engine.store.records import ExecutionRecord, Garbage, StateMachineRecord
 
@@ -59,9 +58,7 @@ class MemoryBackend:
         handlers: Handlers,
         clock: Clock,
         chance: Chance,
-        observer: Observer | None,
-        tracer: Tracer | None = None,
-        chronicler: Chronicler | None = None,
+        watchers: Watchers,
         in_flight_max: int | None,
         threads_max: int,
         commands_max: int,
@@ -75,9 +72,7 @@ class MemoryBackend:
         self._store = self.library.handle()
         self._handlers = handlers
         self._chance = chance
-        self._observer = observer
-        self._tracer = tracer
-        self._chronicler = chronicler
+        self._watchers = watchers
         self._in_flight_max = in_flight_max
         self._threads_max = threads_max
         self._commands_max = commands_max
@@ -111,8 +106,8 @@ class MemoryBackend:
             lambda_emulator=self._lambda_emulator,
             connections=self._handlers.connections,
         )
-        if self._chronicler is not None:
-            await anyio.to_thread.run_sync(self._chronicler.open, self.library)
+        if self._watchers.chronicler is not None:
+            await anyio.to_thread.run_sync(self._watchers.chronicler.open, self.library)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._store.enlist(pools=[DEFAULT_POOL], host="", pid=0)
@@ -125,9 +120,7 @@ class MemoryBackend:
             group=self._group,
             clock=self.clock,
             chance=self._chance,
-            observer=self._observer,
-            tracer=self._tracer,
-            chronicler=self._chronicler,
+            watchers=self._watchers,
             in_flight_max=self._in_flight_max,
             on_leaving=self._on_leaving,
             on_born=self._adopt,
@@ -163,8 +156,8 @@ class MemoryBackend:
             with anyio.CancelScope(shield=True):
                 await self.worker.tasks.close()
                 await self._workplace.close()
-                if self._chronicler is not None:
-                    await anyio.to_thread.run_sync(self._chronicler.close)
+                if self._watchers.chronicler is not None:
+                    await anyio.to_thread.run_sync(self._watchers.chronicler.close)
             self.clock.detach()
             self.clock.release()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from engine.interpreter.plan import Plan
     from engine.interpreter.snapshot import Snapshot, Transition
+    from engine.runtime.chronicler import Chronicler
 
 
 class Observer(Protocol):
@@ -26,3 +28,12 @@ class Tracer(Protocol):
     def __call__(self, plan: Plan, before: Snapshot, transition: Transition, /) -> object:
         """All of it is shared: not to be changed, nor kept, as `before` moves on."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watchers:
+    """All that are told of what a worker's executions do; None: nobody."""
+
+    observer: Observer | None = None
+    tracer: Tracer | None = None
+    chronicler: Chronicler | None = None

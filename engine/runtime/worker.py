@@ -33,12 +33,11 @@ if TYPE_CHECKING:
     from engine.integrations.workplace import OwnWorkplace
     from engine.query.evaluation import Chance
     from engine.runtime.calls import Calls
-    from engine.runtime.chronicler import Chronicler
     from engine.runtime.clock import Clock
     from engine.runtime.committer import Committer
     from engine.runtime.live import LiveExecution
     from engine.runtime.metrics import StoreMetrics
-    from engine.runtime.observers import Observer, Tracer
+    from engine.runtime.observers import Watchers
     from engine.store.library import Library
     from engine.store.protocol import DurableStore, ExecutionId
 
@@ -55,7 +54,20 @@ _MS_PER_SECOND = 1_000
 
 
 class Worker:
-    """Runs executions. To be made in the event loop that runs it.
+    """Runs executions. To be made in the event loop that runs it; nothing runs before `run`.
+
+    Args:
+        group: Where handlers run.
+        in_flight_max: Handlers that run at once; the rest of the Tasks wait their turn.
+        on_leaving: Called when an execution is over, or not here any more.
+        on_born: See `Executions`.
+        library: Of the store, for whoever calls it in a thread.
+        hint: Called when an execution has mail in the store.
+        on_lost: Called when this worker turns out to have been declared dead.
+        may_start: Whether Tasks may be started now.
+        tick: Does what else is due, and tells when it wants to be called again, in `real_seconds`.
+        is_alone: No other worker has this store.
+        defers, keeps_born: See `Executions`.
 
     Attributes:
         executions: Those in memory.
@@ -74,7 +86,7 @@ class Worker:
         group: TaskGroup,
         clock: Clock,
         chance: Chance,
-        observer: Observer | None,
+        watchers: Watchers,
         in_flight_max: int | None,
         on_leaving: Callable[[LiveExecution], None],
         on_born: Callable[[LiveExecution, Sequence[ExecutionId]], None],
@@ -84,30 +96,12 @@ class Worker:
         may_start: Callable[[], bool],
         tick: Callable[[], float] | None,
         is_alone: bool,
-        tracer: Tracer | None = None,
         defers: bool = False,
         keeps_born: bool = False,
-        chronicler: Chronicler | None = None,
     ) -> None:
-        """Nothing runs before `run`.
-
-        Args:
-            group: Where handlers run.
-            in_flight_max: Handlers that run at once; the rest of the Tasks wait their turn.
-            on_leaving: Called when an execution is over, or not here any more.
-            on_born: See `Executions`.
-            library: Of the store, for whoever calls it in a thread.
-            hint: Called when an execution has mail in the store.
-            on_lost: Called when this worker turns out to have been declared dead.
-            may_start: Whether Tasks may be started now.
-            tick: Does what else is due, and tells when it wants to be called again, in `real_seconds`.
-            is_alone: No other worker has this store.
-            defers: See `Executions`.
-            keeps_born: The same.
-        """
         self.timers: Timers[LiveExecution] = Timers()
         self._clock = clock
-        self._chronicler = chronicler
+        self._chronicler = watchers.chronicler
         self._committer = committer
         self._workplace = workplace
         self._tick = tick
@@ -121,11 +115,9 @@ class Worker:
             wake=self.wake,
             on_leaving=on_leaving,
             on_born=on_born,
-            observer=observer,
-            tracer=tracer,
+            watchers=watchers,
             defers=defers,
             keeps_born=keeps_born,
-            chronicler=chronicler,
         )
         self.custody = self.executions.keeper = Custody(
             store=store,

@@ -21,6 +21,7 @@ from engine.runtime.housekeeping import Housekeeping
 from engine.runtime.jobs import Jobs
 from engine.runtime.lease import Lease
 from engine.runtime.live import LiveExecution
+from engine.runtime.observers import Watchers
 from engine.runtime.open_task import OpenTask
 from engine.runtime.reopening import reopened
 from engine.runtime.task_requests import task_request
@@ -417,7 +418,7 @@ class SimulatedWorker:
             wake=lambda: None,
             on_leaving=lambda execution: None,
             on_born=lambda parent, execution_ids: self.housekeeping.heard(Hint("START")),
-            observer=None,
+            watchers=Watchers(),
             defers=True,
         )
         self.executions.map_data = NoFiles()
