@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from engine.cli.durations import duration
-from engine.errors import ApiError
-from engine.store.protocol import StoreUnavailable
+from engine.errors import ApiError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -74,4 +74,4 @@ def counts_of(fleet: Fleet, arn: str) -> tuple[Any, ...]:
 
     with blocking.Engine(fleet.place[1]) as engine:
         (map_run_arn,) = engine.map_runs(arn)
-        return engine.map_run_counts(map_run_arn)[3:]
+        return engine.map_run_counts(map_run_arn)[3:10]
