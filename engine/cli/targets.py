@@ -122,8 +122,6 @@ def _rules_of_file(file: str | None) -> HandlersLike:
 
 def missing_text(missing: MissingHandler) -> str:
     """What to do about Tasks without a handler, ready to be pasted."""
-    from engine.asl.resource import parse_resource
-    from engine.integrations.aws_actions import is_outside
     from engine.integrations.registry import example_result
 
     count = len(missing.tasks)
@@ -133,8 +131,7 @@ def missing_text(missing: MissingHandler) -> str:
     lines += [f"  -t {shlex.quote(f'{state}=mock:{example_result(what)}')}" for state, what in missing.tasks]
     lines.append("or a command (cmd:./script), a Python function (module:function), real Lambda (lambda:), or a module")
     lines.append("(--handlers MODULE).")
-    called = [parse_resource(what.partition(" ")[0]) for _, what in missing.tasks]
-    if any(resource is not None and is_outside(resource) for resource in called):
+    if missing.are_outside:
         lines.append("They would leave this machine. --allow-aws lets those without a target call AWS and HTTPS APIs;")
         lines.append("AWS_ENDPOINT_URL, or -t '*=aws:?endpoint=URL', has an emulator such as LocalStack do them.")
     return "\n".join(lines)

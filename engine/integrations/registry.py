@@ -69,6 +69,9 @@ class InvalidHandler(ValueError):
     """A rule whose handler cannot be made: no such command, module or function; `mock:` without JSON; and so on."""
 
 
+_AT_AWS = " 'aws:' calls AWS, 'aws:?endpoint=URL' (or AWS_ENDPOINT_URL) an emulator such as LocalStack."
+
+
 class MissingHandler(LookupError):
     """A Task has no handler. `tasks`: the state's name and what it calls, for each of them."""
 
@@ -80,7 +83,17 @@ class MissingHandler(LookupError):
             f"no handler for {len(tasks)} Task state{'s' if len(tasks) > 1 else ''}:{lines}\n"
             f"Give one by state name, function name, Resource ARN or glob: handlers={{{state!r}: function}}, "
             f"or {{{state!r}: 'mock:{example_result(what)}'}}, or {{'*': 'cmd:./script'}}."
+            + (_AT_AWS if self.are_outside else "")
         )
+
+    @property
+    def are_outside(self) -> bool:
+        """Whether AWS could do some of them, if it were asked."""
+        from engine.asl.resource import parse_resource
+        from engine.integrations.aws_actions import is_outside
+
+        called = (parse_resource(what.partition(" ")[0]) for _, what in self.tasks)
+        return any(resource is not None and is_outside(resource) for resource in called)
 
     def __reduce__(self) -> tuple[type[MissingHandler], tuple[list[tuple[str, str]]]]:
         return type(self), (self.tasks,)

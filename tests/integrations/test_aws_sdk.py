@@ -302,7 +302,7 @@ async def test_nobody_who_answers_is_an_error_of_the_client() -> None:
 
 async def test_without_leave_no_task_leaves_the_machine() -> None:
     async with Engine.in_memory() as engine:
-        with pytest.raises(MissingHandler):
+        with pytest.raises(MissingHandler, match=r"'aws:' calls AWS, 'aws:\?endpoint=URL' \(or AWS_ENDPOINT_URL\)"):
             await engine.run(await engine.create_state_machine(call("aws-sdk:sqs:listQueues", {}), "m"))
 
 
