@@ -17,10 +17,10 @@ import anyio
 import pytest
 
 from engine.http.access import Access
+from engine.http.service_models import service_model
 from engine.lambda_emulator.app import LambdaApi
 from engine.lambda_emulator.errors import LambdaError
 from engine.lambda_emulator.operations import aliases, versions
-from engine.lambda_emulator.rest_json import service_model
 from engine.lambda_emulator.routes import ROUTES
 from tests.fuzz.budget import LONG, TIMES
 from tests.lambda_emulator.control_plane import ROLE, arn, created, new_emulator
@@ -158,9 +158,10 @@ async def test_every_request_has_an_answer(tmp_path, capsys):
         api = LambdaApi(emulator, access=Access(now=time.time, service="lambda"))
         for _ in range(LONG_ROUNDS * TIMES if LONG else ROUNDS):
             await furnish(emulator)
-            names = random.sample(service_model().operation_names, len(service_model().operation_names))
+            model = service_model("lambda")
+            names = random.sample(model.operation_names, len(model.operation_names))
             for name in names:
-                request = requests.make(service_model().operation_model(name))
+                request = requests.make(model.operation_model(name))
                 status, headers, body = await ask(api, *request)
                 ended.append((name, status))
                 assert status not in (500, 502), (name, request, body, capsys.readouterr().out)
