@@ -18,6 +18,7 @@ from anyio import to_thread
 
 from engine.lambda_emulator.calls import Call
 from engine.lambda_emulator.invocable import invocable
+from engine.lambda_emulator.lineage import LOOP_MAX, passed_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ class Result:
         function_arn: With a qualifier.
         invoke_count: Of attempts.
         outcome: Of the last attempt; None when there was none.
+        trace_id: X-Ray's header.
     """
 
     condition: Condition
@@ -53,6 +55,7 @@ class Result:
     request_payload: bytes
     outcome: Outcome | None
     time: datetime
+    trace_id: str = ""
 
     def record(self) -> dict[str, Any]:
         """What destinations get.
@@ -133,7 +136,7 @@ class Destinations:
         text = msgspec.json.encode(result.record()).decode()
         match service:
             case "lambda":
-                await _queue(emulator, target, text.encode())
+                await self._pass_on(emulator, target, text.encode(), result)
             case "sqs":
                 await self._call("sqs", region, partial(_send_message, arn=target, body=text, attributes={}))
             case "sns":
@@ -142,6 +145,14 @@ class Destinations:
                 await self._call("events", region, partial(_put_event, bus=target, detail=text, result=result))
             case _:
                 raise ValueError(f"expected a function, queue, topic or event bus as destination, got {target}")
+
+    async def _pass_on(self, emulator: Emulator, target: str, payload: bytes, result: Result) -> None:
+        found = await invocable(emulator, target, None)
+        trace_id, count = passed_on(result.trace_id, found.version.arn(None))
+        if count > LOOP_MAX and not found.may_loop:
+            self._log.warning("recursive loop ended", target=target, request_id=result.request_id, invocations=count)
+            return
+        await emulator.queue.put(emulator, found, payload, Call(request_id=str(uuid4()), trace_id=trace_id))
 
     async def _send_dead_letter(self, target: str, result: Result) -> None:
         """The event itself, with what went wrong beside it."""
@@ -181,12 +192,6 @@ def _client(service: str, region: str) -> Any:
     import boto3
 
     return boto3.client(service, region_name=region)
-
-
-async def _queue(emulator: Emulator, target: str, payload: bytes) -> None:
-    found = await invocable(emulator, target, None)
-    call = Call(request_id=str(uuid4()), trace_id="")
-    await emulator.queue.put(emulator, found, payload, call)
 
 
 def _send_message(sqs: Any, *, arn: str, body: str, attributes: dict[str, str]) -> None:

@@ -53,6 +53,7 @@ class Invocable:
         invoked_arn: As the caller named it.
         reserved_concurrency: Of the function as a whole.
         dead_letter_target: ARN of a queue or topic.
+        may_loop: Whether it may be invoked without end by what its own events lead to.
     """
 
     version: FunctionVersion
@@ -60,6 +61,7 @@ class Invocable:
     reserved_concurrency: int | None
     dead_letter_target: str | None
     event_invoke_config: EventInvokeConfig
+    may_loop: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ async def invocable(emulator: Emulator, function_name: str, qualifier: str | Non
         reserved_concurrency=record.reserved_concurrency,
         dead_letter_target=configuration.dead_letter_target,
         event_invoke_config=_event_invoke_config(record, asked),
+        may_loop=record.recursive_loop == "Allow",
     )
 
 

@@ -236,6 +236,7 @@ class Queue:
             request_payload=queued.payload,
             outcome=outcome,
             time=emulator.clock.now(),
+            trace_id=queued.trace_id,
         )
         await self._destinations.tell(emulator, found, result)
 

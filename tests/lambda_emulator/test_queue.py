@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 import pytest
+import structlog
 
 from engine.lambda_emulator.calls import Call
 from engine.lambda_emulator.destinations import Destinations
 from engine.lambda_emulator.errors import ServiceException
 from engine.lambda_emulator.invocation_store import MemoryInvocationStore
 from engine.lambda_emulator.limits import Limits
+from engine.lambda_emulator.lineage import LOOP_MAX
 from engine.lambda_emulator.memory_store import MemoryFunctionStore
-from engine.lambda_emulator.operations import concurrency, event_invoke_configs, functions
+from engine.lambda_emulator.operations import concurrency, event_invoke_configs, functions, settings
 from engine.lambda_emulator.operations.invoking import invoke
 from tests.lambda_emulator.control_plane import arn, created, new_emulator
 from tests.lambda_emulator.doubles import PlayedRunner, WoundClock, failure
@@ -128,6 +130,34 @@ async def test_a_failure_is_tried_again_after_one_minute_and_after_two(world):
         await anyio.wait_all_tasks_blocked()
         await world.rest(attempts)
     assert {event.request_id for _, event in world.runner.asked} == {"r-1"}
+
+
+async def loop(world: World) -> None:
+    """f is told of what g does, and g of what f does."""
+    world.runner.play = lambda *_: None  # what is echoed is in a record twice, and doubles with each round
+    await created(world.emulator, "g")
+    for name, other in (("f", "g"), ("g", "f")):
+        await event_invoke_configs.put_function_event_invoke_config(
+            world.emulator, function_name=name, destination_config={"OnSuccess": {"Destination": arn(other)}}
+        )
+
+
+async def test_functions_that_call_each_other_do_so_sixteen_times(world):
+    await loop(world)
+    with structlog.testing.capture_logs() as logs:
+        await world.put()
+        await world.until(lambda: any(line["event"] == "recursive loop ended" for line in logs))
+    names = [version.name for version, _ in world.runner.asked]
+    assert (names.count("f"), names.count("g")) == (1 + LOOP_MAX, LOOP_MAX)
+    assert world.runner.asked[-1][1].trace_id.count(";Lineage=") == 1
+
+
+async def test_functions_may_be_allowed_to_call_each_other_for_ever(world):
+    await loop(world)
+    for name in ("f", "g"):
+        await settings.put_function_recursion_config(world.emulator, function_name=name, recursive_loop="Allow")
+    await world.put()
+    await world.until(lambda: len(world.runner.asked) > 3 * LOOP_MAX)
 
 
 @pytest.mark.parametrize("retries", [0, 1])

@@ -42,7 +42,7 @@ async def get_function_recursion_config(emulator: Emulator, *, function_name: st
 async def put_function_recursion_config(
     emulator: Emulator, *, function_name: str, recursive_loop: Literal["Allow", "Terminate"]
 ) -> dict[str, Any]:
-    """Says so; kept and shown: loops are not looked for. Raises ResourceNotFoundException."""
+    """Says whether `lineage` ends its loops. Raises ResourceNotFoundException."""
     where = unqualified(emulator, function_name)
     await emulator.library.change_function(
         where.key, lambda before: replace(existing(before, where), recursive_loop=recursive_loop)
