@@ -25,6 +25,7 @@ from engine.interpreter.messages import (
     MapRunUpdated,
     NotReopened,
     RedriveRequested,
+    Reopened,
     ResultsWritten,
     ShareChanged,
     StartRequested,
@@ -90,7 +91,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 LATER = FORMAT + 1
 ID = UUID(int=2**100 + 7)
 RUN_ARN = f"{MACHINE.replace('stateMachine', 'mapRun')}/S:9"
-TALLY = Tally(Counts(5, 1), Counts(50, 10))
+TALLY = Tally(Counts(5, 1), Counts(50, 10), (1, 10))
 
 ADVICE = f"""
 What is stored is written in another way than format {FORMAT} says. Databases are full of rows of that format, and
@@ -154,6 +155,7 @@ def samples() -> dict[str, Any]:
         "map run updated": MapRunUpdated(8, None, 12.5),
         "map run done": MapRunDone((0, 0, 7), [1], 3, "E", "c", 1),
         "not reopened": NotReopened(ID, "because"),
+        "reopened": Reopened(ID),
         "continue": Continue(),
         "task done": TaskDone((1, 2, 3), {"a": [1]}, 9),
         "task error": TaskError((1, 2, 3), "E", "c", "SUBMIT"),
