@@ -83,6 +83,9 @@ EXPRESS_SECONDS_MAX = 300
 STANDARD_SECONDS_MAX = 365 * 86_400
 """execution.md 10: one year. As those of TimeoutSeconds they begin anew with a redrive (9.2)."""
 
+MAP_RUN_REDRIVES_MAX = 1_000
+"""Of one map run (execution.md 9.2)."""
+
 LAST_INSTANT = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z, in ms: no timestamp can show a later one."""
 
@@ -451,6 +454,10 @@ class Advance(Failures):
 
     def _redrive_map_run(self, frame: Frame, waiting: OnMapRun) -> None:
         """The same map run goes on: only what did not succeed is done again."""
+        if waiting.attempt == MAP_RUN_REDRIVES_MAX:
+            cause = f"The Map Run was redriven {MAP_RUN_REDRIVES_MAX} times, which is the most."
+            self._wake(frame, Raise(StatesError(recovery.RUNTIME, cause)))
+            return
         waiting = msgspec.structs.replace(waiting, attempt=waiting.attempt + 1)
         about = {"mapRunArn": waiting.arn, "redriveCount": waiting.attempt}
         frame.cursor = self.record("MapRunRedriven", frame.cursor, None, about)

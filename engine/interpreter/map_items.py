@@ -57,14 +57,20 @@ def unselected(items: list[Json], keys: Sequence[str] | None) -> list[Json]:
     return [{"Key": key, "Value": value} for key, value in zip(keys, items, strict=True)]
 
 
-def source_of(reader: Mapping[str, Json] | None) -> str:
-    """`$$.Map.Item.Source` (asl.md 6): where the items come from. `reader`: evaluated; None: from the state's input."""
+def source_of(reader: Mapping[str, Json] | None, file: str | None = None) -> str:
+    """`$$.Map.Item.Source` (asl.md 6): where the items come from.
+
+    Args:
+        reader: Evaluated; None: they come from the state's input.
+        file: The key of the object that an item is in, where a listing is read with what is in its objects.
+    """
     if reader is None:
         return "STATE_DATA"
     arguments = reader["Arguments"]
     # What is wrong with them is told when they are read.
     given = arguments if isinstance(arguments, dict) else {}
-    place = "/".join(str(given[name]) for name in ("Bucket", "Key") if given.get(name) is not None)
+    parts = given.get("Bucket"), given.get("Key") if file is None else file
+    place = "/".join(str(part) for part in parts if part is not None)
     return place if place.startswith("file:") else f"S3://{place}"
 
 
@@ -75,7 +81,7 @@ def selected(
     keys: Sequence[str] | None,
     *,
     first: int,
-    source: str | None,
+    source: Sequence[str] | str | None,
 ) -> list[Json]:
     """What ItemSelector makes of each item.
 
@@ -85,7 +91,7 @@ def selected(
         items: In a row.
         keys: Of the members of an object.
         first: The index of the first item.
-        source: `$$.Map.Item.Source`; None: there is none, as in an Inline Map.
+        source: `$$.Map.Item.Source` of each item, or of all; None: there is none, as in an Inline Map.
 
     Raises:
         StatesError, PathError: It fails.
@@ -96,7 +102,7 @@ def selected(
         if keys is not None:
             visit.item = {"Index": first + place, "Key": keys[place], "Value": value}
         if source is not None:
-            visit.item["Source"] = source
+            visit.item["Source"] = source if isinstance(source, str) else source[place]
         found.append(selector(visit)[0])
     return found
 

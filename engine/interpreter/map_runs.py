@@ -79,6 +79,8 @@ _TOO_LARGE_CAUSE = (
     "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit."
 )
 
+_NOT_WRITTEN = "States.ResultWriterFailed"
+
 CHUNK_MAX = 1_000
 CHUNK_MIN = 10
 CHUNK_BYTES_MAX = 1 << 20
@@ -204,9 +206,9 @@ class MapRun(MapActor[MapRunning]):
     def _take_answer(self, event: Event) -> None:
         self.put(asked=0)
         match event:
-            case ItemsRead(_, items, keys, cursor):
+            case ItemsRead(_, items, keys, cursor, files):
                 self.put(cursor=cursor)
-                self._add(items, keys, is_last=cursor is None)
+                self._add(items, keys, is_last=cursor is None, files=files)
             case ResultsWritten() | MapDataFailed() if self.state.stopping is not None:
                 # Why it stopped is worth more than why that could not be written.
                 self._end_as(self.state.stopping)
@@ -375,12 +377,12 @@ class MapRun(MapActor[MapRunning]):
                 last = place + 1
         self._add(items[first:last], None if keys is None else keys[first:last], is_last=last == len(items))
 
-    def _add(self, items: list[Json], keys: list[str] | None, *, is_last: bool) -> None:
+    def _add(self, items: list[Json], keys: list[str] | None, *, is_last: bool, files: list[str] | None = None) -> None:
         """Makes children of items that were read, and a chunk of these."""
         state = self.state
         self.put(items=state.items + len(items), is_read=is_last)
         try:
-            found = self._selected(items, keys, state.items)
+            found = self._selected(items, keys, state.items, files)
         except StatesError as error:
             self._stop(Stopping("FAILED", error.error or "", self._explained(error)))
             return
@@ -416,7 +418,7 @@ class MapRun(MapActor[MapRunning]):
                 return Stopping("FAILED", recovery.DATA_LIMIT_EXCEEDED, cause)
         return None
 
-    def _selected(self, items: list[Json], keys: list[str] | None, first: int) -> list[Json]:
+    def _selected(self, items: list[Json], keys: list[str] | None, first: int, files: list[str] | None) -> list[Json]:
         scope = self.given["scope"]
         if scope is None:
             return unselected(items, keys)
@@ -424,7 +426,9 @@ class MapRun(MapActor[MapRunning]):
         assert isinstance(plan, DistributedMapPlan) and plan.selector is not None  # noqa: PT018  one fact
         frame = Frame(ROOT, None, plan.name, scope["input"], scope["size"])
         visit = SelectingVisit(self, frame, plan, scope["variables"], scope["context"])
-        return selected(plan.selector, visit, items, keys, first=first, source=source_of(self.given["reader"]))
+        reader = self.given["reader"]
+        source = source_of(reader) if files is None else [source_of(reader, file) for file in files]
+        return selected(plan.selector, visit, items, keys, first=first, source=source)
 
     def _explained(self, error: StatesError) -> str | None:
         if isinstance(error, PayloadTooLarge) and error.cause is None:
@@ -535,8 +539,8 @@ class MapRun(MapActor[MapRunning]):
         return Stopping("FAILED", recovery.DATA_LIMIT_EXCEEDED, _TOO_LARGE_CAUSE.format(self.role.state))
 
     def _end_stopped(self, stopping: Stopping) -> None:
-        """What came of the children of a run that failed too often is exported as well: also what was never begun."""
-        if stopping.error == EXCEEDED and exports(self.execution):
+        """What came of the children of a run that failed or was stopped is exported as well: also what never began."""
+        if exports(self.execution) and self.state.chunks and stopping.error != _NOT_WRITTEN:
             self._write()
         else:
             self._end_as(stopping)

@@ -204,12 +204,19 @@ class Tally(Value, frozen=True):
 
 
 class ItemsRead(Value, frozen=True, tag=True):
-    """The answer to ReadItems. `keys`: of the members of an object; `cursor` None: there are no more items."""
+    """The answer to ReadItems.
+
+    Attributes:
+        keys: Of the members of an object.
+        cursor: None: there are no more items.
+        files: The keys of the objects that the items are in, one for each; None: they are in the one that is read.
+    """
 
     number: int
     items: list[Json]
     keys: list[str] | None
     cursor: Json
+    files: list[str] | None = None
 
 
 class ResultsWritten(Value, frozen=True, tag=True):

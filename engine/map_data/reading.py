@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine.map_data.places import Place
 
 _LIST = "listObjectsV2"
+_FLATTEN = "LOAD_AND_FLATTEN"
 
 
 class Page(NamedTuple):
@@ -42,6 +43,7 @@ class Page(NamedTuple):
         items: Their values.
         keys: Of the members of an object, one for each item; None: the items come from a list.
         cursor: From where to go on; None: there are no more items.
+        files: The keys of the objects of a listing that the items are in, one for each; None: they are in one file.
         bytes_read: About how much of the source they took, for whoever shows progress.
     """
 
@@ -49,6 +51,7 @@ class Page(NamedTuple):
     keys: Sequence[str] | None
     cursor: Json
     bytes_read: int = 0
+    files: Sequence[str] | None = None
 
 
 class ItemSource(Protocol):
@@ -101,6 +104,7 @@ class _Items:
         after = None if cursor is None else cursor["after"]
         lists = str(reader["Resource"]).endswith(_LIST)
         self._is_one_file = not lists and config.get("InputType") != "MANIFEST" and "ManifestType" not in config
+        self._is_flattened = lists and config.get("Transformation") == _FLATTEN
         self._entries = _entries(self._place, given, config, after, lists=lists, region=region)
         self._ahead: Entry | None = None
 
@@ -122,6 +126,7 @@ class _Items:
     def _page(self, items_max: int, bytes_max: int) -> Page:
         items: list[Json] = []
         keys: list[str] = []
+        files: list[str] = []
         after: Json = None
         size = 0
         entry = self._ahead or next(self._entries, None)
@@ -134,13 +139,15 @@ class _Items:
             items.append(value)
             if key is not None:
                 keys.append(key)
+            if self._is_flattened:
+                files.append(_file(after))
             # What is behind MaxItems is not looked at: it may be wrong.
             entry = None if self._read + len(items) == self._items_max else next(self._entries, None)
         self._ahead = entry
         self._read += len(items)
         part = _part(after) if self._is_one_file else None
         cursor: Json = None if entry is None else {"items": self._read, "after": after, "part": part}
-        return Page(items, keys or None, cursor, size)
+        return Page(items, keys or None, cursor, size, files or None)
 
 
 def _entries(
@@ -149,7 +156,7 @@ def _entries(
     if lists:
         prefix = _text(given, "Prefix") if given.get("Prefix") is not None else ""
         first = _text(given, "StartAfter") if given.get("StartAfter") is not None else None
-        if config.get("Transformation") == "LOAD_AND_FLATTEN":
+        if config.get("Transformation") == _FLATTEN:
             return flattened_items(place, prefix, first, config, after)
         return listed_items(place, prefix, first, after)
     key = _text(given, "Key")
@@ -158,6 +165,12 @@ def _entries(
     if config.get("InputType") == "MANIFEST" or config.get("ManifestType") == "S3_INVENTORY":
         return inventory_items(place, key, after)
     return file_items(place, key, config.get("InputType"), config, after)
+
+
+def _file(after: Any) -> str:
+    """The key of the object that an item of a listing is in: see `flattened_items`."""
+    key: str = after[1][0]
+    return key
 
 
 def _part(after: Any) -> float | None:

@@ -107,7 +107,8 @@ class MapFiles:
         except StatesError as error:
             return MapDataFailed(command.number, error.error or ITEM_READER_FAILED, error.cause or "")
         keys = None if page.keys is None else list(page.keys)
-        return ItemsRead(command.number, list(page.items), keys, page.cursor)
+        files = None if page.files is None else list(page.files)
+        return ItemsRead(command.number, list(page.items), keys, page.cursor, files)
 
     def _page(self, run_id: ExecutionId, about: Execution, command: ReadItems) -> Page:
         at, source = self._open.pop(run_id, (None, None))

@@ -55,6 +55,21 @@ async def test_every_row_of_a_file_is_an_item(folder: Path) -> None:
     assert output == [{"n": str(n), "at": n, "of": source} for n in range(1_200)]
 
 
+async def test_an_item_of_a_listing_knows_the_file_that_it_is_in(folder: Path) -> None:
+    (folder / "in").mkdir()
+    for name, numbers in (("a", [1, 2]), ("b", []), ("c", [3])):
+        (folder / "in" / f"{name}.json").write_text(json.dumps(numbers))
+    reader = {
+        "Resource": "arn:aws:states:::s3:listObjectsV2",
+        "ReaderConfig": {"InputType": "JSON", "Transformation": "LOAD_AND_FLATTEN"},
+        "Parameters": {"Bucket.$": "$.folder", "Prefix": "in/"},
+    }
+    selector = {"n.$": "$$.Map.Item.Value", "of.$": "$$.Map.Item.Source"}
+    output = await run(passing(ItemReader=reader, ItemSelector=selector), folder)
+    place = f"{folder.as_uri()}/in"
+    assert output == [{"n": n, "of": f"{place}/{name}.json"} for n, name in ((1, "a"), (2, "a"), (3, "c"))]
+
+
 async def test_results_go_to_files_and_the_state_says_where(folder: Path) -> None:
     (folder / "a.csv").write_text("n\n1\n2\n3\n")
     writer = {"Resource": PUT, "Parameters": {"Bucket.$": "$.folder", "Prefix": "out"}}
@@ -96,6 +111,26 @@ async def test_a_run_that_fails_too_often_exports_what_came_of_its_items(folder:
     (out,) = (folder / "out").iterdir()
     shown = {path.name: [one["Input"] for one in json.loads(path.read_text())] for path in out.glob("[FPS]*.json")}
     assert shown == {"SUCCEEDED_0.json": ["1"], "FAILED_0.json": ["2"], "PENDING_0.json": ["3"]}
+
+
+@pytest.mark.parametrize("kind", ["STANDARD", "EXPRESS"])
+async def test_a_run_that_is_stopped_exports_what_came_of_its_items(folder: Path, kind: str) -> None:
+    handlers = Handlers()
+    handlers.open = anyio.Event()
+    writer = {"Resource": PUT, "Parameters": {"Bucket.$": "$.folder", "Prefix": "out"}}
+    state = mapped(kind, ItemsPath="$.items", MaxConcurrency=1, ResultWriter=writer)
+    async with engine.Engine.in_memory(handlers.table) as one:
+        given = {"folder": folder.as_uri(), "items": list(range(1, 20))}
+        execution = await one.start_execution(machine(state), given)
+        await until(lambda: handlers.inside == 1)
+        await execution.stop()
+        (arn,) = await one.map_runs(execution.arn)
+        async for counts in one.watch_map_run(arn, every_seconds=0.01):
+            status = counts.status
+    assert status == "ABORTED"
+    (out,) = (folder / "out").iterdir()
+    shown = {path.name: [one["Input"] for one in json.loads(path.read_text())] for path in out.glob("[FPS]*.json")}
+    assert shown == {"FAILED_0.json": ["1"], "PENDING_0.json": ["2", "3"]}
 
 
 async def test_results_that_are_not_exported_may_be_shown_untransformed(folder: Path) -> None:
