@@ -133,7 +133,8 @@ class Custody:
         """
         held = self._executions.live.get(claim.execution_id)
         if held is not None:
-            if held.is_releasing or held.is_writing:
+            is_written = held.is_writing and claim.seq > held.seq
+            if held.is_releasing or is_written:
                 held.reclaimed = claim  # that it was given up, or has ended and was redriven, is still to be told
             self.deliver(claim.mail)
             return held
