@@ -32,7 +32,7 @@ test:  ## the tests
 fuzz:  ## the fuzz suite for long: some 50,000 cases
 	ASL_FUZZ=long $(PYTHON) -m pytest -n 0 tests/fuzz
 
-chaos:  ## kill, stop, cut and starve real workers and servers, and count what became of the work: some 9 minutes
+chaos:  ## kill, stop, cut and starve real workers and servers, and count what became of the work: some 12 minutes
 	$(PYTHON) -m tests.chaos
 
 lambda-leaks:  ## 10,000 invocations of functions that end in every way there is, and what is left of them: some minutes

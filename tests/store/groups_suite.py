@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from engine.errors import ExecutionDoesNotExist, ExecutionNotRedrivable
 from engine.interpreter.messages import RedriveRequested, StartRequested
-from engine.interpreter.snapshot import Ending, Frame, Redrives, joined
+from engine.interpreter.snapshot import Ending, Frame, MapRole, Redrives, joined
 from engine.store.protocol import Birth, Conflict, DurableStore, Group
 from tests.store.runs import FAILED, REVISION, SUCCEEDED, Run, born, new_id, root, stop
 from tests.store.store_suite import StoreSuite
@@ -191,6 +191,19 @@ class GroupsSuite(StoreSuite):
                 store.reopen(arn)
         with pytest.raises(ExecutionDoesNotExist):
             store.reopen(run.arn + "x")
+
+    @pytest.mark.parametrize("kind", ["RUN", "CHUNK"])
+    def test_a_map_run_is_reopened_though_it_succeeded_and_its_chunks_are_not(
+        self, store: Store, worker: DurableStore, kind: Any
+    ):
+        run = born(worker, map=MapRole(kind, "Each", 0, "arn:aws:states:us-east-1:123456789012:mapRun:m/L:r"))
+        run.write(worker, ending=SUCCEEDED)
+        if kind == "CHUNK":
+            with pytest.raises(ExecutionNotRedrivable, match="Execution is SUCCEEDED and cannot be redriven"):
+                store.reopen(run.arn)
+            return
+        store.reopen(run.arn)
+        assert worker.claim(most=5).claimed[0].snapshot == run.snapshot
 
     def test_a_redrive_does_not_meet_the_mail_that_came_too_late(
         self, store: Store, worker: DurableStore, client: DurableStore
