@@ -145,7 +145,7 @@ def samples() -> dict[str, Any]:
         "child failed": ChildDone(TaskError((1, 2, 3), "States.TaskFailed", "{}")),
         "child": execution("child", parent=Parent("00ff", (1, 2, 3), "JSON"), test_case="HappyPath"),
         "map run": execution("run", map=MapRole("RUN", "S", 0, RUN_ARN, ID), list_key=RUN_ARN),
-        "items read": ItemsRead(1, [{"a": 1}, "ü"], ["k", "l"], {"offset": 9}),
+        "items read": ItemsRead(1, [{"a": 1}, "ü"], ["k", "l"], {"offset": 9}, ["f", "g"]),
         "results written": ResultsWritten(2, {"MapRunArn": RUN_ARN}),
         "map data failed": MapDataFailed(3, "States.ItemReaderFailed", "c"),
         "child ended": ChildEnded(4, "FAILED", None, 0, "E", "c", 1_000, 1_001, 1),
