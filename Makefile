@@ -1,7 +1,7 @@
 # Everything a developer runs, by name. `make help` lists it.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv check sdk-actions sdk-sweep lint format types imports test fuzz chaos lambda-leaks bench bench-durable bench-api bench-linear bench-map bench-lambda conformance build
+.PHONY: help venv check sdk-actions integration-members sdk-sweep lint format types imports test fuzz chaos lambda-leaks bench bench-durable bench-api bench-linear bench-map bench-lambda conformance build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ chaos:  ## kill, stop, cut and starve real workers and servers, and count what b
 
 lambda-leaks:  ## 10,000 invocations of functions that end in every way there is, and what is left of them: some minutes
 	$(PYTHON) -m tests.lambda_emulator.leaks 10000
+
+integration-members:  ## write the table of members of the optimised integrations anew, from the installed botocore
+	$(PYTHON) -m engine.integrations.optimised_members > engine/asl/integration_members.new
+	mv engine/asl/integration_members.new engine/asl/integration_members.txt
 
 sdk-actions:  ## write the table of services and actions of the SDK anew, from the installed botocore
 	$(PYTHON) -m engine.integrations.aws_names > engine/asl/sdk_actions.new

@@ -31,6 +31,7 @@ from engine.asl.field_tables import (
 )
 from engine.asl.fields import Fields
 from engine.asl.http_fields import check_http_arguments
+from engine.asl.integration_members import check_integration
 from engine.asl.map_fields import item_batcher, item_reader, result_writer
 from engine.asl.program import (
     ChoiceState,
@@ -302,8 +303,10 @@ def _resource(fields: Fields, machine: Machine) -> Resource:
             "or the resource is not available in this region."
         )
         fields.report.error("resource-not-recognized", message, place, hint=resource_hint(resource))
-    elif machine.type == "EXPRESS":
-        _check_express(fields, resource)
+    else:
+        if machine.type == "EXPRESS":
+            _check_express(fields, resource)
+        check_integration(fields, resource)
     return resource
 
 

@@ -15,6 +15,7 @@ from tests.shared_data import shared
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:Ship"
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:Pick"
+JOB = "arn:aws:states:::ecs:runTask.sync"
 TOKEN = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 DISTRIBUTED = {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
 
@@ -38,7 +39,7 @@ def a_task(resource: str = LAMBDA, **fields: Any) -> dict[str, Any]:
 def waiting(sent: dict[str, Any], language: str = "JSONPath") -> dict[str, Any]:
     """A Task with a token and a timeout."""
     field = "Parameters" if language == "JSONPath" else "Arguments"
-    state = {"Type": "Task", "Resource": TOKEN, "TimeoutSeconds": 5, field: sent, "End": True}
+    state = {"Type": "Task", "Resource": TOKEN, "TimeoutSeconds": 5, field: {"QueueUrl": "q", **sent}, "End": True}
     return one(state, QueryLanguage=language)
 
 
@@ -116,8 +117,8 @@ SPEAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("result-discarded", f"{A}/Result", a_pass(ResultPath=None, Result=1)),
     ("parameters-beside-result", f"{A}/Parameters", a_pass(Result=1, Parameters={"x.$": "$.x"})),
     # Task
-    ("token-not-passed", f"{A}/Parameters", a_task(TOKEN, Parameters={"MessageBody": "x"}, TimeoutSeconds=5)),
-    ("no-timeout", A, a_task(TOKEN, Parameters={"MessageBody.$": "$$.Task.Token"})),
+    ("token-not-passed", f"{A}/Parameters", waiting({"MessageBody": "x"})),
+    ("no-timeout", A, a_task(TOKEN, Parameters={"QueueUrl": "q", "MessageBody.$": "$$.Task.Token"})),
     ("no-timeout", A, a_task(ACTIVITY)),
     ("heartbeat-without-effect", f"{A}/HeartbeatSeconds", a_task(HeartbeatSeconds=5)),
     ("heartbeat-not-below-timeout", f"{A}/HeartbeatSeconds", a_task(ACTIVITY, HeartbeatSeconds=5, TimeoutSeconds=5)),
@@ -182,7 +183,7 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("a token in the middle of a text", waiting({"MessageBody.$": "States.Format('{}', $$.Task.Token)"})),
     ("the whole context as parameters", waiting({"MessageBody.$": "$$"})),
     ("a token in JSONata", waiting({"MessageBody": "{% $states.context.Task.Token %}"}, "JSONata")),
-    ("a job may have a heartbeat", a_task("arn:aws:states:::ecs:runTask.sync", Parameters={}, HeartbeatSeconds=5)),
+    ("a job may have a heartbeat", a_task(JOB, Parameters={"TaskDefinition": "t"}, HeartbeatSeconds=5)),
     ("a Distributed Map may tolerate", a_map(DISTRIBUTED, Label="L", MaxConcurrency=1000)),
     ("both values of a boolean", a_choice(x("BooleanEquals", True), x("BooleanEquals", False), default=False)),
     ("a rule and its negation", a_choice(x("IsNull", True), {"Not": x("IsNull", True)}, default=False)),

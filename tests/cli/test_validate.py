@@ -113,7 +113,7 @@ def test_what_only_express_refuses_is_an_error_with_its_type(tmp_path: Path) -> 
         "A": {
             "Type": "Task",
             "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-            "Parameters": {},
+            "Parameters": {"QueueUrl": "q", "MessageBody": "m"},
             "End": True,
         }
     }

@@ -38,8 +38,9 @@ def machine(**states: dict[str, Any]) -> dict[str, Any]:
 
 
 def task(resource: str = INVOKE, **fields: Any) -> dict[str, Any]:
-    parameters = {} if resource in (LAMBDA, ACTIVITY) else {"Parameters": {"FunctionName": "f"}}
-    return {"Type": "Task", "Resource": resource, **parameters, **fields}
+    parameters = {INVOKE: {"FunctionName": "f"}, CALLBACK: {"QueueUrl": "q", "MessageBody": "m"}}
+    given = {"Parameters": parameters[resource]} if resource in parameters else {}
+    return {"Type": "Task", "Resource": resource, **given, **fields}
 
 
 def end(state: dict[str, Any]) -> dict[str, Any]:

@@ -69,10 +69,10 @@ def test_a_callback_task_has_a_new_token_for_each_attempt() -> None:
     tokens: list[Any] = []
 
     def answer(command: ScheduleTask) -> Any:
-        tokens.append((command.task_token, command.arguments["token"]))
+        tokens.append((command.task_token, command.arguments["MessageBody"]))
         return TaskError(command.task_id, "E", None) if command.attempt < 1 else done(command, "callback")
 
-    task = machine(TOKEN, Parameters={"token.$": "$$.Task.Token"}, Retry=[{"ErrorEquals": ["E"]}])
+    task = machine(TOKEN, Parameters={"QueueUrl": "q", "MessageBody.$": "$$.Task.Token"}, Retry=[{"ErrorEquals": ["E"]}])
     drive = Drive(task, answer=answer)
     drive.run()
     assert drive.status == "SUCCEEDED"
@@ -81,7 +81,7 @@ def test_a_callback_task_has_a_new_token_for_each_attempt() -> None:
 
 
 def test_the_token_is_not_there_in_other_tasks() -> None:
-    drive = Drive(machine(PUBLISH, Parameters={"token.$": "$$.Task.Token"}))
+    drive = Drive(machine(PUBLISH, Parameters={"Message.$": "$$.Task.Token"}))
     drive.run()
     assert drive.ending is not None
     assert drive.ending.error == "States.Runtime"

@@ -36,7 +36,8 @@ async def test_what_is_wrong_is_said_with_its_place_where_aws_has_one(service):
 
 
 async def test_the_type_decides_what_is_allowed(service):
-    waiting = passing(Type="Task", Resource="arn:aws:states:::sqs:sendMessage.waitForTaskToken", Parameters={})
+    message = {"QueueUrl": "q", "MessageBody": "m"}
+    waiting = passing(Type="Task", Resource="arn:aws:states:::sqs:sendMessage.waitForTaskToken", Parameters=message)
     assert (await validated(service, waiting))["result"] == "OK"
     assert (await validated(service, waiting, type="EXPRESS"))["result"] == "FAIL"
 

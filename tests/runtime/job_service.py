@@ -20,7 +20,7 @@ RESOURCE = "arn:aws:states:::batch:submitJob.sync"
 
 
 def job_task(**fields: Any) -> dict[str, Any]:
-    return {"Type": "Task", "Resource": RESOURCE, "Parameters": {"JobName": "j"}, **fields}
+    return {"Type": "Task", "Resource": RESOURCE, "Parameters": {"JobName": "j", "JobQueue": "q", "JobDefinition": "d"}, **fields}
 
 
 class JobService:

@@ -121,14 +121,15 @@ async def test_the_execution_is_parked_between_two_questions(service: JobService
 async def test_a_task_token_in_the_input_of_a_job_ends_the_task_though_the_job_goes_on(
     service: JobService, store: MemoryStore
 ):
-    state = job_task(Parameters={"JobName": "j", "Token.$": "$$.Task.Token"})
+    named = {"JobName.$": "$$.Task.Token", "JobQueue": "q", "JobDefinition": "d"}
+    state = job_task(Parameters=named)
     async with on(store, handled(service)) as one:
         await one.deploy(machine(state), "m")
         execution = await one.start_execution("m")
         await until(lambda: service.polls or in_memory(one) == 0)
         history = await execution.history()
         (scheduled,) = [event for event in history if event["type"] == "TaskScheduled"]
-        token = engine.jsonvalue.decode(scheduled["taskScheduledEventDetails"]["parameters"])["Token"]
+        token = engine.jsonvalue.decode(scheduled["taskScheduledEventDetails"]["parameters"])["JobName"]
         await one.send_task_success(token, "by token")
         assert await execution.result() == "by token"
         assert service.stopped == []
