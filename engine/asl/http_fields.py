@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Literal
 
+from engine.asl.integration_members import unsupported
 from engine.query.jsonata import is_expression
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def check_http_arguments(fields: Fields, resource: Resource) -> None:
         return
     for name in arguments.values:
         if _bare(name, fields) not in known:
-            message = f"The field '{_bare(name, fields)}' is not supported by Step Functions"
+            message = unsupported(_bare(name, fields))
             fields.report.error("unsupported-field", message, arguments.place, at=arguments.at(name), key=True)
     for name in ("ApiEndpoint", "Method"):
         _require(arguments, name)

@@ -56,9 +56,17 @@ def check_integration(fields: Fields, resource: Resource) -> None:
             message = f"The field '{finding.name}' is required but was missing"
             fields.report.error("integration-needs-member", message, place, at=(*place, *finding.inside))
         else:
-            message = f'The field "{finding.name}" is not supported by Step Functions'
+            message = unsupported(finding.name)
             at = (*place, *finding.inside, finding.key)
             fields.report.error("integration-has-no-member", message, place, at=at, key=True, hint=finding.hint)
+
+
+def unsupported(name: str) -> str:
+    """What AWS says of a member that there is not, when a state machine is created and when a Task begins.
+
+    The double quotes are AWS's, by several reports of both.
+    """
+    return f'The field "{name}" is not supported by Step Functions'
 
 
 class _Finding(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from engine.asl.http_fields import AUTH_TYPES, GATEWAY_FIELDS, HTTP_METHODS, is_forbidden_in_gateway
+from engine.asl.integration_members import unsupported
 from engine.errors import StatesError
 from engine.integrations.aws import AnswerTooLong
 from engine.integrations.aws_credentials import NoAnswer
@@ -117,9 +118,7 @@ def endpoint_elsewhere() -> str | None:
 def read_call(arguments: Json) -> GatewayCall:
     """Reads evaluated arguments. Raises Unusable, with everything that is wrong with them."""
     given = arguments if isinstance(arguments, dict) else {}
-    findings = [
-        f"The field '{name}' is not supported by Step Functions" for name in given if name not in GATEWAY_FIELDS
-    ]
+    findings = [unsupported(name) for name in given if name not in GATEWAY_FIELDS]
     host = required_text(given, "ApiEndpoint", findings)
     if host and not _HOST.fullmatch(host):
         findings.append("The value for the 'ApiEndpoint' field is not valid")

@@ -126,6 +126,7 @@ class AwsClients:
         self._loader: Any = None
         self._models: set[str] = set()
         self._tls: dict[str, ssl.SSLContext] = {}
+        self._private: dict[str, ssl.SSLContext] = {}
         self._idle: dict[tuple[object, ...], list[AsyncHTTPConnection]] = {}
         self._proxies: dict[Route, AsyncHTTPProxy] = {}
         self._closed_old_at = 0.0
@@ -213,6 +214,25 @@ class AwsClients:
         authorities = session.get_config_variable("ca_bundle") or DEFAULT_CA_BUNDLE
         tls = self.trusting(authorities) if endpoint_url.startswith("https:") else None
         return Route(tls, _proxy_of(endpoint_url))
+
+    def route_to(self, endpoint_url: str, authority: str | None) -> Route:
+        """The way to an endpoint that no public authority vouches for.
+
+        Args:
+            endpoint_url: Where it is.
+            authority: The certificates to be trusted, as PEM; None: it is reached without TLS.
+
+        Raises:
+            ssl.SSLError: They are none.
+        """
+        if authority is None:
+            return Route(None, _proxy_of(endpoint_url))
+        found = self._private.get(authority)
+        if found is None:
+            found = self._private[authority] = ssl.create_default_context(cadata=authority)
+            while len(self._private) > _CLIENTS_MAX:
+                del self._private[next(iter(self._private))]
+        return Route(found, _proxy_of(endpoint_url))
 
     async def public_route(self, url: str, ca_file: str | None = None) -> Route:
         """To servers that are not AWS's: the system's authorities; HTTPS_PROXY, HTTP_PROXY and NO_PROXY.

@@ -21,8 +21,10 @@ from engine.integrations.apigateway_invoke import endpoint_elsewhere, gateway_an
 from engine.integrations.aws import read_account
 from engine.integrations.aws_endpoints import destination_of, is_loopback, override_of
 from engine.integrations.aws_sdk import is_sdk_call, sdk_answer
+from engine.integrations.bedrock_model import model_answer
 from engine.integrations.http_invoke import HttpOptions, http_answer
 from engine.integrations.http_target import check_url
+from engine.integrations.kubernetes import KubernetesHandler
 from engine.integrations.lambda_ import LambdaFunction
 from engine.integrations.optimised import SERVICES
 
@@ -73,6 +75,7 @@ class AwsActions:
             raise ValueError(f"expected aws: or aws:?region=...&profile=...&endpoint=...&role=..., got {spec!r}")
         self._http, options = _http_options(options)
         self._account = read_account("", options)
+        self._kubernetes = KubernetesHandler(self._account)
         self._function = LambdaFunction(f"lambda:?{options}" if options else "lambda:")
 
     def destination(self, resource: Resource) -> str | None:
@@ -95,26 +98,41 @@ class AwsActions:
             return await http_answer(request, self._account, self._http, channel, workplace)
         if request.resource.service == "apigateway":
             return await gateway_answer(request, self._account, workplace)
+        if is_of_model(request.resource):
+            return await model_answer(request, self._account, workplace)
+        if is_kubernetes(request.resource):
+            return await self._kubernetes.run(request, channel, workplace)
         return await optimised_calls.answer_of(request, self._account, workplace)
 
     async def submit(self, request: TaskRequest, channel: Channel, workplace: Workplace) -> Submitted:
         """See `JobHandler`. Where the service takes a token, a repeated request is the same job."""
+        if is_kubernetes(request.resource):
+            return await self._kubernetes.submit(request, channel, workplace)
         return await optimised_calls.submitted(request, self._account, workplace)
 
     async def find(self, request: TaskRequest, workplace: Workplace) -> Json | None:
-        """See `JobHandler`: services cannot be asked what a request that was lost has begun."""
+        """See `JobHandler`: but for Kubernetes nobody can be asked what a request that was lost has begun."""
+        if is_kubernetes(request.resource):
+            return await self._kubernetes.find(request, workplace)
         return None
 
     def poll_group(self, request: TaskRequest, job: Json) -> tuple[Hashable, int]:
         """See `JobHandler`."""
+        if is_kubernetes(request.resource):
+            return self._kubernetes.poll_group(request, job)
         return optimised_calls.poll_group(request, job)
 
     async def poll(self, jobs: Sequence[RunningJob], workplace: Workplace) -> Sequence[Answer | StatesError | Later]:
         """See `JobHandler`."""
+        if is_kubernetes(jobs[0].request.resource):
+            return await self._kubernetes.poll(jobs, workplace)
         return await optimised_calls.polled(jobs, self._account, workplace)
 
     async def stop(self, request: TaskRequest, job: Json, workplace: Workplace) -> None:
         """See `JobHandler`."""
+        if is_kubernetes(request.resource):
+            await self._kubernetes.stop(request, job, workplace)
+            return
         await optimised_calls.stop(request, job, self._account, workplace)
 
 
@@ -135,6 +153,20 @@ def _http_options(options: str) -> tuple[HttpOptions, str]:
 def _machine(url: str) -> str | None:
     """For people, the other machine that is called; None: it is this one."""
     return None if is_loopback(url) else url
+
+
+def is_kubernetes(resource: Resource) -> bool:
+    """Whether it is the Kubernetes API of a cluster that a Task calls."""
+    return resource.service == "eks" and _is_elsewhere(resource)
+
+
+def is_of_model(resource: Resource) -> bool:
+    """Whether a Task asks a model of Bedrock."""
+    return resource.service == "bedrock" and _is_elsewhere(resource)
+
+
+def _is_elsewhere(resource: Resource) -> bool:
+    return resource.action.partition(".")[0] in SERVICES[resource.service].elsewhere
 
 
 def is_outside(resource: Resource) -> bool:

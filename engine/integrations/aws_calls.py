@@ -127,6 +127,23 @@ class ServiceClient:
             self._held.credentials = self._held.token = None
         raise AssertionError("botocore sent a request itself")
 
+    def presigned(self, operation: str, headers: Mapping[str, str], seconds: int, credentials: Any) -> str:
+        """See `ServiceCalls.presigned`. Raises NoAnswer: it cannot be signed."""
+        meta = self._client.meta
+        url = f"{self.address.endpoint_url.rstrip('/')}/?Action={operation}&Version={self.model.api_version}"
+        request = {"method": "GET", "url": url, "body": {}, "headers": dict(headers), "context": {}}
+        signer = self._client._request_signer  # noqa: SLF001  as `aws eks get-token` does
+        self._held.credentials = credentials
+        try:
+            found: str = signer.generate_presigned_url(
+                request, operation, expires_in=seconds, region_name=meta.region_name
+            )
+        except Exception as error:
+            raise NoAnswer(_told(error)) from error
+        finally:
+            self._held.credentials = None
+        return found
+
     def _choose_signer(self, context: Mapping[str, Any], **_: Any) -> str | None:
         """Whoever calls without a token signs, whatever tokens the environment has for others."""
         options = context.get("auth_options") or ()
@@ -183,6 +200,20 @@ class ServiceCalls:
         if len(answer.body) <= _READ_AT_ONCE_BYTES:
             return self._read(operation, answer, context)
         return await self._clients.aside(self._read, operation, answer, context)
+
+    async def presigned(self, operation: str, headers: dict[str, str], seconds: int) -> str:
+        """A URL that makes a call without members, for whoever has it, as long as it holds; of the query protocol.
+
+        Args:
+            operation: As of `call`.
+            headers: Those that whoever has it must send along: they are signed too.
+            seconds: How long it holds.
+
+        Raises:
+            NoAnswer: There are no credentials any more.
+        """
+        credentials = await self._clients.credentials.of(self._identity)
+        return self._service.presigned(operation, headers, seconds, credentials)
 
     def _read(self, operation: str, answer: HttpAnswer, context: dict[str, Any]) -> CallAnswer:
         """Raises NoAnswer: the answer is not one of the service's."""

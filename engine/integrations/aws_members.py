@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from engine.asl.integration_members import unsupported
 from engine.integrations.aws_names import sdk_member
 from engine.jsonvalue import InvalidJson, decode, encode, text
 
@@ -61,7 +62,7 @@ def wire(arguments: Json, shape: Any) -> dict[str, Any]:
         raise Unusable(["The arguments must be an OBJECT"])
     if shape is None:
         found: dict[str, Any] = {}
-        findings = [f"The field '{name}' is not supported by Step Functions" for name in arguments]
+        findings = [unsupported(name) for name in arguments]
     else:
         found = _wire_structure(arguments, shape, findings)
         findings += [
@@ -92,7 +93,7 @@ def _wire_structure(value: dict[str, Json], shape: Any, findings: list[str]) -> 
     for given, member in value.items():
         name = names.get(given.lower()) or _respelled(given, shape)
         if name is None:
-            findings.append(f"The field '{given}' is not supported by Step Functions")
+            findings.append(unsupported(given))
         elif member is not None:
             found[name] = _wire(given, member, shape.members[name], findings)
     return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urldefrag, urlsplit
 
 from engine.asl.http_fields import ARRAY_FORMATS, BODY_ENCODINGS, HTTP_FIELDS, HTTP_METHODS, is_forbidden_in_http
+from engine.asl.integration_members import unsupported
 from engine.errors import StatesError
 from engine.integrations.aws_endpoints import host_of
 from engine.integrations.connections import is_permitted
@@ -101,7 +102,7 @@ def read_http_task(arguments: Json, *, allows_http: bool) -> HttpTask:
         Unusable: With everything that is wrong with them.
     """
     given = arguments if isinstance(arguments, dict) else {}
-    findings = [f"The field '{name}' is not supported by Step Functions" for name in given if name not in HTTP_FIELDS]
+    findings = [unsupported(name) for name in given if name not in HTTP_FIELDS]
     url = required_text(given, "ApiEndpoint", findings)
     if url and not is_permitted(url, allows_http=allows_http):
         needs = ": http is for a rule aws:?http=loopback" if is_permitted(url) else ""

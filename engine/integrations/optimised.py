@@ -7,73 +7,15 @@ about, when it is over, and how it is stopped. A new service is a row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
+
+from engine.integrations.optimised_emr import EMR
+from engine.integrations.optimised_rows import Job, Service, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Source = Literal["ARGUMENTS", "ANSWER"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What becomes of a job that an action began.
-
-    Attributes:
-        known_by: Of each name that the job is known by: where it stands, in the arguments or in the answer.
-        ask: The action that tells how jobs stand.
-        ask_with: Its members: names of what jobs are known by. A member that is a list has that of all jobs.
-        together: How many jobs it tells of at once.
-        items: Where the answer has the jobs, if it has several.
-        same: The member of an item, and the name of what the job is known by, that must be equal.
-        output: Where the Task's output stands in the answer, or in a job's item; empty: all of it.
-        wrapped_as: The output is a member of this name.
-        status: Where the status stands in the output, before it is wrapped.
-        good, bad: The statuses of a job that is over.
-        gone_is_good: It is over well when nothing is known of it any more.
-        stop, stop_with: The action that stops it, and its members, as of `ask_with`; what is in quotes is a text.
-    """
-
-    known_by: Mapping[str, tuple[Source, str]]
-    ask: str
-    ask_with: Mapping[str, str]
-    together: int = 1
-    items: str = ""
-    same: tuple[str, str] = ("", "")
-    output: str = ""
-    wrapped_as: str = ""
-    status: str
-    good: frozenset[str]
-    bad: frozenset[str]
-    gone_is_good: bool = False
-    stop: str = ""
-    stop_with: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """An optimised service.
-
-    Attributes:
-        client: botocore's name of it.
-        prefix: Of its errors.
-        name: What the texts of its errors call it.
-        base: Its errors without a class of their own.
-        has_metadata: Whether answers carry what the SDK tells of the call.
-        jobs: What becomes of the jobs that actions begin.
-    """
-
-    client: str
-    prefix: str
-    name: str
-    base: str
-    has_metadata: bool = True
-    jobs: Mapping[str, Job] = field(default_factory=dict)
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
+    from engine.integrations.optimised_rows import Source
 
 
 def _sagemaker(kind: str, status: str) -> Job:
@@ -83,8 +25,8 @@ def _sagemaker(kind: str, status: str) -> Job:
         ask=f"Describe{kind}Job",
         ask_with={name: name},
         status=status,
-        good=_set("Completed"),
-        bad=_set("Failed Stopped"),
+        good=words("Completed"),
+        bad=words("Failed Stopped"),
         stop=f"Stop{kind}Job",
         stop_with={name: name},
     )
@@ -96,8 +38,8 @@ def _eks(kind: str, names: Mapping[str, str], *, is_deleted: bool) -> Job:
         ask=f"Describe{kind}",
         ask_with=names,
         status=f"{kind}.Status",
-        good=frozenset() if is_deleted else _set("ACTIVE"),
-        bad=_set("DELETE_FAILED") if is_deleted else _set("FAILED CREATE_FAILED"),
+        good=frozenset() if is_deleted else words("ACTIVE"),
+        bad=words("FAILED" if kind == "Cluster" else "DELETE_FAILED" if is_deleted else "CREATE_FAILED"),
         gone_is_good=is_deleted,
         stop="" if is_deleted else f"Delete{kind}",
         stop_with=names,
@@ -110,7 +52,7 @@ _EKS_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     "Nodegroup": {"ClusterName": "ClusterName", "NodegroupName": "NodegroupName"},
 }
 
-_BUILD_OVER = _set("FAILED FAULT TIMED_OUT STOPPED")
+_BUILD_OVER = words("FAILED FAULT TIMED_OUT STOPPED")
 
 _BUILD_BATCH: Final = Job(
     known_by={"Id": ("ANSWER", "BuildBatch.Id")},
@@ -121,7 +63,7 @@ _BUILD_BATCH: Final = Job(
     same=("Id", "Id"),
     wrapped_as="BuildBatch",
     status="BuildBatchStatus",
-    good=_set("SUCCEEDED"),
+    good=words("SUCCEEDED"),
     bad=_BUILD_OVER,
     stop="StopBuildBatch",
     stop_with={"Id": "Id"},
@@ -136,8 +78,8 @@ def _application(good: str, bad: str, *, source: Source = "ARGUMENTS") -> Job:
         ask="GetApplication",
         ask_with=_SERVERLESS,
         status="Application.State",
-        good=_set(good),
-        bad=_set(bad),
+        good=words(good),
+        bad=words(bad),
     )
 
 
@@ -153,8 +95,8 @@ def _job_run(source: Source, good: str, bad: str) -> Job:
         ask_with=names,
         output="JobRun",
         status="State",
-        good=_set(good),
-        bad=_set(bad),
+        good=words(good),
+        bad=words(bad),
         stop="CancelJobRun",
         stop_with=names,
     )
@@ -176,8 +118,8 @@ SERVICES: Final[Mapping[str, Service]] = {
                 same=("QueryExecutionId", "QueryExecutionId"),
                 wrapped_as="QueryExecution",
                 status="Status.State",
-                good=_set("SUCCEEDED"),
-                bad=_set("FAILED CANCELLED"),
+                good=words("SUCCEEDED"),
+                bad=words("FAILED CANCELLED"),
                 stop="StopQueryExecution",
                 stop_with={"QueryExecutionId": "QueryExecutionId"},
             )
@@ -197,8 +139,8 @@ SERVICES: Final[Mapping[str, Service]] = {
                 items="Jobs",
                 same=("JobId", "JobId"),
                 status="Status",
-                good=_set("SUCCEEDED"),
-                bad=_set("FAILED"),
+                good=words("SUCCEEDED"),
+                bad=words("FAILED"),
                 stop="TerminateJob",
                 stop_with={"JobId": "JobId", "Reason": "'Stopped by its state machine'"},
             )
@@ -215,12 +157,13 @@ SERVICES: Final[Mapping[str, Service]] = {
                 ask="GetModelCustomizationJob",
                 ask_with={"JobIdentifier": "JobArn"},
                 status="Status",
-                good=_set("Completed"),
-                bad=_set("Failed Stopped"),
+                good=words("Completed"),
+                bad=words("Failed Stopped"),
                 stop="StopModelCustomizationJob",
                 stop_with={"JobIdentifier": "JobArn"},
             )
         },
+        elsewhere=words("invokeModel"),
     ),
     "codebuild": Service(
         client="codebuild",
@@ -237,7 +180,7 @@ SERVICES: Final[Mapping[str, Service]] = {
                 same=("Id", "Id"),
                 wrapped_as="Build",
                 status="BuildStatus",
-                good=_set("SUCCEEDED"),
+                good=words("SUCCEEDED"),
                 bad=_BUILD_OVER,
                 stop="StopBuild",
                 stop_with={"Id": "Id"},
@@ -257,8 +200,8 @@ SERVICES: Final[Mapping[str, Service]] = {
                 ask="DescribeJobRun",
                 ask_with={"Name": "Name", "RunId": "RunId"},
                 status="State",
-                good=_set("SUCCEEDED"),
-                bad=_set("FAILED STOPPED TIMEOUT"),
+                good=words("SUCCEEDED"),
+                bad=words("FAILED STOPPED TIMEOUT"),
                 stop="StopJobRun",
                 stop_with={"Name": "Name", "RunId": "RunId"},
             )
@@ -279,7 +222,7 @@ SERVICES: Final[Mapping[str, Service]] = {
                 items="Tasks",
                 same=("TaskArn", "TaskArn"),
                 status="LastStatus",
-                good=_set("STOPPED"),
+                good=words("STOPPED"),
                 bad=frozenset(),
                 stop="StopTask",
                 stop_with={"Cluster": "Cluster", "Task": "TaskArn", "Reason": "'Stopped by its state machine'"},
@@ -295,7 +238,9 @@ SERVICES: Final[Mapping[str, Service]] = {
             **{f"create{kind}": _eks(kind, names, is_deleted=False) for kind, names in _EKS_NAMES.items()},
             **{f"delete{kind}": _eks(kind, names, is_deleted=True) for kind, names in _EKS_NAMES.items()},
         },
+        elsewhere=words("call runJob"),
     ),
+    "elasticmapreduce": EMR,
     "emr-containers": Service(
         client="emr-containers",
         prefix="EMRContainers",
@@ -308,8 +253,8 @@ SERVICES: Final[Mapping[str, Service]] = {
                 ask_with={"Id": "Id", "VirtualClusterId": "VirtualClusterId"},
                 output="JobRun",
                 status="State",
-                good=_set("COMPLETED"),
-                bad=_set("FAILED CANCELLED"),
+                good=words("COMPLETED"),
+                bad=words("FAILED CANCELLED"),
                 stop="CancelJobRun",
                 stop_with={"Id": "Id", "VirtualClusterId": "VirtualClusterId"},
             ),
@@ -319,8 +264,8 @@ SERVICES: Final[Mapping[str, Service]] = {
                 ask_with={"Id": "Id"},
                 output="VirtualCluster",
                 status="State",
-                good=_set("TERMINATED"),
-                bad=_set("ARRESTED"),
+                good=words("TERMINATED"),
+                bad=words("ARRESTED"),
                 gone_is_good=True,
             ),
         },
@@ -358,8 +303,8 @@ SERVICES: Final[Mapping[str, Service]] = {
                 ask_with={"JobName": "JobName", "RunId": "RunId"},
                 output="JobRun",
                 status="JobRunState",
-                good=_set("SUCCEEDED STOPPED"),
-                bad=_set("FAILED TIMEOUT ERROR"),
+                good=words("SUCCEEDED STOPPED"),
+                bad=words("FAILED TIMEOUT ERROR"),
                 stop="BatchStopJobRun",
                 stop_with={"JobName": "JobName", "JobRunIds": "RunId"},
             )
@@ -376,8 +321,8 @@ SERVICES: Final[Mapping[str, Service]] = {
                 ask="GetJob",
                 ask_with={"Id": "Id"},
                 status="Job.Status",
-                good=_set("COMPLETE"),
-                bad=_set("ERROR CANCELED"),
+                good=words("COMPLETE"),
+                bad=words("ERROR CANCELED"),
                 stop="CancelJob",
                 stop_with={"Id": "Id"},
             )

@@ -1,6 +1,7 @@
 """Tasks of optimised integrations: one call, or a job that goes on (integrations.md 1.2, 1.3, 4, 5).
 
-What is known of each service stands in `optimised`; here is what they have in common, and what a few have of their own.
+What is known of each service stands in `optimised`, what a few have of their own in `optimised_extras`; here is what
+they have in common.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from engine.integrations.aws_members import Undecodable, Unusable, fill_token, s
 from engine.integrations.aws_names import optimised_member
 from engine.integrations.aws_sdk import account_for, modelled, operation_model, told, unusable
 from engine.integrations.optimised import SERVICES
+from engine.integrations.optimised_extras import check_taken, deleted, is_failed_task, with_additions
+from engine.integrations.optimised_wrappers import at, from_api, to_api
 from engine.integrations.request import Answer, Later, Submitted, UnsupportedTask
 from engine.jsonvalue import encode, text
 
@@ -20,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.integrations.aws import Account
-    from engine.integrations.aws_calls import CallAnswer
-    from engine.integrations.optimised import Job, Service
+    from engine.integrations.aws_calls import CallAnswer, ServiceCalls
+    from engine.integrations.optimised_rows import Call, Job, Service
     from engine.integrations.request import RunningJob, TaskRequest, Workplace
     from engine.jsonvalue import Json
 
@@ -30,6 +33,7 @@ _LOST_SECONDS = 600.0
 
 _TRY_AGAIN = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "LimitExceeded", "ServiceUnavailable")
 _GONE = ("NotFound", "DoesNotExist")
+_THERE_ALREADY = ("ResourceInUse", "AlreadyExists", "Conflict")
 _SERVER_ERRORS = 500
 
 
@@ -37,6 +41,7 @@ class _Row(NamedTuple):
     service: Service
     operation: str
     job: Job | None
+    call: Call | None
 
 
 def _row(request: TaskRequest) -> _Row:
@@ -45,16 +50,42 @@ def _row(request: TaskRequest) -> _Row:
     service = SERVICES.get(request.resource.service)
     is_call = request.resource.pattern in ("REQUEST_RESPONSE", "WAIT_FOR_TASK_TOKEN")
     job = None if service is None else service.jobs.get(action)
-    known = (request.resource.service, action) not in _ELSEWHERE
-    if service is None or not known or not (is_call or job is not None):
+    if service is None or not (is_call or job is not None):
         raise UnsupportedTask(
             f"state {request.state!r}: {request.resource.arn} is not built in; give the Task a handler of its own"
         )
-    return _Row(service, action[:1].upper() + action[1:], job)
+    call = service.calls.get(action)
+    return _Row(service, action[:1].upper() + action[1:] if call is None else call.operation, job, call)
 
 
-_ELSEWHERE = frozenset({("bedrock", "invokeModel"), ("eks", "call"), ("eks", "runJob")})
-"""Actions of other APIs than their service's."""
+class _Api:
+    """The service of a row, as a Task calls it."""
+
+    def __init__(self, service: Service, calls: ServiceCalls) -> None:
+        self._service = service
+        self._calls = calls
+
+    async def ask(self, operation: str, members: dict[str, Json]) -> dict[str, Json]:
+        """Calls an action that tells or repeats something; its answer in the Task's spelling. Raises StatesError."""
+        model = operation_model(self._calls, operation)
+        try:
+            answered = await self._calls.call(model.name, wire(members, model.input_shape))
+        except NoAnswer as error:
+            raise _no_answer(self._service, error) from error
+        if answered.is_refused:
+            raise _refused(self._service, model, answered)
+        return _shown(self._service, model, answered)
+
+
+def _no_answer(service: Service, error: NoAnswer) -> StatesError:
+    return TaskFailed(f"{service.prefix}.SdkClientException", str(error))
+
+
+async def _calls_of(row: _Row, request: TaskRequest, account: Account, workplace: Workplace) -> ServiceCalls:
+    return await workplace.aws.calls(account_for(request, account, row.service.client), request.region)
+
+
+# ── one call ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def answer_of(request: TaskRequest, account: Account, workplace: Workplace) -> Answer:
@@ -67,29 +98,53 @@ async def submitted(request: TaskRequest, account: Account, workplace: Workplace
     """Begins a job. Raises StatesError, UnsupportedTask."""
     row = _row(request)
     assert row.job is not None, "the pattern says so"
-    response = await _begun(request, row, account, workplace)
+    try:
+        response = await _begun(request, row, account, workplace)
+    except StatesError as error:
+        if not (request.may_have_run and _is_begun(row.job, error)):
+            raise
+        response = {}
     places = {"ARGUMENTS": request.arguments, "ANSWER": response}
     job = {name: at(places[source], path) for name, (source, path) in row.job.known_by.items()}
     return Submitted(response, job)
 
 
+def _is_begun(job: Job, error: StatesError) -> bool:
+    """Whether a request is refused because it was made before: what it names is there already, or gone already.
+
+    Only of a job that the arguments name, such as a training job: how it stands can be asked without an answer.
+    """
+    if any(source == "ANSWER" for source, _ in job.known_by.values()):
+        return False
+    reasons = (*_THERE_ALREADY, *_GONE) if job.gone_is_good else _THERE_ALREADY
+    return any(reason in (error.error or "") for reason in reasons)
+
+
 async def _begun(request: TaskRequest, row: _Row, account: Account, workplace: Workplace) -> dict[str, Json]:
     service = row.service
     try:
-        calls = await workplace.aws.calls(account_for(request, account, service.client), request.region)
+        calls = await _calls_of(row, request, account, workplace)
+        ask = _Api(service, calls).ask
         model = operation_model(calls, row.operation)
+        arguments = with_additions(request)
         try:
-            members = wire(_added(request), model.input_shape)
+            if row.call is not None:
+                arguments = await to_api(row.call, arguments, service, ask)
+            members = wire(arguments, model.input_shape)
         except Unusable as error:
             raise unusable(request, error.findings) from error
         fill_token(members, model.input_shape, request.idempotency_key)
         answered = await calls.call(model.name, members)
     except NoAnswer as error:
-        raise TaskFailed(f"{service.prefix}.SdkClientException", str(error)) from error
+        raise _no_answer(service, error) from error
     if answered.is_refused:
         raise _refused(service, model, answered)
     response = _shown(service, model, answered)
-    _check_entries(request, response)
+    check_taken(request, response)
+    if isinstance(arguments, dict):
+        response = await deleted(row.operation, response, arguments, ask)
+    if row.call is not None:
+        response = from_api(row.call, response)
     if service.has_metadata:
         _, _, request_id = told(answered)
         response |= sdk_metadata(answered.http.status, answered.http.headers, request_id)
@@ -120,62 +175,6 @@ def _refused(service: Service, model: Any, answered: CallAnswer) -> StatesError:
     return StatesError(f"{service.prefix}.{name}", f"{message} ({about})")
 
 
-# ── what some services have of their own ────────────────────────────────────────────────────────────────────────────
-
-
-def _added(request: TaskRequest) -> Json:
-    """The arguments with what Step Functions itself adds to them."""
-    arguments = request.arguments
-    if not isinstance(arguments, dict):
-        return arguments
-    is_job = request.resource.pattern == "SYNC"
-    match request.resource.service:
-        case "events":
-            entries = arguments.get("Entries")
-            if isinstance(entries, list):
-                return {**arguments, "Entries": [_with_arns(request, entry) for entry in entries]}
-        case "ecs" if is_job:
-            return {"StartedBy": "AWS Step Functions", **arguments}
-        case "batch" if is_job:
-            overrides = arguments.get("ContainerOverrides") or {}
-            environment = overrides.get("Environment", []) if isinstance(overrides, dict) else None
-            if isinstance(overrides, dict) and isinstance(environment, list):
-                mark: Json = {"Name": "MANAGED_BY_AWS", "Value": "STARTED_BY_STEP_FUNCTIONS"}
-                return {**arguments, "ContainerOverrides": {**overrides, "Environment": [*environment, mark]}}
-        case _:
-            pass
-    return arguments
-
-
-def _with_arns(request: TaskRequest, entry: Json) -> Json:
-    """An entry of PutEvents, with the execution and its state machine among its resources."""
-    resources = entry.get("Resources", []) if isinstance(entry, dict) else None
-    if not isinstance(entry, dict) or not isinstance(resources, list):
-        return entry
-    parts = request.execution_arn.split(":")
-    machine = ":".join([*parts[:5], "stateMachine", parts[6]])
-    return {**entry, "Resources": [*resources, request.execution_arn, machine]}
-
-
-def _check_entries(request: TaskRequest, response: dict[str, Json]) -> None:
-    """Raises StatesError: the service took the call, and not what was in it."""
-    if request.resource.service == "events" and response.get("FailedEntryCount"):
-        raise StatesError("EventBridge.FailedEntry", text(response))
-    waits = request.resource.pattern != "REQUEST_RESPONSE"
-    if request.resource.service == "ecs" and waits and response.get("Failures"):
-        raise StatesError("AmazonECS.Unknown", text(response))
-
-
-def _is_failed_task(task: Json) -> bool:
-    """Whether a stopped ECS task failed: it did not start, or a container ended with another exit code than 0."""
-    if at(task, "StopCode") == "TaskFailedToStart":
-        return True
-    containers = at(task, "Containers")
-    return any(
-        at(container, "ExitCode") not in (None, 0) for container in (containers if isinstance(containers, list) else [])
-    )
-
-
 # ── jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -200,7 +199,7 @@ async def polled(
     how = row.job
     assert how is not None, "they were submitted"
     try:
-        calls = await workplace.aws.calls(account_for(request, account, row.service.client), request.region)
+        calls = await _calls_of(row, request, account, workplace)
         model = operation_model(calls, how.ask)
         answered = await calls.call(model.name, _members(model, how.ask_with, [one.job for one in jobs]))
     except NoAnswer:
@@ -216,11 +215,12 @@ async def polled(
             return [Later()] * len(jobs)  # the service may take a while to know its own job
         return [_refused(row.service, model, answered)] * len(jobs)
     response = _shown(row.service, model, answered)
-    return [_standing(how, request, response, one) for one in jobs]
+    api = _Api(row.service, calls)
+    return [await _standing(how, request, response, one, api) for one in jobs]
 
 
-def _standing(
-    how: Job, request: TaskRequest, response: dict[str, Json], job: RunningJob
+async def _standing(
+    how: Job, request: TaskRequest, response: dict[str, Json], job: RunningJob, api: _Api
 ) -> Answer | StatesError | Later:
     found: Json = response
     if how.items:
@@ -235,8 +235,12 @@ def _standing(
             return Later()
         return StatesError("States.TaskFailed", f"{request.resource.service} knows nothing of the job {text(job.job)}")
     status = at(found, how.status)
-    is_bad = status in how.bad or (status in how.good and request.resource.service == "ecs" and _is_failed_task(found))
+    is_bad = status in how.bad
+    if status in how.good and request.resource.service == "ecs":
+        is_bad = await is_failed_task(found, api.ask)
     output: Json = {how.wrapped_as: found} if how.wrapped_as else found
+    if how.beside and isinstance(output, dict):
+        output = dict(sorted((output | {name: at(job.job, name) for name in how.beside}).items()))
     if is_bad:
         return StatesError("States.TaskFailed", text(output))
     if status in how.good:
@@ -249,7 +253,7 @@ async def stop(request: TaskRequest, job: Json, account: Account, workplace: Wor
     row = _row(request)
     if row.job is None or not row.job.stop:
         return
-    calls = await workplace.aws.calls(account_for(request, account, row.service.client), request.region)
+    calls = await _calls_of(row, request, account, workplace)
     model = operation_model(calls, row.job.stop)
     answered = await calls.call(model.name, _members(model, row.job.stop_with, [job]))
     if answered.is_refused and answered.http.status >= _SERVER_ERRORS:
@@ -268,15 +272,3 @@ def _members(model: Any, members: Mapping[str, str], jobs: Sequence[Json]) -> di
         else:
             given[name] = [at(job, known_by) for job in jobs] if is_list else at(jobs[0], known_by)
     return given
-
-
-def at(value: Json, path: str) -> Json:
-    """What stands at a path such as `Tasks.0.TaskArn`, or None."""
-    for step in path.split("."):
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value

@@ -49,6 +49,7 @@ class TaskRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         role_arn: The role of `Credentials`.
         origin: None: no execution waits for it.
         test_case: Key of the test case whose responses the execution gets, see `MockConfig`.
+        may_have_run: This attempt may have been made before, by a worker that was lost and told nobody.
     """
 
     execution_arn: str
@@ -67,6 +68,7 @@ class TaskRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     role_arn: str | None
     origin: Origin | None = None
     test_case: str | None = None
+    may_have_run: bool = False
 
     @property
     def idempotency_key(self) -> str:

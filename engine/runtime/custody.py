@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from engine.integrations.invocation import wanted
 from engine.interpreter.advance import LAST_INSTANT, pending_commands, time_limit, time_limit_due
 from engine.interpreter.messages import (
@@ -193,7 +195,7 @@ class Custody:
         lost = [task for task in interrupted if task.task_id[2] <= lost_tasks]
         execution.lost_tasks = max((task.task_id[2] for task in lost), default=0)
         for task in lost:
-            task.may_have_run = True
+            task.request = msgspec.structs.replace(task.request, may_have_run=True)
             # Of one that has no handler here nobody can say whether it wants to be run again: a worker that has will.
             if task.handler is not None:
                 self.tasks.lose(task)

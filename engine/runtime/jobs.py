@@ -206,7 +206,7 @@ class Jobs:
     def stop(self, task: OpenTask) -> None:
         """Stops the job of a Task that nobody waits for any more, if it has one, or may have one that nobody knows."""
         handler = job_handler(task.handler, task.request.resource)
-        if handler is not None and (task.job is not None or task.may_have_run):
+        if handler is not None and (task.job is not None or task.request.may_have_run):
             self._spawn(self._stops, self._stop(handler, task))
 
     async def _stop(self, handler: JobHandler, task: OpenTask) -> None:

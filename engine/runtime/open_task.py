@@ -27,7 +27,6 @@ class OpenTask:
         scope: Cancels its handler; None while none runs.
         is_submitting: What runs is the request that begins its job.
         is_unwanted: Nobody waits for it any more, here or elsewhere.
-        may_have_run: On a worker that was lost, which told nobody.
         is_left: Its handler was cancelled, does not end, and is left alone.
         job: What it waits for, once that is known.
         early: Mail of its child, which is over before its TaskSubmitted came.
@@ -37,7 +36,7 @@ class OpenTask:
 
     __slots__ = (
         "early", "execution", "handler", "heartbeat_seconds", "holds_clock", "is_left", "is_over", "is_submitting",
-        "is_unwanted", "job", "lines", "may_have_run", "phase", "request", "scope", "task_id", "task_token",
+        "is_unwanted", "job", "lines", "phase", "request", "scope", "task_id", "task_token",
     )  # fmt: skip
 
     def __init__(
@@ -50,9 +49,7 @@ class OpenTask:
         self.task_token = request.task_token
         self.heartbeat_seconds = request.heartbeat_seconds
         self.phase: Phase = phase
-        self.is_over = self.is_submitting = self.is_unwanted = self.is_left = self.holds_clock = self.may_have_run = (
-            False
-        )
+        self.is_over = self.is_submitting = self.is_unwanted = self.is_left = self.holds_clock = False
         self.scope: anyio.CancelScope | None = None
         self.job: Job | None = None
         self.early: Mail | None = None

@@ -251,7 +251,7 @@ class _Sweeper:
         self._transport.answer = answer_of(model, {}) if model.output_shape is None else HttpAnswer(500, [], b"")
         error = await self._failure({**arguments, "NoSuchMember": 1})
         assert error.error == "States.Runtime", error.error
-        assert "The field 'NoSuchMember' is not supported by Step Functions" in str(error.cause)
+        assert 'The field "NoSuchMember" is not supported by Step Functions' in str(error.cause)
         assert self._transport.request is None
         for name, member in ({} if model.input_shape is None else model.input_shape.members).items():
             wrong = _of_another_type(member)

@@ -81,7 +81,7 @@ class StubLambda:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         method, path, _ = head[0].split(" ")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
-        asked = Asked(method, path, headers, await reader.readexactly(int(headers["content-length"])))
+        asked = Asked(method, path, headers, await reader.readexactly(int(headers.get("content-length", 0))))
         self.asked.append(asked)
         self.inside += 1
         self.inside_max = max(self.inside_max, self.inside)

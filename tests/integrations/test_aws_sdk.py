@@ -259,7 +259,7 @@ async def test_a_copy_names_its_source_as_the_sdk_for_java_does(moto: str) -> No
     assert (await result(moto, "aws-sdk:s3:getObject", Bucket="copies", Key="new"))["Body"] == "1"
     await result(moto, "aws-sdk:s3:copyObject", Bucket="copies", Key="newer", CopySource="copies/new")
     error, cause = await failure(moto, "aws-sdk:s3:copyObject", **names, **source, CopySource="copies/new")
-    assert (error, "The field 'SourceBucket' is not supported" in cause) == ("States.Runtime", True)
+    assert (error, 'The field "SourceBucket" is not supported' in cause) == ("States.Runtime", True)
 
 
 async def test_an_object_without_a_key_is_not_taken_for_its_bucket(moto: str) -> None:
@@ -286,7 +286,7 @@ async def test_members_that_the_action_has_not_fail_before_it_is_called(moto: st
     error, cause = await failure(moto, "aws-sdk:s3:getObject", Bucket="bucket", Kay=1)
     assert error == "States.Runtime"
     assert cause.endswith(
-        """The Parameters '{"Bucket":"bucket","Kay":1}' could not be used to start the Task: [The field 'Kay' is not """
+        """The Parameters '{"Bucket":"bucket","Kay":1}' could not be used to start the Task: [The field "Kay" is not """
         "supported by Step Functions, The field 'Key' is required but was missing]"
     )
 

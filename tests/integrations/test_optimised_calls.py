@@ -14,6 +14,7 @@ from engine import Engine, ExecutionFailed
 from engine.asl.resource import OPTIMISED
 from engine.integrations.optimised import SERVICES
 from tests.definitions import machine
+from tests.integrations.stub_aws import operation_of
 from tests.moto_server import moto_server
 
 if TYPE_CHECKING:
@@ -120,26 +121,30 @@ async def test_a_job_run_is_waited_for(moto: str) -> None:
 def test_the_table_says_what_the_models_have(token: str) -> None:
     service = SERVICES[token]
     model = ServiceModel(Loader().load_service_model(service.client, "service-2"), service.client)
-    elsewhere = {("bedrock", "invokeModel"), ("eks", "call"), ("eks", "runJob")}
-    actions = [action for action in OPTIMISED[token] if (token, action) not in elsewhere]
-    assert {action[:1].upper() + action[1:] for action in actions} <= set(model.operation_names)
-    for action, patterns in OPTIMISED[token].items():
-        if (token, action) not in elsewhere:
-            assert ("SYNC" in patterns) == (action in service.jobs)
+    actions = [action for action in OPTIMISED[token] if action not in service.elsewhere]
+    assert {operation_of(service, action) for action in actions} <= set(model.operation_names)
+    assert service.calls.keys() | service.elsewhere <= OPTIMISED[token].keys()
+    assert {action for action in actions if "SYNC" in OPTIMISED[token][action]} == service.jobs.keys()
+    for action, call in service.calls.items():
+        shape = model.operation_model(operation_of(service, action)).input_shape
+        assert {api.removesuffix("[]") for api in call.given.values()} | call.refused <= set(shape.members)
     for job in service.jobs.values():
         for operation, members in ((job.ask, job.ask_with), (job.stop, job.stop_with)):
             if operation:
                 shape = model.operation_model(operation).input_shape
                 assert {member.lower() for member in members} <= {name.lower() for name in shape.members}
                 assert all(name.startswith("'") or name in job.known_by for name in members.values())
-        assert _has(model.operation_model(job.ask).output_shape, [job.items, job.output, job.status])
+        status = _at(model.operation_model(job.ask).output_shape, [job.items, job.output, job.status])
+        assert status is not None
+        known = set(getattr(status, "enum", None) or job.good | job.bad)
+        assert job.good | job.bad <= known, "as the model spells them"
 
 
-def _has(shape: Any, paths: list[str]) -> bool:
+def _at(shape: Any, paths: list[str]) -> Any:
     for step in ".".join(path for path in paths if path).split("."):
         shape = shape.member if shape.type_name == "list" else shape
         name = next((name for name in shape.members if name[:1].upper() + name[1:] == step), None)
         if name is None:
-            return False
+            return None
         shape = shape.members[name]
-    return True
+    return shape

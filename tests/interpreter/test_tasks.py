@@ -72,7 +72,8 @@ def test_a_callback_task_has_a_new_token_for_each_attempt() -> None:
         tokens.append((command.task_token, command.arguments["MessageBody"]))
         return TaskError(command.task_id, "E", None) if command.attempt < 1 else done(command, "callback")
 
-    task = machine(TOKEN, Parameters={"QueueUrl": "q", "MessageBody.$": "$$.Task.Token"}, Retry=[{"ErrorEquals": ["E"]}])
+    message = {"QueueUrl": "q", "MessageBody.$": "$$.Task.Token"}
+    task = machine(TOKEN, Parameters=message, Retry=[{"ErrorEquals": ["E"]}])
     drive = Drive(task, answer=answer)
     drive.run()
     assert drive.status == "SUCCEEDED"

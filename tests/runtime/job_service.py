@@ -20,7 +20,8 @@ RESOURCE = "arn:aws:states:::batch:submitJob.sync"
 
 
 def job_task(**fields: Any) -> dict[str, Any]:
-    return {"Type": "Task", "Resource": RESOURCE, "Parameters": {"JobName": "j", "JobQueue": "q", "JobDefinition": "d"}, **fields}
+    named = {"JobName": "j", "JobQueue": "q", "JobDefinition": "d"}
+    return {"Type": "Task", "Resource": RESOURCE, "Parameters": named, **fields}
 
 
 class JobService:

@@ -41,12 +41,17 @@ _TOKEN_BYTES = 48
 _FAMILY = {"lambda": "LambdaFunction", "activity": "Activity", "service": "Task", "other": "Task"}
 
 
+_STARTED_BY: dict[str, Json] = {"StartedBy": "AWS Step Functions"}
+_STARTED_BY_BYTES = len(text(_STARTED_BY))
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class TaskPlan(StatePlan):
-    """A Task state."""
+    """A Task state. `is_ecs_job`: the arguments get who started it, which history shows (recorded)."""
 
     resource: Resource
     family: str
+    is_ecs_job: bool
     work_input: WorkInput
     finish: ResultExit
     timeout: Seconds
@@ -61,6 +66,7 @@ def plan(state: TaskState, tap: Tap | None = None) -> TaskPlan:
         type="Task",
         resource=state.resource,
         family=_FAMILY[state.resource.kind],
+        is_ecs_job=state.resource.service == "ecs" and state.resource.pattern == "SYNC",
         work_input=compile_work_input(state, tap),
         finish=compile_result_exit(state, tap),
         timeout=_seconds("TimeoutSeconds", state.timeout_seconds, state.timeout_seconds_path, state),
@@ -76,6 +82,8 @@ def enter(state: TaskPlan, visit: Visit) -> Step:
     visit.task_token = None if state.resource.kind == "activity" else token
     try:
         arguments, bound = state.work_input(visit)
+        if state.is_ecs_job and isinstance(arguments, dict):
+            arguments, bound = arguments | _STARTED_BY, bound + _STARTED_BY_BYTES
         timeout_seconds, heartbeat_seconds = state.timeout(visit), state.heartbeat(visit)
         role_arn = state.role(visit)
     finally:
