@@ -110,6 +110,15 @@ async def test_after_a_burst_few_connections_are_kept(clients, monkeypatch):
     assert [len(idle) for idle in clients._idle.values()] == [3]
 
 
+async def test_connections_to_hosts_that_nobody_calls_again_are_closed(clients, monkeypatch):
+    monkeypatch.setattr("engine.integrations.aws._IDLE_SECONDS", 0)
+    async with stub_lambda(Reply.of(1)) as one, stub_lambda(Reply.of(1)) as other:
+        for stub in (one, other):
+            client = await clients.client(Account("lambda", endpoint_url=stub.url), "us-east-1")
+            await client.send("POST", "/", {}, b"")
+        assert int(one.url.rpartition(":")[2]) not in [port for _, _, port, _ in clients._idle]
+
+
 async def test_an_answer_that_never_stops_is_refused(clients):
     async with stub_lambda(Reply(b" " * (RESPONSE_BYTES_MAX + 1))) as stub:
         client = await clients.client(Account("lambda", endpoint_url=stub.url), "us-east-1")
