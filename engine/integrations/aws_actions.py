@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from engine.asl.resource import Resource
     from engine.errors import StatesError
+    from engine.integrations.aws import Account
     from engine.integrations.request import (
         Answer,
         Channel,
@@ -77,6 +78,11 @@ class AwsActions:
         self._account = read_account("", options)
         self._kubernetes = KubernetesHandler(self._account)
         self._function = LambdaFunction(f"lambda:?{options}" if options else "lambda:")
+
+    @property
+    def account(self) -> Account:
+        """How AWS is reached, whatever the service."""
+        return self._account
 
     def destination(self, resource: Resource) -> str | None:
         """See `Handler`."""
@@ -181,8 +187,13 @@ def has_endpoint(resource: Resource) -> bool:
     if resource.service == "apigateway":
         return endpoint_elsewhere() is not None
     client = client_of(resource)
+    return client is not None and has_own_endpoint(client)
+
+
+def has_own_endpoint(client: str) -> bool:
+    """The same of a service, by botocore's name."""
     said = frozenset((name, value) for name, value in os.environ.items() if name.startswith(_ABOUT_ENDPOINTS))
-    return client is not None and _is_overridden(client, said)
+    return _is_overridden(client, said)
 
 
 def client_of(resource: Resource) -> str | None:

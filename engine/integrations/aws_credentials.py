@@ -156,6 +156,11 @@ def _frozen(source: Any) -> Any:
         raise NoAnswer(str(error)) from error
 
 
+def credentials_of(identity: Identity) -> Any:
+    """Botocore's credentials, which renew themselves, for a client of boto3's; blocks. Raises NoAnswer."""
+    return _found(identity)
+
+
 def _found(identity: Identity, earlier: Any = None) -> Any:
     """Botocore's credentials, which renew themselves; in a thread, for it may ask the instance it runs on.
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from engine.asl.resource import Resource
+    from engine.integrations.aws import Account
     from engine.integrations.connections import Connection, ConnectionsLike
     from engine.integrations.lambda_ import LambdaEmulator
     from engine.integrations.mock_config import MockConfig
@@ -135,6 +136,7 @@ class Handlers:
         self._aws: Handler | None = None
         self._is_aws_allowed = False
         self._wrap: Callable[[Handler], Handler] | None = None
+        self._unwrapped: Handlers | None = None
         self.mocks: MockConfig | None = None
         self.connections: Mapping[str, Connection] = {}
         if isinstance(rules, str | bytes | list | tuple | set) or inspect.isclass(rules) or inspect.isroutine(rules):
@@ -149,7 +151,7 @@ class Handlers:
             self._emulator, self._emulated = rules._emulator, rules._emulated  # noqa: SLF001
             self._built_in, self.mocks = dict(rules._built_in), rules.mocks  # noqa: SLF001
             self._aws, self._is_aws_allowed = rules._aws, rules._is_aws_allowed  # noqa: SLF001
-            self._wrap = rules._wrap  # noqa: SLF001
+            self._wrap, self._unwrapped = rules._wrap, rules._unwrapped  # noqa: SLF001
             self.connections = rules.connections
         elif isinstance(rules, Mapping):
             for pattern, spec in rules.items():
@@ -265,6 +267,7 @@ class Handlers:
         rules._aws = None if self._aws is None else wrap(self._aws)
         rules._is_aws_allowed = self._is_aws_allowed
         rules.mocks, rules.connections = self.mocks, self.connections
+        rules._unwrapped = self
         before = self._wrap
         rules._wrap = wrap if before is None else lambda handler: wrap(before(handler))
         return rules
@@ -309,6 +312,29 @@ class Handlers:
         from engine.integrations.aws_actions import has_endpoint, is_outside
 
         return is_outside(resource) and (self._is_aws_allowed or has_endpoint(resource))
+
+    def s3_account(self, state: str, resource: Resource, *, region: str, account: str) -> Account | None:
+        """How S3 is reached for the files of a Distributed Map; None: it may not be.
+
+        As for a Task of the same Resource, but that a rule which does not lead to AWS, such as a mock for all, says
+        nothing of files.
+
+        Args:
+            state: Name of the Map state.
+            resource: Of its ItemReader or ResultWriter.
+            region: See `rule_for`.
+            account: Likewise.
+        """
+        from engine.integrations.aws import Account
+        from engine.integrations.aws_actions import AwsActions, has_own_endpoint
+
+        rules = self
+        while rules._unwrapped is not None:
+            rules = rules._unwrapped
+        handler = rules.rule_for(state, resource, None, region=region, account=account)
+        if isinstance(handler, AwsActions):
+            return handler.account._replace(service="s3")
+        return Account("s3") if self._is_aws_allowed or has_own_endpoint("s3") else None
 
     def find(
         self, state: str, resource: Resource, function: str | None, *, region: str, account: str

@@ -32,22 +32,12 @@ _NO_RANGE = "InvalidRange"
 class Bucket:
     """See `Place`."""
 
-    def __init__(self, bucket: str, more: Mapping[str, Json], *, region: str) -> None:
-        """Asks nothing yet. `more`: what else all requests have. Raises DataFailed: AWS's configuration is faulty."""
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
+    def __init__(self, bucket: str, more: Mapping[str, Json], client: Any) -> None:
+        """Asks nothing yet. `more`: what else all requests have; `client`: boto3's, which is closed with the bucket."""
         self.name = f"s3://{bucket}"
         self._bucket = bucket
         self._more = dict(more)
-        retries = {"mode": "standard", "max_attempts": _ATTEMPTS}
-        config = Config(retries=retries, connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS)
-        try:
-            session = boto3.session.Session()
-            self._client = session.client("s3", region_name=session.region_name or region, config=config)
-        except (BotoCoreError, ValueError) as error:
-            raise DataFailed(f"{self.name}: {error}") from error
+        self._client = client
 
     def open(self, key: str) -> StoredObject:
         """See `Place`."""
@@ -75,6 +65,26 @@ class Bucket:
 
     def _wanted(self, **given: Json) -> dict[str, Json]:
         return {**self._more, "Bucket": self._bucket, **given}
+
+
+def client_config() -> Any:
+    """botocore's, for reading and writing large objects."""
+    from botocore.config import Config
+
+    retries = {"mode": "standard", "max_attempts": _ATTEMPTS}
+    return Config(retries=retries, connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS)
+
+
+def own_client(region: str) -> Any:
+    """As AWS's own configuration has it; `region`: where that names none. Raises DataFailed: it is faulty."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        session = boto3.session.Session()
+        return session.client("s3", region_name=session.region_name or region, config=client_config())
+    except (BotoCoreError, ValueError) as error:
+        raise DataFailed(f"S3: {error}") from error
 
 
 class StoredObject:

@@ -8,11 +8,11 @@ from engine.jsonvalue import InvalidJson, decode
 from engine.map_data.failures import ITEM_BYTES_MAX, DataFailed
 from engine.map_data.file_items import file_items
 from engine.map_data.json_items import Entry
-from engine.map_data.places import folder_path, is_folder, open_place
+from engine.map_data.places import folder_path, is_folder
 from engine.map_data.streams import blocks, lines, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from engine.jsonvalue import Json
     from engine.map_data.places import Place, StoredFile
@@ -48,7 +48,9 @@ def inventory_items(place: Place, key: str, after: Any) -> Iterator[Entry]:
         inner = None
 
 
-def unloaded_items(place: Place, key: str, config: Mapping[str, Any], after: Any, *, region: str) -> Iterator[Entry]:
+def unloaded_items(
+    place: Place, key: str, config: Mapping[str, Any], after: Any, *, opened: Callable[..., Place]
+) -> Iterator[Entry]:
     """The rows of the files that Athena wrote: the manifest has a URL in each line.
 
     Args:
@@ -56,7 +58,7 @@ def unloaded_items(place: Place, key: str, config: Mapping[str, Any], after: Any
         key: Of the manifest.
         config: The ReaderConfig; `InputType` is that of the files.
         after: `[byte of this URL's line, after in the file or null]`; None: from the beginning.
-        region: See `open_place`.
+        opened: `open_place` with all but the bucket and what requests have besides.
     """
     first, inner = after or (0, None)
     manifest = place.open(key)
@@ -65,7 +67,7 @@ def unloaded_items(place: Place, key: str, config: Mapping[str, Any], after: Any
         for line, end in lines(manifest, first):
             url = text(line, manifest, begin).strip().strip('"')
             if url:
-                for value, name, inner_after in _rows_at(url, place, config, inner, manifest, region):
+                for value, name, inner_after in _rows_at(url, place, config, inner, manifest, opened):
                     yield Entry(value, name, [begin, inner_after])
             begin, inner = end, None
     finally:
@@ -73,7 +75,7 @@ def unloaded_items(place: Place, key: str, config: Mapping[str, Any], after: Any
 
 
 def _rows_at(
-    url: str, place: Place, config: Mapping[str, Any], inner: Any, manifest: StoredFile, region: str
+    url: str, place: Place, config: Mapping[str, Any], inner: Any, manifest: StoredFile, opened: Callable[..., Place]
 ) -> Iterator[Entry]:
     scheme, _, rest = url.partition("://")
     if is_folder(url):
@@ -83,7 +85,7 @@ def _rows_at(
         bucket, _, key = rest.partition("/")
     else:
         raise DataFailed(f"{manifest.name}: expected a URL like s3://bucket/key in each line, got {url[:200]!r}")
-    other = place if place.name == f"s3://{bucket}" else open_place(bucket, {}, region=region)
+    other = place if place.name == f"s3://{bucket}" else opened(bucket, {})
     try:
         yield from file_items(other, key, config.get("InputType"), config, inner)
     finally:

@@ -6,13 +6,13 @@ A folder stands where a bucket's name does, as a `file:` URL: `{"Bucket": "file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from engine.map_data.failures import DataFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from engine.jsonvalue import Json
 
@@ -87,26 +87,31 @@ class Place(Protocol):
         ...
 
 
+S3: TypeAlias = "Callable[[str], Any]"
+"""Makes boto3's client of S3, in a region where none is configured. Raises DataFailed: S3 is not to be called."""
+
+
 def is_folder(bucket: str) -> bool:
     """Whether what stands for a bucket is a `file:` URL."""
     return bucket.startswith("file:")
 
 
-def open_place(bucket: str, more: Mapping[str, Json], *, region: str) -> Place:
+def open_place(bucket: str, more: Mapping[str, Json], *, region: str, s3: S3 | None = None) -> Place:
     """Opens a bucket or a folder.
 
     Args:
         bucket: Its name, or a `file:` URL.
         more: What else the calls to S3 are to have: `ExpectedBucketOwner`, `VersionId`, ...
         region: Where AWS's own configuration names none.
+        s3: None: as that configuration has it.
 
     Raises:
-        DataFailed: There is no such folder, or it may not be used.
+        DataFailed: There is no such folder, or it may not be used; or S3 may not.
     """
     if not is_folder(bucket):
-        from engine.map_data.buckets import Bucket
+        from engine.map_data.buckets import Bucket, own_client
 
-        return Bucket(bucket, more, region=region)
+        return Bucket(bucket, more, (s3 or own_client)(region))
     from engine.map_data.folders import Folder
 
     if more:

@@ -15,6 +15,7 @@ after page keeps the `ItemSource` open; it goes on where it is, and the cursor i
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from engine.errors import StatesError
@@ -26,11 +27,11 @@ from engine.map_data.manifests import inventory_items, unloaded_items
 from engine.map_data.places import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from engine.jsonvalue import Json
     from engine.map_data.json_items import Entry
-    from engine.map_data.places import Place
+    from engine.map_data.places import S3, Place
 
 _LIST = "listObjectsV2"
 _FLATTEN = "LOAD_AND_FLATTEN"
@@ -70,19 +71,20 @@ class ItemSource(Protocol):
         ...
 
 
-def open_items(reader: Mapping[str, Json], cursor: Json, *, region: str) -> ItemSource:
+def open_items(reader: Mapping[str, Json], cursor: Json, *, region: str, s3: S3 | None = None) -> ItemSource:
     """Opens what a reader names.
 
     Args:
         reader: See the head of the module.
         cursor: Of the last page; None: from the beginning.
         region: Of the execution, for AWS's services.
+        s3: See `open_place`.
 
     Raises:
         StatesError: `States.ItemReaderFailed`: it cannot be read.
     """
     try:
-        return _Items(reader, cursor, region=region)
+        return _Items(reader, cursor, region=region, s3=s3)
     except DataFailed as error:
         raise StatesError(ITEM_READER_FAILED, str(error)) from error
 
@@ -94,18 +96,20 @@ class _Items:
     from 0 to 1, is for whoever shows progress; it is null where nobody can tell.
     """
 
-    def __init__(self, reader: Mapping[str, Json], cursor: Any, *, region: str) -> None:
+    def __init__(self, reader: Mapping[str, Json], cursor: Any, *, region: str, s3: S3 | None) -> None:
         """Raises DataFailed."""
         config, given = _object(reader, "ReaderConfig"), _object(reader, "Arguments")
         self._read = int(cursor["items"]) if cursor is not None else 0
         self._items_max = config.get("MaxItems")
-        more = {name: value for name, value in given.items() if name not in ("Bucket", "Key", "Prefix", "StartAfter")}
-        self._place: Place = open_place(_text(given, "Bucket"), more, region=region)
-        after = None if cursor is None else cursor["after"]
         lists = str(reader["Resource"]).endswith(_LIST)
+        own = ("Bucket", "Prefix", "StartAfter") if lists else ("Bucket", "Key")
+        more = {name: value for name, value in given.items() if name not in own}
+        opened = partial(open_place, region=region, s3=s3)
+        self._place: Place = opened(_text(given, "Bucket"), more)
+        after = None if cursor is None else cursor["after"]
         self._is_one_file = not lists and config.get("InputType") != "MANIFEST" and "ManifestType" not in config
         self._is_flattened = lists and config.get("Transformation") == _FLATTEN
-        self._entries = _entries(self._place, given, config, after, lists=lists, region=region)
+        self._entries = _entries(self._place, given, config, after, lists=lists, opened=opened)
         self._ahead: Entry | None = None
 
     def read(self, *, items_max: int, bytes_max: int) -> Page:
@@ -151,7 +155,13 @@ class _Items:
 
 
 def _entries(
-    place: Place, given: Mapping[str, Json], config: Mapping[str, Any], after: Any, *, lists: bool, region: str
+    place: Place,
+    given: Mapping[str, Json],
+    config: Mapping[str, Any],
+    after: Any,
+    *,
+    lists: bool,
+    opened: Callable[..., Place],
 ) -> Iterator[Entry]:
     if lists:
         prefix = _text(given, "Prefix") if given.get("Prefix") is not None else ""
@@ -161,7 +171,7 @@ def _entries(
         return listed_items(place, prefix, first, after)
     key = _text(given, "Key")
     if config.get("ManifestType") == "ATHENA_DATA":
-        return unloaded_items(place, key, config, after, region=region)
+        return unloaded_items(place, key, config, after, opened=opened)
     if config.get("InputType") == "MANIFEST" or config.get("ManifestType") == "S3_INVENTORY":
         return inventory_items(place, key, after)
     return file_items(place, key, config.get("InputType"), config, after)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from engine.jsonvalue import Json
-    from engine.map_data.places import Place, Upload
+    from engine.map_data.places import S3, Place, Upload
 
 FILE_BYTES_MAX = 5 << 30
 """Of a file of results; what follows is in another one (asl.md 17.5)."""
@@ -80,7 +80,7 @@ class ResultSink(Protocol):
 
 
 def open_results(
-    writer: Mapping[str, Json], map_run_arn: str, *, region: str, payload_bytes_max: int = 0
+    writer: Mapping[str, Json], map_run_arn: str, *, region: str, payload_bytes_max: int = 0, s3: S3 | None = None
 ) -> ResultSink:
     """Opens what a writer names.
 
@@ -89,6 +89,7 @@ def open_results(
         map_run_arn: Whose results.
         region: Of the execution, for AWS's services.
         payload_bytes_max: Of a result that is not exported; 0: no limit.
+        s3: See `open_place`.
 
     Raises:
         StatesError: `States.ResultWriterFailed`: it cannot be written to.
@@ -96,7 +97,7 @@ def open_results(
     if "Resource" not in writer:
         return _Gathered(payload_bytes_max)
     try:
-        return _Results(writer, map_run_arn, region=region)
+        return _Results(writer, map_run_arn, region=region, s3=s3)
     except DataFailed as error:
         raise StatesError(RESULT_WRITER_FAILED, str(error)) from error
 
@@ -161,7 +162,7 @@ class _Gathered:
 class _Results:
     """See `ResultSink`. All files have names that follow from the map run, so one that begins anew replaces them."""
 
-    def __init__(self, writer: Mapping[str, Json], map_run_arn: str, *, region: str) -> None:
+    def __init__(self, writer: Mapping[str, Json], map_run_arn: str, *, region: str, s3: S3 | None) -> None:
         """Raises DataFailed."""
         given, config = _object(writer, "Arguments"), _object(writer, "WriterConfig")
         bucket, prefix = given.get("Bucket"), given.get("Prefix") or ""
@@ -174,7 +175,7 @@ class _Results:
         self._prefix = f"{prefix}{'/' if prefix and not prefix.endswith('/') else ''}{folder}/"
         self._transformation = config.get("Transformation")
         more = {name: value for name, value in given.items() if name not in ("Bucket", "Prefix")}
-        self._place: Place = open_place(str(bucket), more, region=region)
+        self._place: Place = open_place(str(bucket), more, region=region, s3=s3)
         is_lines = config.get("OutputType") == "JSONL"
         self._files = {
             kind: _Numbered(self._place, f"{self._prefix}{kind}", is_lines=is_lines)

@@ -18,12 +18,14 @@ from engine.interpreter.messages import ItemsRead, MapDataFailed, ReadItems, Res
 from engine.map_data.failures import ITEM_READER_FAILED, RESULT_WRITER_FAILED
 from engine.map_data.reading import open_items
 from engine.map_data.writing import ChildResult, open_results
+from engine.runtime.map_buckets import s3_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from anyio.abc import TaskGroup
 
+    from engine.integrations.registry import Handlers
     from engine.interpreter.messages import Event
     from engine.interpreter.snapshot import Execution
     from engine.jsonvalue import Json
@@ -45,6 +47,7 @@ class MapFiles:
         self,
         library: Library,
         *,
+        handlers: Handlers,
         group: TaskGroup,
         clock: Clock,
         mail: Callable[[LiveExecution, Event], None],
@@ -54,12 +57,14 @@ class MapFiles:
 
         Args:
             library: Where the results of chunks are found; called in threads.
+            handlers: Whose rules say how S3 is reached.
             group: Where it waits for its threads.
             clock: Time does not jump while it reads or writes.
             mail: Takes the answers.
             on_fault: Takes what is our own fault.
         """
         self._library = library
+        self._handlers = handlers
         self._group = group
         self._clock = clock
         self._mail = mail
@@ -115,7 +120,8 @@ class MapFiles:
         if source is None or at != command.cursor:
             if source is not None:
                 source.close()
-            source = open_items(command.reader, command.cursor, region=about.region)
+            s3 = s3_of(self._handlers, about, str(command.reader["Resource"]))
+            source = open_items(command.reader, command.cursor, region=about.region, s3=s3)
         try:
             page = source.read(items_max=command.items_max, bytes_max=command.bytes_max)
         except BaseException:
@@ -130,8 +136,13 @@ class MapFiles:
     def _write(self, run_id: ExecutionId, about: Execution, command: Any) -> Event:
         del run_id
         try:
+            exported_by = command.writer.get("Resource")
             sink = open_results(
-                command.writer, about.arn, region=about.region, payload_bytes_max=about.payload_bytes_max
+                command.writer,
+                about.arn,
+                region=about.region,
+                payload_bytes_max=about.payload_bytes_max,
+                s3=None if exported_by is None else s3_of(self._handlers, about, str(exported_by)),
             )
             try:
                 for chunk in command.chunks:

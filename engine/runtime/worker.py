@@ -130,7 +130,12 @@ class Worker:
             on_lost=on_lost,
         )
         self.executions.map_data = MapFiles(
-            library, group=group, clock=clock, mail=self.executions.mail, on_fault=self.executions.quarantine
+            library,
+            handlers=handlers,
+            group=group,
+            clock=clock,
+            mail=self.executions.mail,
+            on_fault=self.executions.quarantine,
         )
         self.executions.reopening = Reopening(
             library,
