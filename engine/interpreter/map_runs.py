@@ -84,8 +84,11 @@ _NOT_WRITTEN = "States.ResultWriterFailed"
 CHUNK_MAX = 1_000
 CHUNK_MIN = 10
 CHUNK_BYTES_MAX = 1 << 20
-"""Of a chunk: children, and bytes of their inputs. More: what a lost worker did is done again. Fewer: more checkpoints
-of the map run."""
+"""Of a chunk: children, and bytes of their inputs, and of their outputs. More: what a lost worker did is done again.
+Fewer: more checkpoints of the map run."""
+
+_ITEMS_MAX = 100_000
+"""That are read at once, however small they are."""
 
 _SHARES = 8
 """Into so many parts MaxConcurrency is divided, so that several workers have a chunk each."""
@@ -132,8 +135,11 @@ def _question(execution: Execution, snapshot: Snapshot, state: MapRunning) -> Re
 
 
 def _children_max(state: MapRunning) -> int:
-    """How many children the next chunk has, unless they are too large."""
-    return max(1, min(CHUNK_MAX, _ROUNDS * _share(state), max(CHUNK_MIN, state.children // _SHARES)))
+    """How many children the next chunk has, unless they are too large. Outputs are as those before were."""
+    most = min(CHUNK_MAX, _ROUNDS * _share(state), max(CHUNK_MIN, state.children // _SHARES))
+    if state.output_bytes:
+        most = min(most, CHUNK_BYTES_MAX * state.over.executions.succeeded // state.output_bytes)
+    return max(1, most)
 
 
 def _share(state: MapRunning) -> int:
@@ -147,7 +153,10 @@ def _most(state: MapRunning) -> int:
 
 
 def _items_max(given: dict[str, Any], state: MapRunning) -> int:
-    per_batch = int((given["batch"] or {}).get("items") or 1)
+    batch = given["batch"]
+    if batch is not None and not batch["items"]:
+        return _ITEMS_MAX  # a batch is full by its bytes, and nobody knows how many items those are
+    per_batch = 1 if batch is None else int(batch["items"])
     children = _children_max(state)
     if given["items"] is not None:  # a few are spread as well
         children = min(children, -(-len(given["items"]) // (_SHARES * per_batch)) or 1)
@@ -402,9 +411,10 @@ class MapRun(MapActor[MapRunning]):
         if too_large is not None:
             self._stop(too_large)
             return
-        for first in range(0, len(found), CHUNK_MAX):
-            part = slice(first, first + CHUNK_MAX)
-            is_final = first + CHUNK_MAX >= len(found)
+        most = CHUNK_MAX if batch is None or batch["items"] else _children_max(state)
+        for first in range(0, len(found), most):
+            part = slice(first, first + most)
+            is_final = first + most >= len(found)
             self._make_chunk(found[part], None if counts is None else counts[part], is_last=is_final)
 
     def _too_large_input(self, inputs: list[Json]) -> Stopping | None:
