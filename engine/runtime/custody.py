@@ -28,6 +28,7 @@ from engine.interpreter.messages import (
     TimerDue,
 )
 from engine.runtime.live import LiveExecution
+from engine.runtime.room import RESTING_CHUNKS_BYTES_MAX
 from engine.runtime.tasks import WORKER_LOST
 from engine.store.protocol import HANDLER_RETRY_MS, NEVER_DUE, Mail, OwnershipLost, Release, StoreUnavailable
 
@@ -340,9 +341,10 @@ class Custody:
 
     def idle(self, execution: LiveExecution) -> None:
         """See `Keeper`."""
-        self._executions.children.rest(execution)
-        if not self._parks and execution.in_chunk is None:
-            self._executions.resting.add(execution.execution_id)  # whatever it waits for: its Tasks count by themselves
+        if not _is_at_work(execution):
+            self._executions.children.rest(execution)
+            if not self._parks and execution.in_chunk is None:
+                self._executions.rest(execution)  # whatever it waits for
         if not self._parks or execution.quarantine is not None or execution.asking or execution.reopening:
             return
         if execution.in_chunk is not None:
@@ -377,10 +379,10 @@ class Custody:
                 timed_out = time_limit_due(execution.snapshot.redrives)
                 self._executions.start_timer(execution, (timed_out.timer_id, timed_out.heartbeat), latest)
             if any(task.job is not None for task in execution.tasks.values()):
-                self._executions.resting.add(execution.execution_id)  # it takes nobody's place
+                self._executions.rest(execution)  # it takes nobody's place
             return
         if not missing and self._may_rest(execution):
-            self._executions.resting.add(execution.execution_id)
+            self._executions.rest(execution)
             return
         if execution.unwritten is not None:
             self._executions.write(execution)  # else whoever takes it begins anew; it is idle again after that
@@ -404,8 +406,7 @@ class Custody:
 
     def _may_be_given_up(self, chunk: LiveExecution) -> bool:
         """Whether none of a chunk's children has a Task in flight, when this worker drains."""
-        tasks = (task for child in chunk.children.values() for task in child.tasks.values())
-        return self.is_draining and not any(task.phase in ("QUEUED", "RUNNING") for task in tasks)
+        return self.is_draining and not any(map(_is_at_work, chunk.children.values()))
 
     def _may_rest(self, execution: LiveExecution) -> bool:
         """Whether it may wait in memory: giving it up and taking it back costs more than all else that is written.
@@ -414,6 +415,8 @@ class Custody:
         be claimed alone, must not keep its worker from claiming that.
         """
         about = execution.snapshot.execution
+        if about.role == "CHUNK" and self._executions.children.bytes > RESTING_CHUNKS_BYTES_MAX:
+            return False
         return (
             (about.type == "EXPRESS" if about.is_shown else execution.lost_tasks is None)
             and not self.is_draining
@@ -516,6 +519,11 @@ def _latest(execution: LiveExecution, redrives: Redrives) -> int:
     """When an execution is due at the latest, whatever it waits for."""
     latest = time_limit(execution.snapshot.execution, redrives)
     return NEVER_DUE if latest == LAST_INSTANT else latest
+
+
+def _is_at_work(execution: LiveExecution) -> bool:
+    """Whether a Task of it is in flight."""
+    return any(task.phase in ("QUEUED", "RUNNING") for task in execution.tasks.values())
 
 
 def _put_answers_first(execution: LiveExecution) -> None:

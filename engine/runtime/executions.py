@@ -225,6 +225,11 @@ class Executions:
         """Folds what waits for the execution that is ready longest."""
         self._fold_next(self._ready.popleft())
 
+    def rest(self, execution: LiveExecution) -> None:
+        """It only waits, and stays in memory. A chunk with children does what these do."""
+        if execution.execution_id not in self.children.chunks:
+            self.resting.add(execution.execution_id)
+
     def heartbeat(self, execution: LiveExecution, task: OpenTask) -> None:
         """Starts a Task's HeartbeatSeconds anew."""
         timer = execution.timers.get((task.task_id, True))

@@ -318,6 +318,7 @@ class FleetWorker:
             sweep=self._sweep,
             sample=self._sample,
             free=self.free,
+            free_chunks=self._room.free_chunks,
             dispatch=self._dispatch,
             claims=self._options.claims == "pools",
             notice=self._options.tell,

@@ -97,6 +97,7 @@ class Housekeeping:
         sweep: Callable[[], object],
         sample: Callable[[], None],
         free: Callable[[], int],
+        free_chunks: Callable[[], int],
         dispatch: Callable[[], None],
         claims: bool,
         notice: Callable[..., None],
@@ -111,6 +112,7 @@ class Housekeeping:
             sweep: Deletes what nobody needs any more, as `Store`.
             sample: Looks what waits in the store.
             free: How many more executions this worker can take.
+            free_chunks: How many of them may be chunks of map runs.
             dispatch: Called when Tasks that were held may be started.
             claims: Whether it takes what others started.
             notice: See `FleetOptions`.
@@ -133,6 +135,8 @@ class Housekeeping:
         self._sweep = sweep
         self._sample = sample
         self._free = free
+        self._free_chunks = free_chunks
+        self._had_room_for_chunks = True
         self._dispatch = dispatch
         self._claims_others = claims
         self._notice = notice
@@ -295,6 +299,10 @@ class Housekeeping:
             self._ask(partial(self._claim_one, execution_id), self._claimed_one)
 
     def _claim(self, now: float) -> float:
+        chunks = self._free_chunks()
+        if chunks and not self._had_room_for_chunks:
+            self._claims.hurry()
+        self._had_room_for_chunks = chunks > 0
         if now < self._claims.due:
             return self._claims.due
         most = min(self._free(), CLAIM_MAX)
@@ -302,7 +310,8 @@ class Housekeeping:
             return now + self._pause_max  # whoever ends a Task calls
         if self._begins("claim"):
             offered, self._may_be_offered = self._may_be_offered, False
-            self._ask(partial(self._claim_most, most, offered=offered), partial(self._claimed, most))
+            claim = partial(self._claim_most, most, chunks=chunks, offered=offered)
+            self._ask(claim, partial(self._claimed, most))
         return now + self._pause_max
 
     def _fetch(self, now: float) -> float:
@@ -353,8 +362,8 @@ class Housekeeping:
 
     # These run where calls to the store may wait.
 
-    def _claim_most(self, most: int, *, offered: bool) -> tuple[Planned, int | None]:
-        claims = self._store.claim(most=most, offered=offered)
+    def _claim_most(self, most: int, *, chunks: int, offered: bool) -> tuple[Planned, int | None]:
+        claims = self._store.claim(most=most, chunks=chunks, offered=offered)
         self._clock.observe(claims.now)
         return self._planned(claims.claimed), None if claims.claimed else self._store.next_due()
 
@@ -405,8 +414,8 @@ class Housekeeping:
         found = len(planned[0])
         self._take(planned)
         self._claims.found(bool(found))
-        if found == most:
-            self._claims.hurry()
+        if found == most or any(claim.snapshot.execution.role == "CHUNK" for claim in planned[0]):
+            self._claims.hurry()  # chunks come one by one
         elif next_due is not None:
             seconds = max((next_due - self._clock.now()) / _MS_PER_SECOND, POLL_SECONDS_MIN)
             self._claims.due = min(self._claims.due, self._lease.monotonic() + seconds)

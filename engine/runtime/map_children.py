@@ -41,10 +41,12 @@ class MapChildren:
 
     Attributes:
         bytes: Of the inputs of all children of the chunks in hand, as JSON.
+        chunks: Those of Express children that are in hand.
     """
 
     def __init__(self, executions: Mailboxes, clock: Clock) -> None:
         self.bytes = 0
+        self.chunks: set[ExecutionId] = set()
         self._executions = executions
         self._clock = clock
         self._running = 0
@@ -62,11 +64,13 @@ class MapChildren:
         self.bytes += about.input_bytes
         if about.type == "EXPRESS":
             given: Any = about.input
+            self.chunks.add(chunk.execution_id)
             self._expected[chunk.execution_id] = given["parallel"]
 
     def let_go(self, chunk: LiveExecution) -> None:
         """A chunk is over, or somebody else's."""
         self.bytes -= chunk.snapshot.execution.input_bytes
+        self.chunks.discard(chunk.execution_id)
         self._expected.pop(chunk.execution_id, None)
         self.stop(chunk)
 

@@ -224,8 +224,8 @@ class _Metered:
         self._meter.group_size.observe(len(group.checkpoints) + len(group.releases))
         return committed
 
-    def claim(self, *, most: int, offered: bool = False) -> Claims:
-        claims, seconds = self._timed(lambda: self._store.claim(most=most, offered=offered))
+    def claim(self, *, most: int, chunks: int | None = None, offered: bool = False) -> Claims:
+        claims, seconds = self._timed(lambda: self._store.claim(most=most, chunks=chunks, offered=offered))
         meter = self._meter
         meter.claim_seconds.observe(seconds)
         meter.claimed += len(claims.claimed)

@@ -22,11 +22,14 @@ chunk should not leave the worker idle; while one that takes several at once lea
 class TasksInFlight(Protocol):
     """What `Room` wants of `Tasks`."""
 
-    in_flight: int
+    @property
+    def in_flight(self) -> int:
+        """Handlers that run or wait for their turn."""
+        ...
 
     @property
     def apart(self) -> int:
-        """Handlers that run and take no place of others."""
+        """Those of them that take no place of others."""
         ...
 
 
@@ -42,7 +45,8 @@ class Room:
     def free(self) -> int:
         """How many more executions it can take."""
         executions = self._executions
-        at_work = len(executions.live) - len(executions.resting) + executions.children.at_work
+        children = executions.children
+        at_work = len(executions.live) - len(executions.resting) - len(children.chunks) + children.at_work
         return max(0, self._places - max(self._tasks.in_flight, at_work) + self._tasks.apart)
 
     def free_chunks(self) -> int:

@@ -200,13 +200,16 @@ class MemoryHandle:
             found = ((execution_id, self._store.rows.get(execution_id)) for execution_id in execution_ids)
             return {execution_id: row.seq for execution_id, row in found if row is not None}
 
-    def claim(self, *, most: int, offered: bool = False) -> Claims:
+    def claim(self, *, most: int, chunks: int | None = None, offered: bool = False) -> Claims:
         """See `DurableStore`."""
         with self._lock:
             me = self._fenced()
             now = self._store.now()
             due = [row for row in self._store.open.values() if self._is_claimable(row, now, me)]
-            due.sort(key=lambda row: row.wake_at)
+            due.sort(key=lambda row: (not _is_due_chunk(row, now), row.wake_at))
+            if chunks is not None:
+                beyond = [row for row in due if _is_due_chunk(row, now)][chunks:]
+                due = [row for row in due if row not in beyond]
             if offered:
                 due += [row for row in self._store.open.values() if row not in due and self._is_offered(row, now, me)]
             taken: list[Claim] = []
@@ -281,7 +284,8 @@ class MemoryHandle:
         """See `DurableStore`."""
         with self._lock:
             me = self._fenced()
-            dues = (row.wake_at for row in self._store.open.values() if _is_free(row, me) and row.wake_at < NEVER_DUE)
+            free = (row for row in self._store.open.values() if _is_free(row, me) and row.execution.role != "CHUNK")
+            dues = (row.wake_at for row in free if row.wake_at < NEVER_DUE)
             return min(dues, default=None)
 
     # ── from outside ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -376,6 +380,11 @@ class MemoryHandle:
             store.put(row, TaskStarted(task_id, worker_name))
         store.hints.tell("MAIL", [row.execution_id.hex])
         return TakenTask(execution_id=row.execution_id, task_token=found.task_token, input=found.input)
+
+
+def _is_due_chunk(row: Row, now: int) -> bool:
+    """Whether it is a chunk of a map run that somebody is to begin, or to go on with."""
+    return row.execution.role == "CHUNK" and row.owner is None and row.wake_at <= now
 
 
 def _is_free(row: Row, me: Incarnation) -> bool:

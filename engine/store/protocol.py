@@ -104,6 +104,11 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     input_text: str | None = None
     is_named: bool = False
 
+    @property
+    def is_chunk(self) -> bool:
+        """Whether it is a chunk of a map run."""
+        return self.execution.role == "CHUNK"
+
 
 class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
     """That an execution is RUNNING, again, or over: to be told outside.
@@ -378,13 +383,15 @@ class DurableStore(Protocol):
         """
         ...
 
-    def claim(self, *, most: int, offered: bool = False) -> Claims:
+    def claim(self, *, most: int, chunks: int | None = None, offered: bool = False) -> Claims:
         """Takes ownership of executions that are due or have mail and whose owner is nobody or not alive.
 
-        Of this worker's pools, those that are due longest first. Fenced like `commit`.
+        Of this worker's pools, those that are due longest first, chunks before all others. Fenced like `commit`.
 
         Args:
             most: How many.
+            chunks: How many of them may be chunks of map runs that are due; None: all. Those of workers that are not
+                alive, and those that only have mail, are not counted.
             offered: Also executions that were released with `missing` and are due within HANDLER_RETRY_MS, unless this
                 worker itself has released one that missed the same.
 
@@ -410,7 +417,10 @@ class DurableStore(Protocol):
         ...
 
     def next_due(self) -> int | None:
-        """When the next unowned execution of this worker's pools is due; None: none is waiting for a time."""
+        """When the next unowned execution of this worker's pools is due, chunks of map runs left out.
+
+        None: none is waiting for a time.
+        """
         ...
 
     # ── from outside ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ from engine.runtime.live import LiveExecution
 from engine.runtime.observers import Watchers
 from engine.runtime.open_task import OpenTask
 from engine.runtime.reopening import reopened
+from engine.runtime.room import Room
 from engine.runtime.task_requests import task_request
 from engine.runtime.tasks import WORKER_LOST
 from engine.runtime.timers import Timers
@@ -83,7 +84,7 @@ class SimulatedTasks:
     """`Tasks`, where a handler is a moment at which it will be done."""
 
     def __init__(self, worker: SimulatedWorker) -> None:
-        self.in_flight = 0
+        self.in_flight = self.apart = 0
         self.running: dict[int, tuple[OpenTask, ScheduleTask, float]] = {}
         self.jobs = SimulatedJobs(worker)
         self._worker = worker
@@ -450,6 +451,7 @@ class SimulatedWorker:
             sample=lambda: None,
             notice=lambda event, **about: None,
             free=self.free,
+            free_chunks=Room(self.executions, self.tasks, CONCURRENCY).free_chunks,
             dispatch=self._dispatch,
             claims=True,
             hints=self.hints,

@@ -10,8 +10,22 @@ import pytest
 
 from engine.errors import ExecutionDoesNotExist
 from engine.interpreter.messages import ChildDone, StartRequested, TaskDone
+from engine.interpreter.snapshot import MapRole
 from engine.store.protocol import NEVER_DUE, Backlog, Birth, Conflict, DurableStore, Group, MailId, Release
-from tests.store.runs import MACHINE, REVISION, SUCCEEDED, TASK, Run, born, ids, new_id, parked, stop
+from tests.store.runs import (
+    FAILED,
+    MACHINE,
+    REVISION,
+    SUCCEEDED,
+    TASK,
+    Run,
+    born,
+    ids,
+    new_id,
+    parked,
+    stop,
+    without_birth,
+)
 from tests.store.store_suite import StoreSuite
 
 if TYPE_CHECKING:
@@ -77,6 +91,43 @@ class ClaimsSuite(StoreSuite):
         with pytest.raises(Conflict):
             worker.commit(Group(checkpoints=[parent.next(born=[(child.id, birth)])]))
         assert other.claim(most=9).claimed == []
+
+    def chunks(self, worker: DurableStore, count: int) -> list[Run]:
+        """Chunks of a map run, owned by nobody."""
+        run = born(worker)
+        role = MapRole("CHUNK", "S", 0, "arn", above=run.id)
+        chunks = [Run(map=role, start_time=1_000 + place) for place in range(count)]
+        births = [Birth(execution=chunk.snapshot.execution, revision_id=REVISION) for chunk in chunks]
+        run.write(worker, born=[(chunk.id, birth) for chunk, birth in zip(chunks, births, strict=True)])
+        return chunks
+
+    def test_no_more_chunks_of_map_runs_are_claimed_than_wanted(self, worker: DurableStore, other: DurableStore):
+        """A chunk has children for many places: who took all that are due would leave other workers idle."""
+        chunks, due = self.chunks(worker, 4), parked(worker, 5_000)
+        assert ids(other.claim(most=9, chunks=0)) == [due.id]
+        assert other.next_due() is None
+        assert ids(other.claim(most=9, chunks=1)) == [chunks[0].id]
+        assert ids(worker.claim(most=9, chunks=2)) == [chunks[1].id, chunks[2].id]
+        assert ids(other.claim(most=9)) == [chunks[3].id]
+
+    def test_a_parked_chunk_that_has_mail_is_claimed_beside_those_that_are_wanted(
+        self, worker: DurableStore, other: DurableStore, client: DurableStore
+    ):
+        chunk, _ = self.chunks(worker, 2)
+        worker.claim(most=9, chunks=1)
+        (mail,) = worker.fetch_mail([chunk.id])
+        worker.commit(Group(checkpoints=[without_birth(chunk.next(mail=[mail.id], release=NEVER_DUE))]))
+        assert ids(other.claim(most=9, chunks=0)) == []
+        client.deliver([stop(chunk.id)])
+        assert ids(other.claim(most=9, chunks=0)) == [chunk.id]
+
+    def test_a_chunk_that_is_redriven_counts_as_one(self, store: Store, worker: DurableStore, other: DurableStore):
+        chunk, _ = self.chunks(worker, 2)
+        worker.claim(most=9)
+        worker.commit(Group(checkpoints=[without_birth(chunk.next(ending=FAILED))]))
+        store.reopen(chunk.arn)
+        assert ids(other.claim(most=9, chunks=0)) == []
+        assert ids(other.claim(most=9, chunks=1)) == [chunk.id]
 
     def test_mail_that_is_gone_already_is_no_fault(self, worker: DurableStore):
         run = born(worker)

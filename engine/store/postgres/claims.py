@@ -69,7 +69,8 @@ select {NOW_MS}, 1 / (select count(*) from fence)::int, array(select id from tak
  array(select id from taken where suspect > 1)
 """
 
-# Set operations take no FOR UPDATE, but what they are made of may.
+# Set operations take no FOR UPDATE, but what they are made of may. $6: how many chunks of map runs; one that is due is
+# not taken for its mail, for its first is that it begins.
 _CLAIM = f"""
 with {_FENCE},
 picked as (
@@ -79,14 +80,21 @@ picked as (
    and {_ORPHANED} limit $5 for update skip locked) o
   where g.state <> 'alive' limit $5) orphaned
  union all
+ select * from (
+  select o.id, o.owner from unnest($3::text[]) p(pool), lateral (
+   select o.id, o.owner from asl.open_execution o where o.pool = p.pool and o.is_chunk and {_FREE}
+   and o.wake_at <= {_NOW} order by o.wake_at limit $6 for update skip locked) o
+  limit $6) chunk
+ union all
  select due.id, due.owner from unnest($3::text[]) p(pool), lateral (
-  select o.id, o.owner from asl.open_execution o where o.pool = p.pool and {_FREE} and o.wake_at <= {_NOW}
-  order by o.wake_at limit $5 for update skip locked) due
+  select o.id, o.owner from asl.open_execution o where o.pool = p.pool and not o.is_chunk and {_FREE}
+  and o.wake_at <= {_NOW} order by o.wake_at limit $5 for update skip locked) due
  union all
  select * from (
   select o.id, o.owner from (select distinct m.execution_id from asl.mail m) m, lateral (
    select o.id, o.owner from asl.open_execution o where o.id = any(array[m.execution_id])
-   and o.pool = any($3::text[]) and coalesce(o.owner is null, false) and {_READY} for update skip locked) o
+   and o.pool = any($3::text[]) and coalesce(o.owner is null, false) and {_READY}
+   and not (o.is_chunk and o.wake_at <= {_NOW}) for update skip locked) o
   limit $5) mailed
  limit $5
 ),{_TAKE}
@@ -157,7 +165,7 @@ _OWNED = "select id from asl.open_execution where owner = $1"
 _NEXT_DUE = """
 select min(due.wake_at) from unnest($1::text[]) p(pool), lateral (
  select o.wake_at from asl.open_execution o where o.pool = p.pool and o.owner is null and o.quarantine is null
- and o.wake_at < (1::bigint << 62) - 1 order by o.wake_at limit 1) due
+ and not o.is_chunk and o.wake_at < (1::bigint << 62) - 1 order by o.wake_at limit 1) due
 """
 
 _IS_ALIVE = f"select {NOW_MS} from asl.worker where id = $1 and state = 'alive'"
@@ -186,10 +194,10 @@ class Claiming:
         """Says that this worker cannot do what was missed by these: it is not offered to it again."""
         self._lacking.update(map(encode_missing, missing))
 
-    def claim(self, most: int, *, offered: bool) -> Claims:
+    def claim(self, most: int, *, chunks: int, offered: bool) -> Claims:
         """See `DurableStore.claim`."""
         with self._lock:
-            row = self._take(_CLAIM, most)
+            row = self._take(_CLAIM, most, chunks)
             ids = row[2]
             left = most - len(ids)
             if offered and left > 0:

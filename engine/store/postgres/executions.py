@@ -111,9 +111,9 @@ _FRAMES = "select data from asl.frame where execution_id = $1 order by fork, pla
 _REOPEN = f"""
 with reopened as (delete from asl.closed_execution where execution_id = $1 and seq = $7 and snapshot is not null
   returning seq),
- opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot, redrive_time)
-  select $1, {NOW_MS}, {FORMAT}, e.pool, r.seq, $2::bytea, $8::bigint from reopened r, asl.execution e where e.id = $1
-  returning 1),
+ opened as (insert into asl.open_execution (id, wake_at, format, pool, seq, snapshot, redrive_time, is_chunk)
+  select $1, {NOW_MS}, {FORMAT}, e.pool, r.seq, $2::bytea, $8::bigint, $10::boolean
+  from reopened r, asl.execution e where e.id = $1 returning 1),
  tokened as (insert into asl.redrive (execution_id, client_token, redrive_time)
   select $1, $9::text, $8::bigint from reopened where $9::text is not null
   on conflict (execution_id, client_token) do update set redrive_time = excluded.redrive_time returning 1),
@@ -437,14 +437,15 @@ def reopen(pool: Pool, execution_arn: str, client_token: str | None = None) -> t
         head, last, format_, status, seq, now = row
         if status is not None and last is not None:
             check_format(format_, f"the snapshot of {execution_arn} is")
-            packed = pack(unpack(decode_execution(head), last))
+            about = decode_execution(head)
+            packed = pack(unpack(about, last))
             arrays = (
                 int4s([key[0] for key, _ in packed.put]),
                 int4s([key[1] for key, _ in packed.put]),
                 byteas([data for _, data in packed.put]),
             )
             event = encode_row(RedriveRequested(now))
-            given = (execution_id, packed.snapshot, *arrays, event, seq, now, client_token)
+            given = (execution_id, packed.snapshot, *arrays, event, seq, now, client_token, about.role == "CHUNK")
             if connection.execute(_REOPEN, given).fetchall()[0][0] == 1:
                 return execution_id, now
             status = None  # somebody else was faster

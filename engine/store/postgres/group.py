@@ -214,10 +214,10 @@ _PARTS: dict[str, str] = {
     "born": f"""insert into asl.execution (id, state_machine_id, revision_id, start_time, pool, name, head, format)
  select *, {FORMAT} from unnest(?::uuid[], ?::uuid[], ?::uuid[], ?::bigint[], ?::text[], ?::text[], ?::bytea[])
  returning 1""",
-    "opened": f"""insert into asl.open_execution (id, wake_at, format, owner, pool, seq, snapshot)
- select id, greatest(wake_at, 0), {FORMAT}, case when wake_at < 0 then $1::uuid end, pool, seq, snapshot
- from unnest(?::uuid[], ?::bigint[], ?::text[], ?::int[], ?::bytea[]) u(id, wake_at, pool, seq, snapshot)
- returning 1""",
+    "opened": f"""insert into asl.open_execution (id, wake_at, format, owner, pool, seq, snapshot, is_chunk)
+ select id, greatest(wake_at, 0), {FORMAT}, case when wake_at < 0 then $1::uuid end, pool, seq, snapshot, chunk = 1
+ from unnest(?::uuid[], ?::bigint[], ?::text[], ?::int[], ?::bytea[], ?::int[])
+ u(id, wake_at, pool, seq, snapshot, chunk) returning 1""",
     "moved": f"""update asl.open_execution o set {_MOVED}, suspect = 0, deaths = 0, lost_tasks = null
  from unnest(?::uuid[], ?::int[], ?::bigint[], ?::bytea[]) u(id, seq, wake_at, snapshot)
  where o.id = any(array[u.id]) and o.seq = u.seq - 1 and {OWNED_BY_ID} returning 1""",
@@ -337,11 +337,11 @@ def _arrays(checkpoints: Sequence[Written], releases: Sequence[Release]) -> dict
     if born or newborn:
         arrays["born"] = _born([(c.id, c.birth, c.head) for c in born if c.birth is not None]
                                + [(child.id, child.birth, child.head) for child in newborn])  # fmt: skip
-    opened = [(c.id, c.wake_at, c.birth.pool, c.seq, c.snapshot) for c in born if c.closing is None and c.birth]
-    opened += [(c.id, c.wake_at, c.birth.pool, 0, c.snapshot) for c in newborn]
+    opened = [(c.id, c.wake_at, c.birth.pool, c.seq, c.snapshot, 0) for c in born if c.closing is None and c.birth]
+    opened += [(c.id, c.wake_at, c.birth.pool, 0, c.snapshot, int(c.birth.is_chunk)) for c in newborn]
     if opened:
-        ids, wake_ats, pools, seqs, snapshots = zip(*opened, strict=True)
-        arrays["opened"] = [uuids(ids), int8s(wake_ats), texts(pools), int4s(seqs), byteas(snapshots)]
+        ids, wake_ats, pools, seqs, snapshots, chunks = zip(*opened, strict=True)
+        arrays["opened"] = [uuids(ids), int8s(wake_ats), texts(pools), int4s(seqs), byteas(snapshots), int4s(chunks)]
     if newborn:
         arrays["called"] = [uuids([child.id for child in newborn]), byteas([child.event for child in newborn])]
     moved = [c for c in checkpoints if c.birth is None and c.closing is None]

@@ -415,9 +415,9 @@ class Handle:
             self._own.claims.check_fence()
         return found
 
-    def claim(self, *, most: int, offered: bool = False) -> Claims:
+    def claim(self, *, most: int, chunks: int | None = None, offered: bool = False) -> Claims:
         """See `DurableStore`."""
-        return self._worker.claims.claim(most, offered=offered)
+        return self._worker.claims.claim(most, chunks=most if chunks is None else chunks, offered=offered)
 
     def claim_one(self, execution_id: ExecutionId) -> Claim | None:
         """See `DurableStore`."""

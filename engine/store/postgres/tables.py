@@ -197,6 +197,14 @@ open_execution = Table(
     Column("snapshot", LargeBinary, nullable=False),
     # Of one that was redriven: when last.
     Column("redrive_time", BigInteger),
+    # Of a chunk of a map run.
+    Column("is_chunk", Boolean, nullable=False, server_default=text("false")),
+    Index(
+        "open_execution_chunk_due",
+        "pool",
+        "wake_at",
+        postgresql_where=text("is_chunk AND (owner IS NULL) AND (quarantine IS NULL)"),
+    ),
     Index("open_execution_redriven", "redrive_time", postgresql_where=text("redrive_time IS NOT NULL")),
     Index("open_execution_due", "pool", "wake_at", postgresql_where=text("(owner IS NULL) AND (quarantine IS NULL)")),
     Index("open_execution_owned", "owner", postgresql_where=text("owner IS NOT NULL")),

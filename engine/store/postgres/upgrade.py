@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.store.postgres.connection import Connection, Pool
     from engine.store.postgres.partitions import Outlook
 
-SCHEMA_REVISION = "0009"
+SCHEMA_REVISION = "0010"
 """Of the last migration, which this engine needs."""
 
 _LOCK_TIMEOUT_MS = 10_000
