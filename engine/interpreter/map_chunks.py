@@ -214,7 +214,14 @@ class Chunk(MapActor[ChunkRunning]):
         self.changed[BEFORE] = Frame(BEFORE, ROOT, "", before, 0)
         again = tuple(place for place in range(len(self.inputs)) if not done >> place & 1)
         self.root = ChunkRunning(
-            0, self.state.parallel or 1, None, tally, done, attempt=self.state.attempt + 1, again=again, kept=len(kept)
+            0,
+            self.state.parallel or 1,
+            None,
+            tally,
+            done,
+            attempt=self.state.attempt + 1,
+            again=again,
+            kept=len(kept),
         )
         self.results = kept
 
@@ -274,7 +281,8 @@ class Chunk(MapActor[ChunkRunning]):
             else:
                 child = child_of(chunk, place, self.now)
                 self.commands.append(StartChild(child_id(_id_of(chunk), place), child))
-        self.put(begun=max(state.begun, last))
+        items = sum([self.items[place] for place in order[state.begun : last]])
+        self.put(begun=max(state.begun, last), begun_items=state.begun_items + items)
 
     def _end(self) -> None:
         batches = [frame for frame in self.frames() if frame.key[0] == RESULTS]

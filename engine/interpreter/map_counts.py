@@ -165,6 +165,16 @@ def numbers_of(
     )
 
 
+def of_root(root: Frame | None) -> ChunkNumbers:
+    """Of an open chunk that was never redriven, from its root Frame alone; None: it has not begun."""
+    if root is None:
+        return ChunkNumbers()
+    state = root.waiting
+    assert isinstance(state, ChunkRunning), "the root of a chunk"
+    over = state.over
+    return ChunkNumbers(over, state.begun - over.executions.over, state.begun_items - over.items.over)
+
+
 def places_under_way(root: ChunkRunning) -> list[int]:
     """The children of a chunk that were begun and have no result yet."""
     order = range(root.begun) if root.again is None else root.again[: root.begun]

@@ -210,6 +210,7 @@ class ChunkRunning(Value, frozen=True, tag=True):
         attempt: How often it was redriven.
         again: Places of the children that a redrive runs again; None: all are run, in order.
         kept: Children that a redrive left as they were.
+        begun_items: The items in those that were begun, where it was not redriven.
     """
 
     begun: int
@@ -222,6 +223,7 @@ class ChunkRunning(Value, frozen=True, tag=True):
     attempt: int = 0
     again: tuple[int, ...] | None = None
     kept: int = 0
+    begun_items: int = 0
 
 
 class OnContinue(Value, frozen=True, tag=True):

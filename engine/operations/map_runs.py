@@ -7,7 +7,7 @@ from uuid import UUID
 
 from engine import arns
 from engine.errors import ExecutionDoesNotExist, ResourceNotFound, ValidationException
-from engine.interpreter.map_counts import ChunkNumbers, numbers_of, of_snapshot, open_chunks
+from engine.interpreter.map_counts import ChunkNumbers, numbers_of, of_root, of_snapshot, open_chunks
 from engine.interpreter.messages import MapRunUpdated
 from engine.operations.paging import page
 from engine.operations.resources import checked_arn
@@ -15,6 +15,8 @@ from engine.outcome import aware
 from engine.store.protocol import ExecutionId
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.operations.service import Service
     from engine.store.records import ExecutionRecord
 
@@ -102,18 +104,27 @@ async def map_run_standing(service: Service, map_run_arn: str) -> tuple[Executio
         ended: Any = run.ending.output
         return run, ended
     assert snapshot is not None, "a Map Run that is open has one"
-    chunks: dict[UUID, ChunkNumbers] = {}
-    for chunk, attempt in open_chunks(snapshot).items():
+    return run, of_snapshot(snapshot, await _numbers(service, map_run_arn, open_chunks(snapshot)))
+
+
+async def _numbers(service: Service, map_run_arn: str, attempts: Mapping[UUID, int]) -> dict[UUID, ChunkNumbers]:
+    """Of chunks that were open. The inputs of those that run, a megabyte each, are left where they are."""
+    roots = await service.ask(service.library.roots, [ExecutionId(chunk) for chunk in attempts])
+    numbers: dict[UUID, ChunkNumbers] = {}
+    for chunk, attempt in attempts.items():
+        if not attempt and chunk in roots:
+            numbers[chunk] = of_root(roots[ExecutionId(chunk)])
+            continue
         arn = arns.map_chunk_arn(arns.labelled_arn_of(map_run_arn), str(chunk))
         standing = await service.ask(service.library.snapshot, arn)
         about = await service.ask(service.library.execution, arn)
-        chunks[chunk] = numbers_of(
+        numbers[chunk] = numbers_of(
             about.execution,
             None if about.ending is not None else standing,
             about.ending,
             is_awaited=about.redrives.count < attempt,
         )
-    return run, of_snapshot(snapshot, chunks)
+    return numbers
 
 
 async def update_map_run(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from engine.interpreter.history import Segment
-    from engine.interpreter.snapshot import Ending, Snapshot
+    from engine.interpreter.snapshot import Ending, Frame, Snapshot
     from engine.store.hints import Hints
     from engine.store.protocol import Backlog, DurableStore, ExecutionId, ExecutionStatus, RevisionId
     from engine.store.records import (
@@ -329,6 +329,10 @@ class Library(Protocol):
         Raises:
             ExecutionDoesNotExist: No such one.
         """
+        ...
+
+    def roots(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Frame | None]:
+        """The root Frames of those that are not over, and nothing else of them; None: it has not begun."""
         ...
 
     def latest_executions(

@@ -29,7 +29,7 @@ from engine.errors import (
 )
 from engine.interpreter.history import LAST_EVENT_ID
 from engine.interpreter.messages import RedriveRequested, StartRequested
-from engine.interpreter.snapshot import Redrives, Snapshot, decode_snapshot, encode_snapshot
+from engine.interpreter.snapshot import ROOT, Redrives, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
 from engine.store.hints import LocalHints
 from engine.store.library import HIDDEN_MS_MAX, LIST_MAX, NO_TAGS, REDRIVE_TOKEN_MS, REDRIVE_TOKENS_MAX, check_retention
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
-    from engine.interpreter.snapshot import Ending, Execution
+    from engine.interpreter.snapshot import Ending, Execution, Frame
     from engine.store.memory_handle import Incarnation, MemoryHandle
     from engine.store.protocol import Birth, Checkpoint, ExecutionId, ExecutionStatus, Offer, RevisionId, WorkerId
     from engine.store.records import ActivityRecord
@@ -366,6 +366,13 @@ class MemoryStore(MemoryDefinitions):
             if row.snapshot is not None:
                 return row.copy_of_snapshot(through_bytes=self.through_bytes)
             return None if row.last_snapshot is None else decode_snapshot(zlib.decompress(row.last_snapshot))
+
+    def roots(self, execution_ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Frame | None]:
+        """See `Library`."""
+        with self.lock:
+            rows = [self.open[execution_id] for execution_id in execution_ids if execution_id in self.open]
+            snapshots = {row.execution_id: row.copy_of_snapshot(through_bytes=self.through_bytes) for row in rows}
+            return {execution_id: snapshot.frames.get(ROOT) for execution_id, snapshot in snapshots.items()}
 
     def redriven(self, execution_arn: str, client_token: str) -> int | None:
         """See `Library`."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from engine.asl.parser import load
 from engine.interpreter.advance import advance_together, pending_commands
-from engine.interpreter.map_counts import numbers_of
+from engine.interpreter.map_counts import numbers_of, of_root
 from engine.interpreter.messages import (
     ChildEnded,
     ChunkDone,
@@ -26,7 +26,7 @@ from engine.interpreter.messages import (
     StopRequested,
 )
 from engine.interpreter.plan import Plan, compile_plan
-from engine.interpreter.snapshot import MapRole, Snapshot, decode_snapshot, encode_snapshot
+from engine.interpreter.snapshot import ROOT, MapRole, Snapshot, decode_snapshot, encode_snapshot
 from engine.jsonvalue import encode
 from engine.uuids import child_id, chunk_id
 from tests.definitions import machine
@@ -164,6 +164,21 @@ def test_a_batch_counts_all_its_items() -> None:
     (done,) = chunk.told()
     assert isinstance(done, ChunkDone)
     assert (done.tally.items.each, done.tally.executions.each) == ((3, 10, 0, 0), (1, 1, 0, 0))
+
+
+def test_how_far_it_is_is_told_by_its_root_frame_alone() -> None:
+    """Who asks for the numbers of a map run is not to read the inputs of all that runs."""
+
+    def standing() -> tuple[int, int, int]:
+        numbers = of_root(chunk.snapshot.frames[ROOT])
+        return numbers.tally.items.over, numbers.running, numbers.running_items
+
+    chunk = Driven(4, items=[10, 3, 5, 2], allowance=None)
+    assert standing() == (0, 2, 13)
+    chunk.end(0)
+    assert standing() == (10, 2, 8)
+    chunk.tell(ended(1, "FAILED"), ended(2, "FAILED"))
+    assert standing() == (18, 1, 2)
 
 
 def test_whoever_takes_over_runs_again_what_had_no_result() -> None:

@@ -142,8 +142,9 @@ class MapRunSuite:
         assert {counts.status for counts in seen[:-1]} == {"RUNNING"}
         assert all(counts.pending + counts.running + counts.done == counts.total for counts in seen)
 
+    @pytest.mark.parametrize("when", ["snapshot", "roots"])
     async def test_a_map_run_that_ends_while_it_is_looked_at_is_shown_as_it_was_or_as_it_ended(
-        self, opened: engine.Engine, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+        self, opened: engine.Engine, handlers: Handlers, monkeypatch: pytest.MonkeyPatch, when: str
     ) -> None:
         handlers.open = anyio.Event()
         execution = await opened.start_execution(machine(mapped("STANDARD")), list(range(30)))
@@ -152,14 +153,11 @@ class MapRunSuite:
             return bool(await opened.map_runs(execution.arn)) and len(handlers.calls) == 30
 
         await arrives(begun)
-        (run_arn,) = await opened.map_runs(execution.arn)
         ask = engine.operations.service.Service.ask
 
         async def ends_meanwhile(service: Any, method: Any, *given: Any, **options: Any) -> Any:
             found = await ask(service, method, *given, **options)
-            if method.__name__ == "snapshot" and given != (
-                run_arn,
-            ):  # that of a chunk, which then ends with all others
+            if method.__name__ == when:  # of the map run, or of its chunks after it
                 handlers.open.set()
                 await execution.result()
             return found

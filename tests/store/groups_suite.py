@@ -98,6 +98,17 @@ class GroupsSuite(StoreSuite):
 
     # ── frames ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @pytest.mark.parametrize("width", [0, 3, 200])
+    def test_root_frames_are_read_without_the_others(self, store: Store, worker: DurableStore, width: int):
+        run, over, parent, child = born(worker), born(worker), born(worker), Run()
+        frames = {(1, place): Frame((1, place), (0, 0), "B", "x", 10) for place in range(width)}
+        run.write(worker, changed={**frames, (0, 0): root("Wide")})
+        over.write(worker, ending=SUCCEEDED)
+        birth = Birth(execution=child.snapshot.execution, revision_id=REVISION)
+        parent.write(worker, born=[(child.id, birth)])
+        assert store.roots([run.id, over.id, child.id, new_id()]) == {run.id: root("Wide"), child.id: None}
+        assert not store.roots([])
+
     @pytest.mark.parametrize(("width", "size"), [(3, 10), (3, 9_000), (17, 10), (200, 500)])
     def test_many_frames_come_back_as_they_were(self, worker: DurableStore, width: int, size: int):
         run = born(worker)

@@ -31,6 +31,7 @@ from engine.store.postgres.snapshots import (
     read_progress,
     unknown_format,
     unpack,
+    unpack_root,
 )
 from engine.store.protocol import ExecutionId, RevisionId
 from engine.store.records import ExecutionRecord
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from engine.interpreter.history import Segment
-    from engine.interpreter.snapshot import Snapshot
+    from engine.interpreter.snapshot import Frame, Snapshot
     from engine.store.postgres.connection import Connection, Pool, Row
     from engine.store.protocol import ExecutionStatus
 
@@ -103,6 +104,12 @@ _SNAPSHOT = f"""
 select e.head, coalesce(o.snapshot, c.snapshot), coalesce(o.format, c.format), c.status, c.seq, {NOW_MS}
 from asl.execution e left join asl.open_execution o on o.id = e.id
 left join asl.closed_execution c on c.execution_id = e.id where e.id = $1
+"""
+
+_ROOTS = """
+select o.id, o.snapshot, o.format, f.data from unnest($1::uuid[]) u(id)
+join asl.open_execution o on o.id = any(array[u.id])
+left join asl.frame f on f.execution_id = any(array[u.id]) and f.fork = 0 and f.place = 0
 """
 
 _FRAMES = "select data from asl.frame where execution_id = $1 order by fork, place"
@@ -415,6 +422,17 @@ def snapshot(pool: Pool, execution_arn: str) -> Snapshot | None:
         return None
     check_format(format_, f"the snapshot of {execution_arn} is")
     return unpack(decode_execution(head), packed, [frame[0] for frame in frames])
+
+
+def roots(pool: Pool, execution_ids: Collection[ExecutionId]) -> dict[ExecutionId, Frame | None]:
+    """See `Library.roots`."""
+    with pool.connection() as connection:
+        rows = connection.execute(_ROOTS, (uuids(execution_ids),)).fetchall()
+    found: dict[ExecutionId, Frame | None] = {}
+    for execution_id, packed, format_, data in rows:
+        check_format(format_, f"the snapshot of {execution_id} is")
+        found[execution_id] = unpack_root(packed, data)
+    return found
 
 
 # ── what an operator does ───────────────────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ from engine.interpreter.history import Segment
 from engine.interpreter.messages import Event
 from engine.interpreter.snapshot import (
     FORMAT,
+    ROOT,
     Done,
     Ending,
     Execution,
@@ -203,6 +204,14 @@ def read_progress(packed: bytes) -> tuple[int, Redrives]:
     """Of the first HEAD_BYTES of a packed snapshot: the id of its last event, and its redrives."""
     _, last_event_id, count, time = _HEAD.unpack(packed[:HEAD_BYTES])
     return last_event_id, Redrives(count, None if time == _NEVER else time)
+
+
+def unpack_root(packed: bytes, row: bytes | None) -> Frame | None:
+    """The root Frame of a packed snapshot; `row`: its own, if it has one. None: the execution has not begun."""
+    if has_frame_rows(packed):
+        return None if row is None else _decode_frame(unsqueeze(row))
+    inline = _decode_packed(unsqueeze(packed[HEAD_BYTES:]))[3] or ()
+    return next((frame for frame in inline if frame.key == ROOT), None)
 
 
 def unpack(execution: Execution, packed: bytes, frame_rows: Iterable[bytes] = ()) -> Snapshot:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from engine.interpreter.history import Segment
     from engine.interpreter.messages import Event, Ticket
-    from engine.interpreter.snapshot import Ending, Snapshot
+    from engine.interpreter.snapshot import Ending, Frame, Snapshot
     from engine.store.library import Counted
     from engine.store.postgres.ownership import WorkerRecord
     from engine.store.protocol import (
@@ -266,6 +266,10 @@ class PostgresStore:
     def snapshot(self, execution_arn: str) -> Snapshot | None:
         """See `Library`."""
         return executions.snapshot(self._pool, execution_arn)
+
+    def roots(self, execution_ids: Collection[ExecutionId]) -> dict[ExecutionId, Frame | None]:
+        """See `Library`."""
+        return executions.roots(self._pool, execution_ids)
 
     def latest_executions(self, state_machine_arn: str, **page: Any) -> list[ExecutionRecord]:
         """See `Library`."""

@@ -239,7 +239,7 @@ def claimable(store: PostgresStore) -> list[Any]:
     """What a worker of the later release takes: it is not loaded, as nobody here reads it."""
     worker = enlisted(store)
     worker._own.claims._formats = [FORMAT, LATER]  # type: ignore[union-attr]
-    taken: list[Any] = worker._own.claims._take(claims._CLAIM, 9)[2]  # type: ignore[union-attr]
+    taken: list[Any] = worker._own.claims._take(claims._CLAIM, 9, 9)[2]  # type: ignore[union-attr]
     return taken
 
 
