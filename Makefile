@@ -1,7 +1,7 @@
 # Everything a developer runs, by name. `make help` lists it.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv check sdk-actions integration-members sdk-sweep lint format types imports test fuzz chaos lambda-leaks bench bench-durable bench-api bench-linear bench-map bench-lambda conformance build
+.PHONY: help venv check sdk-actions integration-members sdk-sweep lint format types imports test fuzz chaos lambda-leaks bench bench-durable bench-api bench-linear bench-map bench-map-scale bench-lambda conformance build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,8 +58,11 @@ bench-durable:  ## executions per second on Postgres, and what they cost, beside
 bench-api:  ## requests per second over HTTP, what they cost, and pages of a long history
 	$(PYTHON) -m benchmarks.api
 
-bench-map:  ## items per second of a Distributed Map on Postgres, and what each costs
+bench-map:  ## items per second of a Distributed Map on Postgres, what each costs, and whether that grows
 	$(PYTHON) -m benchmarks.map_
+
+bench-map-scale:  ## memory of workers that run a Distributed Map over 1 GB, and how several share one
+	$(PYTHON) -m benchmarks.map_scale
 
 bench-lambda:  ## functions of the Lambda emulator: cold, warm, restored, per second, and idle
 	$(PYTHON) -m benchmarks.lambda_
