@@ -77,7 +77,8 @@ def test_a_claim_reads_neither_all_that_is_parked_nor_all_that_is_owned(pinned: 
     # Who has mail is read there; the rest by what is due, by owners that are dead, and by ids.
     assert reads_all_of(pinned, claims._CLAIM) <= {"mail_pkey", *workers}
     assert indexes(pinned, claims._CLAIM) == [
-        "open_execution_due", "open_execution_owned", "open_execution_pkey", "open_execution_pkey",
+        "open_execution_chunk_due", "open_execution_due", "open_execution_owned",
+        "open_execution_pkey", "open_execution_pkey",
     ]  # fmt: skip
     assert reads_all_of(pinned, claims._CLAIM_SUSPECTS) <= workers
     assert reads_all_of(pinned, claims._CLAIM_ONE) <= workers
