@@ -24,7 +24,7 @@ def _task(following: str | None = None, **fields: Any) -> dict[str, Any]:
 def _token_task(following: str | None = None, **fields: Any) -> dict[str, Any]:
     given = {"token.$": "$$.Task.Token", "given.$": "$"}
     return _task(following, **fields) | {
-        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Resource": "arn:aws:states:::aws-sdk:sqs:sendMessage.waitForTaskToken",
         "Parameters": given,
     }
 

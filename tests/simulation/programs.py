@@ -35,7 +35,7 @@ class DurableProgram(Program):
             state["Retry"].append({"ErrorEquals": [WORKER_LOST], "IntervalSeconds": 1, "MaxAttempts": 99})
         kind = self._draw.random()
         if kind < 0.25:
-            state["Resource"] = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
+            state["Resource"] = "arn:aws:states:::aws-sdk:sqs:sendMessage.waitForTaskToken"
             state["Parameters"] = {"token.$": "$$.Task.Token", "given.$": "$"}
             if self._draw.random() < 0.5:
                 state["HeartbeatSeconds"] = HEARTBEAT_SECONDS
