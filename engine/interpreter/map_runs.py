@@ -196,8 +196,8 @@ class MapRun(MapActor[MapRunning]):
                 self._update(event)
             case StopRequested(error, cause):
                 self._stop(Stopping("ABORTED", error, cause))
-            case RedriveRequested(time) if self.ending is not None:
-                self._redrive(self.now if time is None else time)
+            case RedriveRequested(time, redrives) if self.ending is not None:
+                self._redrive(self.now if time is None else time, redrives or self.redrives.count + 1)
             case Reopened(chunk) if self.state.stopping is not None:
                 self.commands.append(SendEvent(chunk, StopRequested(None, None)))  # it took no mail before
             case NotReopened(_, reason):
@@ -268,10 +268,10 @@ class MapRun(MapActor[MapRunning]):
             state = replace(state, tolerated_failure_percentage=event.tolerated_failure_percentage)
         self.root = state
 
-    def _redrive(self, time: int) -> None:
+    def _redrive(self, time: int, redrives: int) -> None:
         """Goes on where it ended: chunks that did not succeed are redriven, the rest is read (execution.md 9.2)."""
         self.ending = None
-        self.redrives = Redrives(self.redrives.count + 1, time)
+        self.redrives = Redrives(redrives, time)
         again, over = [], self.state.over
         for frame in self.frames():
             chunk = frame.waiting
@@ -279,7 +279,7 @@ class MapRun(MapActor[MapRunning]):
                 again.append(frame.key[1])
                 over = over.together(chunk.tally.others, -1)
         self.put(
-            attempt=self.state.attempt + 1,
+            attempt=redrives,
             redriven_at=time,
             stopping=None,
             asked=0,

@@ -123,10 +123,13 @@ class StopRequested(Value, frozen=True, tag=True):
 class RedriveRequested(Value, frozen=True, tag=True):
     """RedriveExecution; only an execution that ended FAILED, TIMED_OUT or ABORTED takes it.
 
-    `time`: when it was asked for, ms since the epoch: the execution's redriveDate; None: when it is taken.
+    Attributes:
+        time: When it was asked for, ms since the epoch: the execution's redriveDate; None: when it is taken.
+        redrives: Of a map run: which redrive of its parent's this is. The parent may have been redriven more often.
     """
 
     time: int | None = None
+    redrives: int | None = None
 
 
 ChildStatus: TypeAlias = Literal["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]

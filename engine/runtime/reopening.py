@@ -45,7 +45,7 @@ def reopened(library: Library, command: ReopenChild) -> bool:
     if reason is not None:
         raise ExecutionNotRedrivable(reason)
     try:
-        library.reopen(command.arn)
+        library.reopen(command.arn, redrives=command.redrives)
     except ExecutionNotRedrivable:
         if library.execution(command.arn).redrives.count < command.redrives:
             raise

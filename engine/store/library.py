@@ -361,8 +361,15 @@ class Library(Protocol):
         """
         ...
 
-    def reopen(self, execution_arn: str, client_token: str | None = None) -> tuple[ExecutionId, int]:
+    def reopen(
+        self, execution_arn: str, client_token: str | None = None, *, redrives: int | None = None
+    ) -> tuple[ExecutionId, int]:
         """Opens an execution that did not succeed, unowned and with RedriveRequested as mail; it counts as RUNNING.
+
+        Args:
+            execution_arn: Whose.
+            client_token: See `redriven`.
+            redrives: See `RedriveRequested`.
 
         Returns:
             Its id, and when that was.

@@ -380,7 +380,9 @@ class MemoryStore(MemoryDefinitions):
             made = (self._row(execution_arn).redrive_tokens or {}).get(client_token)
             return None if made is None or self.now() - made > REDRIVE_TOKEN_MS else made
 
-    def reopen(self, execution_arn: str, client_token: str | None = None) -> tuple[ExecutionId, int]:
+    def reopen(
+        self, execution_arn: str, client_token: str | None = None, *, redrives: int | None = None
+    ) -> tuple[ExecutionId, int]:
         """See `Library`."""
         now = self.now()
         with self.lock:
@@ -396,7 +398,7 @@ class MemoryStore(MemoryDefinitions):
             if client_token is not None:
                 tokens = {**(row.redrive_tokens or {}), client_token: now}
                 row.redrive_tokens = dict(list(tokens.items())[-REDRIVE_TOKENS_MAX:])
-            self.put(row, RedriveRequested(now))
+            self.put(row, RedriveRequested(now, redrives))
         self.hints.tell("START", [row.pool])
         return row.execution_id, now
 

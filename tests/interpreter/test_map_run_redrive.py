@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from msgspec.structs import replace
 
 from engine.asl.parser import load
 from engine.interpreter import advance as module
@@ -112,3 +115,19 @@ def test_a_child_whose_history_has_no_room_for_a_redrive_says_so() -> None:
         (told,) = [c.event for c in transition.commands if isinstance(c, SendEvent)]
         assert isinstance(told, ChildEnded)
         assert (told.status, told.is_final) == ("FAILED", is_final)
+
+
+def test_a_map_run_that_missed_a_redrive_of_its_parent_answers_the_last_one() -> None:
+    parent = Parent()
+    parent.snapshot = Snapshot(execution=execution_of([]))
+    (begun,) = parent.tell(StartRequested())
+    assert isinstance(begun, StartChild)
+    about = begun.execution
+    assert about.map is not None
+    run = Parent()
+    run.snapshot = Snapshot(execution=replace(about, map=replace(about.map, above=UUID(int=1))))
+    run.tell(StartRequested())
+    (told,) = run.tell(RedriveRequested(START_TIME, 2))
+    assert isinstance(told, SendEvent)
+    assert isinstance(told.event, MapRunDone)
+    assert told.event.attempt == 2

@@ -445,7 +445,9 @@ def redriven(pool: Pool, execution_arn: str, client_token: str) -> int | None:
         return dict(connection.execute(_REDRIVES, given).fetchall()).get(client_token)
 
 
-def reopen(pool: Pool, execution_arn: str, client_token: str | None = None) -> tuple[ExecutionId, int]:
+def reopen(
+    pool: Pool, execution_arn: str, client_token: str | None = None, redrives: int | None = None
+) -> tuple[ExecutionId, int]:
     """See `Library.reopen`."""
     with pool.connection() as connection:
         execution_id = find(connection, execution_arn)
@@ -462,7 +464,7 @@ def reopen(pool: Pool, execution_arn: str, client_token: str | None = None) -> t
                 int4s([key[1] for key, _ in packed.put]),
                 byteas([data for _, data in packed.put]),
             )
-            event = encode_row(RedriveRequested(now))
+            event = encode_row(RedriveRequested(now, redrives))
             given = (execution_id, packed.snapshot, *arrays, event, seq, now, client_token, about.role == "CHUNK")
             if connection.execute(_REOPEN, given).fetchall()[0][0] == 1:
                 return execution_id, now

@@ -283,9 +283,11 @@ class PostgresStore:
         """See `Library`."""
         return executions.redriven(self._pool, execution_arn, client_token)
 
-    def reopen(self, execution_arn: str, client_token: str | None = None) -> tuple[ExecutionId, int]:
+    def reopen(
+        self, execution_arn: str, client_token: str | None = None, *, redrives: int | None = None
+    ) -> tuple[ExecutionId, int]:
         """See `Library`."""
-        reopened = executions.reopen(self._pool, execution_arn, client_token)
+        reopened = executions.reopen(self._pool, execution_arn, client_token, redrives)
         self.hints.tell("START")
         return reopened
 
