@@ -219,6 +219,8 @@ class MapSimulation(Simulation):
         row = self.store.rows[(chunk or execution).execution_id]
         if chunk is not None and chunk.is_writing and row.ending is not None:
             return 1.0  # the chunk has stopped its children, and this worker is not told yet that it is written
+        if chunk is not None and self.has_hints and not worker.hints.is_present:
+            return 1.0  # it may have been declared dead as its connections broke, and learns of it with its next write
         if row.owner is not worker.handle._me or row.owner is None or not row.owner.is_alive:
             raise Broken(f"{worker.name} runs a Task of an execution that is not its own")
         if chunk is not None:
