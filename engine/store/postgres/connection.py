@@ -356,7 +356,10 @@ class Pool:
                 # One connection by hand first: its error tells what a pool would only time out on.
                 with connect(self._url, name=self._name, pinned=False, pooler=self._pooler) as connection:
                     if not self._pooler:
-                        _refuse_pooler(connection, self._url)
+                        try:
+                            _refuse_pooler(connection, self._url)
+                        except WORLDS_ERRORS as error:  # the server goes away just now
+                            raise unavailable(error) from error
                 kind: type[Connection] = PoolerConnection if self._pooler else psycopg.Connection
                 self._pool = ConnectionPool(
                     self._url,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from engine.store.postgres import connection as module
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import StoreUnavailable
 from tests.store.postgres.workers import enlisted
@@ -73,3 +74,12 @@ def test_who_is_late_does_not_open_the_session_of_an_earlier_incarnation_again(s
         claiming.run("select 1")
     assert not claiming.is_connected
     assert worker._worker.claiming.execute("select 1") == [(1,)]
+
+
+def test_a_server_that_goes_away_while_a_pool_is_opened_is_unavailable(url: str, monkeypatch: pytest.MonkeyPatch):
+    def broken(_: object) -> bool:
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(module, "is_direct", broken)
+    with pytest.raises(StoreUnavailable, match="closed the connection"):
+        module.Pool(url, "asl").execute("select 1")
