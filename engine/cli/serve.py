@@ -55,7 +55,7 @@ def command(
     from engine.cli.worker_log import configure_log, logged
     from engine.cli.worker_spans import sending_spans
 
-    configure_log()
+    configure_log(worker.log_level)
     health = health_address(worker.health)
     handlers = worker.handlers()
     face = api.face()

@@ -66,7 +66,7 @@ def command(worker: WorkerOptions, processes: int, telling: Telling, database: D
     """  # noqa: D301  the escape is click's mark of a paragraph to leave as it is
     from engine.cli.worker_log import configure_log, logged
 
-    configure_log()
+    configure_log(worker.log_level)
     health = health_address(worker.health)
     if processes > 1:
         return _supervise(worker, processes, health, database, telling)

@@ -38,11 +38,16 @@ _CAUSE_SHOWN = 500
 """Characters of a cause in a line; `asl history` has all of it."""
 
 
-def configure_log() -> None:
-    """Sends what this process logs to stderr, as JSON. A module that sets up `logging` has its own way with that."""
+def configure_log(level: str = "info") -> None:
+    """Sends what this process logs to stderr, as JSON. A module that sets up `logging` has its own way with that.
+
+    Args:
+        level: What is less grave is not logged: `info`, `warning`, `error`.
+    """
     import msgspec
 
     structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,

@@ -83,6 +83,7 @@ class WorkerOptions:
     health: str | None
     abandoned_max: int
     otel: bool
+    log_level: str
 
     def handlers(self) -> Handlers:
         """Raises click.ClickException: they mean nothing."""
@@ -128,6 +129,7 @@ class WorkerOptions:
             f"--abandoned-max={self.abandoned_max}",
             *(() if self.retention is None else (f"--retention={self.retention // 1_000}s",)),
             *(("--otel",) if self.otel else ()),
+            f"--log-level={self.log_level}",
         ]
 
 
@@ -192,6 +194,13 @@ def worker_options(drain_seconds: float, what: str) -> Decorator:
             ),
             click.option(
                 "--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say (extra otel)."
+            ),
+            click.option(
+                "--log-level",
+                type=click.Choice(["info", "warning", "error"]),
+                default="info",
+                show_default=True,
+                help="What the log tells; `info` has each execution and each Task.",
             ),
         ),
     )

@@ -105,6 +105,16 @@ def test_what_libraries_log_is_json_too() -> None:
     assert (line["event"], line["level"], line["logger"]) == ("discarding 1", "warning", "psycopg.pool")
 
 
+@pytest.mark.parametrize(("level", "told"), [("info", ["ended", "away"]), ("warning", ["away"]), ("error", [])])
+def test_what_is_less_grave_than_asked_for_is_not_told(level: str, told: list[str]) -> None:
+    code = (
+        f"from engine.cli.worker_log import configure_log, structlog; configure_log({level!r});"
+        "log = structlog.get_logger(); log.info('ended'); log.bind(state='A').warning('away')"
+    )
+    said = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert [json.loads(line)["event"] for line in said.stderr.splitlines()] == told
+
+
 async def test_the_first_line_says_where_a_server_of_its_own_is(tmp_path: Path) -> None:
     """Making one takes seconds, and whoever waits should know for what."""
     own = Database(url=None, data_dir=tmp_path, is_given=True)
