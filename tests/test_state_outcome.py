@@ -48,7 +48,8 @@ async def test_without_a_handler_the_task_is_named(face: Face) -> None:
 
 
 async def test_variables_and_context_are_given_as_values(face: Face) -> None:
-    definition = "Type: Task\nResource: arn:aws:states:::eks:call\nParameters: {v.$: $v, n.$: $$.State.Name}\nEnd: true"
+    function = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    definition = f"Type: Task\nResource: {function}\nParameters: {{v.$: $v, n.$: $$.State.Name}}\nEnd: true"
     async with open_engine(face) as engine:
         outcome = await engine.test_state(
             definition, variables={"v": 1}, context={"State": {"Name": "S"}}, mock={"result": None}

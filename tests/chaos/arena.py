@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic, sleep
@@ -101,8 +102,10 @@ class Arena:
         return self
 
     def _connect(self) -> None:
-        self._client.__enter__()
-        self._machines = {name: self._client.deploy(program, name) for name, program in (PROGRAMS | MAPS).items()}
+        with ExitStack() as if_it_fails:
+            if_it_fails.enter_context(self._client)
+            self._machines = {name: self._client.deploy(program, name) for name, program in (PROGRAMS | MAPS).items()}
+            if_it_fails.pop_all()
 
     def reach_through(self, url: str) -> None:
         """From now on workers, those who start and those who answer tokens use this URL of the database."""

@@ -161,8 +161,9 @@ async def test_of_a_token_and_an_answer_in_the_same_moment_one_counts():
             return Answer("by the handler", 16)
 
     resource = "arn:aws:states:::batch:submitJob.sync"  # a job has a token, as a callback has
+    job = {"JobName": "j", "JobQueue": "q", "JobDefinition": "d"}
     async with engine.Engine.in_memory({resource: Both()}, clock="virtual") as one:
-        definition = machine({"Type": "Task", "Resource": resource, "Parameters": {}}, wait(5))
+        definition = machine({"Type": "Task", "Resource": resource, "Parameters": job}, wait(5))
         with anyio.fail_after(DEADLINE_SECONDS):
             assert await one.run(definition) == "by token"
 

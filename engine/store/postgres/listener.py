@@ -44,6 +44,8 @@ _BACK_OFF_SECONDS_MAX = 5.0
 _LAST_WORDS_SECONDS = 1.0
 _LOCK_RETRY_SECONDS = 0.2
 
+_CHANCE = random.Random()  # noqa: S311  no secret; its own, for a program that seeds the common one counts on its order
+
 _NOTIFY = "select pg_notify($1, u.payload) from unnest($2::text[]) u(payload)"
 _HOLD = "select pg_try_advisory_lock($1::bigint)"
 _LET_GO = "select pg_advisory_unlock($1::bigint)"
@@ -165,7 +167,7 @@ class PostgresHints:
             if self._is_closing:
                 return
             # All who lose the server lose it at once; they must not all come back at once.
-            self._rest(back_off * (0.5 + random.random() / 2))  # noqa: S311  no secret
+            self._rest(back_off * (0.5 + _CHANCE.random() / 2))
             back_off = min(back_off * 2, _BACK_OFF_SECONDS_MAX)
 
     def _rest(self, seconds: float) -> None:
