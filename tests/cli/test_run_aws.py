@@ -1,11 +1,11 @@
 """`asl run` and Tasks that call AWS: none leaves the machine unasked, and those that may are told at the start."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.aws_environment import without_credentials
 from tests.cli.command_line import asl, write_definition
 
 LIST_QUEUES = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sqs:listQueues", "End": True}
@@ -13,10 +13,7 @@ LIST_QUEUES = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sqs:listQue
 
 @pytest.fixture(autouse=True)
 def _no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    without_credentials(monkeypatch)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 

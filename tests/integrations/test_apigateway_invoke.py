@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from engine import Engine, ExecutionFailed, Handlers, MissingHandler
 from engine.http.sigv4 import AccessKey, parse_authorization, verified
+from tests.aws_environment import without_credentials
 from tests.definitions import machine
 from tests.http_server import Asked, Reply, http_server
 from tests.waiting import until
@@ -22,11 +22,7 @@ HOST = "a1b2c3.execute-api.eu-west-1.amazonaws.com"
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.upper().endswith("_PROXY") or name.startswith(("AWS_", "SSL_CERT_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    without_credentials(monkeypatch)
 
 
 def call(method: str = "GET", *, suffix: str = "", **parameters: Any) -> dict[str, Any]:

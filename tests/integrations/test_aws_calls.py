@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from engine import Engine, ExecutionFailed
 from engine.integrations.aws import Account, AwsClients, HttpAnswer
 from engine.integrations.aws_credentials import NoAnswer
 from engine.integrations.threads import Threads
+from tests.aws_environment import with_credentials
 from tests.definitions import machine
 from tests.integrations.sdk_sweep import Transport
 from tests.integrations.stub_lambda import Asked, Reply, stub_lambda
@@ -33,12 +33,7 @@ LIST_QUEUES = call("aws-sdk:sqs:listQueues", {})
 
 @pytest.fixture(autouse=True)
 def _configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+    with_credentials(monkeypatch)
 
 
 class Caller:

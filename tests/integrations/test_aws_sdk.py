@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from engine.asl.sdk_actions import FILE, sdk_service, sdk_services
 from engine.http.access import Access
 from engine.integrations import aws_names
 from tests.api.asking import ask
+from tests.aws_environment import with_credentials
 from tests.definitions import machine
 from tests.integrations.sdk_sweep import ENVIRONMENT, EXCEPTIONS, sweep
 from tests.moto_server import moto_server
@@ -29,12 +29,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+    with_credentials(monkeypatch)
 
 
 @pytest.fixture(scope="module")

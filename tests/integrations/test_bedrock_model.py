@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from engine import Engine, ExecutionFailed
+from tests.aws_environment import without_credentials
 from tests.definitions import machine
 from tests.integrations.stub_aws import refusal
 from tests.integrations.stub_lambda import Asked, Reply, stub_lambda
@@ -42,10 +42,7 @@ class Bedrock:
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    without_credentials(monkeypatch)
 
 
 @pytest.fixture

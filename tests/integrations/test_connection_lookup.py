@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
 from engine import Engine, ExecutionFailed
+from tests.aws_environment import with_credentials
 from tests.definitions import machine
 from tests.http_server import Asked, Reply, http_server
 from tests.moto_server import moto_server
@@ -23,13 +23,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.upper().endswith("_PROXY") or name.startswith(("AWS_", "SSL_CERT_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+    with_credentials(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import pytest
 from engine import Engine, ExecutionFailed, Handlers
 from engine.asl.http_fields import HTTP_METHODS
 from engine.store.memory import MemoryStore
+from tests.aws_environment import without_credentials
 from tests.certificates import write_certificate
 from tests.definitions import machine
 from tests.http_server import Asked, HttpServer, Reply, http_server
@@ -32,10 +32,7 @@ BASIC = {"type": "basic", "username": "me", "password": "pa:ss"}
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.upper().endswith("_PROXY") or name.startswith(("AWS_", "SSL_CERT_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    without_credentials(monkeypatch)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +13,7 @@ import pytest
 from engine import Engine, ExecutionFailed
 from engine.integrations.kubernetes import KubernetesHandler
 from engine.runtime import jobs
+from tests.aws_environment import with_credentials
 from tests.certificates import write_certificate
 from tests.definitions import machine
 from tests.integrations.stub_lambda import Asked, Reply, stub_lambda
@@ -77,12 +77,7 @@ class Cluster:
 def _quick_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "POLL_SECONDS_MIN", 0.02)
     monkeypatch.setattr(jobs, "_FINE_MS", 10)
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+    with_credentials(monkeypatch)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ from botocore.model import ServiceModel
 from engine import Engine, ExecutionFailed
 from engine.asl.resource import OPTIMISED
 from engine.integrations.optimised import SERVICES
+from tests.aws_environment import without_credentials
 from tests.definitions import machine
 from tests.integrations.stub_aws import operation_of
 from tests.moto_server import moto_server
@@ -27,10 +27,7 @@ METADATA = {"SdkHttpMetadata", "SdkResponseMetadata"}
 
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    without_credentials(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from engine import Engine, ExecutionFailed
 from engine.integrations import optimised_extras
 from engine.runtime import jobs
+from tests.aws_environment import without_credentials
 from tests.definitions import machine
 from tests.integrations.stub_aws import StubAws, refusal, stub_aws
 from tests.waiting import until
@@ -39,10 +39,7 @@ def _quick_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "POLL_SECONDS_MIN", 0.02)
     monkeypatch.setattr(jobs, "_FINE_MS", 10)
     monkeypatch.setattr(optimised_extras, "_DELETION_PAUSES_SECONDS", (0.0, 0.0))
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    without_credentials(monkeypatch)
 
 
 def of(stub: StubAws) -> Engine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,6 +13,7 @@ from engine.asl.resource import OPTIMISED
 from engine.integrations.optimised import SERVICES
 from engine.integrations.optimised_wrappers import at
 from engine.runtime import jobs
+from tests.aws_environment import without_credentials
 from tests.definitions import machine
 from tests.integrations.stub_aws import StubAws, StubJob, arguments_of, model_of, operation_of, stub_aws
 from tests.waiting import until
@@ -45,10 +45,7 @@ async def aws() -> AsyncIterator[StubAws]:
 def _quick_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "POLL_SECONDS_MIN", 0.02)
     monkeypatch.setattr(jobs, "_FINE_MS", 10)
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    without_credentials(monkeypatch)
 
 
 def of(stub: StubAws) -> Engine:

@@ -11,7 +11,7 @@ from engine.lambda_emulator.errors import InvalidParameterValueException, Resour
 from engine.lambda_emulator.functions import LATEST
 from engine.lambda_emulator.identifiers import INVOKE_MAX, named, unqualified
 from engine.lambda_emulator.operations.lookup import alias_of, function_of, now_ms
-from engine.lambda_emulator.operations.paging import page, position
+from engine.lambda_emulator.operations.paging import page_by_name
 from engine.lambda_emulator.records import EventInvokeSettings
 
 if TYPE_CHECKING:
@@ -128,13 +128,12 @@ async def list_function_event_invoke_configs(
 ) -> dict[str, Any]:
     """Those of a function, its versions and aliases. Raises ResourceNotFoundException."""
     where = unqualified(emulator, function_name)
-    after = position(marker)
     record = await function_of(emulator, where)
-    return page(
+    return page_by_name(
         "FunctionEventInvokeConfigs",
-        [place for place in sorted(record.event_invoke_settings) if place > after],
+        record.event_invoke_settings,
+        marker=marker,
         max_items=max_items,
-        position_of=lambda place: place,
         show=lambda place: _shown(record, place),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.lambda_emulator.errors import InvalidParameterValueException
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
 
@@ -48,6 +48,15 @@ def position(marker: str | None, form: str = NAME) -> str:
 def page_size(max_items: int | None) -> int:
     """How many items a page has."""
     return min(max_items or PAGE_DEFAULT, PAGE_MAX)
+
+
+def page_by_name(
+    name: str, found: Iterable[str], *, marker: str | None, max_items: int | None, show: Callable[[str], Any]
+) -> dict[str, Any]:
+    """One page of items that have names, in their order; `show` gets a name. Raises InvalidParameterValueException."""
+    after = position(marker)
+    left = [one for one in sorted(found) if one > after]
+    return page(name, left, max_items=max_items, position_of=lambda one: one, show=show)
 
 
 def page(

@@ -16,7 +16,7 @@ from engine.lambda_emulator.errors import (
 from engine.lambda_emulator.functions import LATEST
 from engine.lambda_emulator.identifiers import is_alias, named, unqualified
 from engine.lambda_emulator.operations.lookup import alias_of, function_of, now_ms
-from engine.lambda_emulator.operations.paging import page, position
+from engine.lambda_emulator.operations.paging import page_by_name
 from engine.lambda_emulator.records import FunctionUrl
 
 if TYPE_CHECKING:
@@ -142,13 +142,12 @@ async def list_function_url_configs(
 ) -> dict[str, Any]:
     """The URLs of a function and its aliases. Raises ResourceNotFoundException."""
     where = unqualified(emulator, function_name)
-    after = position(marker)
     record = await function_of(emulator, where)
-    return page(
+    return page_by_name(
         "FunctionUrlConfigs",
-        [place for place in sorted(record.urls) if place > after],
+        record.urls,
+        marker=marker,
         max_items=max_items,
-        position_of=lambda place: place,
         show=lambda place: _shown(emulator, record, place),
     )
 
