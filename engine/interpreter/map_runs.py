@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from engine import arns
 from engine.errors import PayloadTooLarge, StatesError
-from engine.interpreter import map_limits, recovery
+from engine.interpreter import map_limits, map_shares, recovery
 from engine.interpreter.map_actor import MapActor
 from engine.interpreter.map_counts import summary
 from engine.interpreter.map_items import Batching, SelectingVisit, selected, source_of, unselected
@@ -70,9 +70,6 @@ if TYPE_CHECKING:
 
     from engine.jsonvalue import Json
 
-PARALLEL_MAX = 10_000
-"""Children that run at once, where MaxConcurrency does not say less (asl.md 17.1)."""
-
 EXCEEDED = "States.ExceedToleratedFailureThreshold"
 _EXCEEDED_CAUSE = "The specified tolerated failure threshold was exceeded"
 _TOO_LARGE_CAUSE = (
@@ -80,21 +77,6 @@ _TOO_LARGE_CAUSE = (
 )
 
 _NOT_WRITTEN = "States.ResultWriterFailed"
-
-CHUNK_MAX = 1_000
-CHUNK_MIN = 10
-CHUNK_BYTES_MAX = 1 << 20
-"""Of a chunk: children, and bytes of their inputs, and of their outputs. More: what a lost worker did is done again.
-Fewer: more checkpoints of the map run."""
-
-_ITEMS_MAX = 100_000
-"""That are read at once, however small they are."""
-
-_SHARES = 8
-"""Into so many parts MaxConcurrency is divided, so that several workers have a chunk each."""
-
-_ROUNDS = 50
-"""How many children one after the other make a chunk with a small share long enough."""
 
 CHUNKS = 1
 """In place of a fork: the Frames of chunks are (CHUNKS, number)."""
@@ -125,7 +107,7 @@ def _given(execution: Execution) -> dict[str, Any]:
 def _question(execution: Execution, snapshot: Snapshot, state: MapRunning) -> ReadItems | WriteResults:
     given = _given(execution)
     if not state.is_read and state.stopping is None:
-        return ReadItems(state.asked, given["reader"], state.cursor, _items_max(given, state), CHUNK_BYTES_MAX)
+        return _reading(given, state)
     chunks = []
     for number in range(state.chunks):
         waiting = snapshot.frames[CHUNKS, number].waiting
@@ -134,33 +116,9 @@ def _question(execution: Execution, snapshot: Snapshot, state: MapRunning) -> Re
     return WriteResults(state.asked, given["writer"], chunks)
 
 
-def _children_max(state: MapRunning) -> int:
-    """How many children the next chunk has, unless they are too large. Outputs are as those before were."""
-    most = min(CHUNK_MAX, _ROUNDS * _share(state), max(CHUNK_MIN, state.children // _SHARES))
-    if state.output_bytes:
-        most = min(most, CHUNK_BYTES_MAX * state.over.executions.succeeded // state.output_bytes)
-    return max(1, most)
-
-
-def _share(state: MapRunning) -> int:
-    """How many of its children the next chunk may run at once, unless it has fewer."""
-    most = _most(state)
-    return max(1, min(most - state.parallel, -(-most // _SHARES)))
-
-
-def _most(state: MapRunning) -> int:
-    return min(state.max_concurrency or PARALLEL_MAX, PARALLEL_MAX)
-
-
-def _items_max(given: dict[str, Any], state: MapRunning) -> int:
-    batch = given["batch"]
-    if batch is not None and not batch["items"]:
-        return _ITEMS_MAX  # a batch is full by its bytes, and nobody knows how many items those are
-    per_batch = 1 if batch is None else int(batch["items"])
-    children = _children_max(state)
-    if given["items"] is not None:  # a few are spread as well
-        children = min(children, -(-len(given["items"]) // (_SHARES * per_batch)) or 1)
-    return children * per_batch
+def _reading(given: dict[str, Any], state: MapRunning) -> ReadItems:
+    most = map_shares.items_max(given, state)
+    return ReadItems(state.asked, given["reader"], state.cursor, most, map_shares.CHUNK_BYTES_MAX)
 
 
 def chunks_key(map_run_arn: str) -> str:
@@ -290,12 +248,12 @@ class MapRun(MapActor[MapRunning]):
 
     def _reopen_chunks(self) -> None:
         """Redrives as many chunks as may be open; what became of their children before does not count any more."""
-        while self.state.again and self.state.parallel < _most(self.state):
+        while self.state.again and self.state.parallel < map_shares.most(self.state):
             number, *rest = self.state.again
             frame = self.own((CHUNKS, number))
             chunk = frame.waiting
             assert isinstance(chunk, ChunkOver), "a chunk that is over"
-            share = max(1, min(_share(self.state), chunk.children))
+            share = max(1, min(map_shares.share(self.state), chunk.children))
             frame.waiting = ChunkOpen(
                 chunk.chunk, chunk.children, chunk.items, share, chunk.children, attempt=chunk.attempt + 1
             )
@@ -321,11 +279,13 @@ class MapRun(MapActor[MapRunning]):
             if not self.state.open and not self.state.asked:
                 self._end_stopped(self.state.stopping)
             return
-        if self.state.throttled or (self.state.is_read and self.state.open and self.state.parallel < _most(self.state)):
+        if self.state.throttled or (
+            self.state.is_read and self.state.open and self.state.parallel < map_shares.most(self.state)
+        ):
             self._share_anew()
         self._reopen_chunks()
         while self.state.stopping is None and not self.state.asked and not self.state.is_read:
-            if self.state.parallel >= _most(self.state):
+            if self.state.parallel >= map_shares.most(self.state):
                 return
             if self.given["reader"] is not None:
                 self._read()
@@ -373,16 +333,15 @@ class MapRun(MapActor[MapRunning]):
             return
         self.counter += 1
         self.put(asked=self.counter)
-        self.commands.append(ReadItems(self.counter, self.given["reader"], self.state.cursor,
-                                       _items_max(self.given, self.state), CHUNK_BYTES_MAX))  # fmt: skip
+        self.commands.append(_reading(self.given, self.state))
 
     def _slice(self) -> None:
         """Takes the next items of the state's own."""
         first, items, keys = self.state.items, self.given["items"], self.given["keys"]
-        last, size = min(first + _items_max(self.given, self.state), len(items)), 0
+        last, size = min(first + map_shares.items_max(self.given, self.state), len(items)), 0
         for place in range(first, last):
             size += len(encode(items[place]))
-            if size > CHUNK_BYTES_MAX:
+            if size > map_shares.CHUNK_BYTES_MAX:
                 last = place + 1
         self._add(items[first:last], None if keys is None else keys[first:last], is_last=last == len(items))
 
@@ -411,7 +370,7 @@ class MapRun(MapActor[MapRunning]):
         if too_large is not None:
             self._stop(too_large)
             return
-        most = CHUNK_MAX if batch is None or batch["items"] else _children_max(state)
+        most = map_shares.CHUNK_MAX if batch is None or batch["items"] else map_shares.children_max(state)
         for first in range(0, len(found), most):
             part = slice(first, first + most)
             is_final = first + most >= len(found)
@@ -453,7 +412,7 @@ class MapRun(MapActor[MapRunning]):
         state, about = self.state, self.execution
         items = len(inputs) if counts is None else sum(counts)
         # Nobody comes after the last one: it has all that is left.
-        share = _most(state) - state.parallel if state.is_read and is_last else _share(state)
+        share = map_shares.most(state) - state.parallel if state.is_read and is_last else map_shares.share(state)
         parallel = max(1, min(share, len(inputs)))
         number = state.chunks
         chunk = chunk_id(self.now, self.chance.getrandbits(UUID7_BITS))
@@ -493,7 +452,7 @@ class MapRun(MapActor[MapRunning]):
 
         A chunk with no share begins nothing more until others are over.
         """
-        left, throttled = _most(self.state), False
+        left, throttled = map_shares.most(self.state), False
         chunks = self._open_chunks()
         for place, frame in enumerate(chunks):
             chunk = frame.waiting
@@ -504,7 +463,7 @@ class MapRun(MapActor[MapRunning]):
             if share != chunk.parallel:
                 self.commands.append(SendEvent(chunk.chunk, ShareChanged(share)))
                 self.own(frame.key).waiting = replace(chunk, parallel=share)
-        self.put(parallel=_most(self.state) - left, throttled=throttled)
+        self.put(parallel=map_shares.most(self.state) - left, throttled=throttled)
 
     def _stop(self, stopping: Stopping) -> None:
         if self.state.stopping is not None or self.ending is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.asl.parser import load
 from engine.interpreter.advance import advance_together
-from engine.interpreter.map_runs import CHUNK_BYTES_MAX, CHUNK_MAX
+from engine.interpreter.map_shares import CHUNK_BYTES_MAX, CHUNK_MAX
 from engine.interpreter.messages import ChunkDone, Counts, ItemsRead, ReadItems, StartChild, StartRequested, Tally
 from engine.interpreter.plan import Plan, compile_plan
 from engine.interpreter.snapshot import MapRole, Snapshot, decode_snapshot, encode_snapshot
