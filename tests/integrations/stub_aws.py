@@ -13,6 +13,7 @@ with a made-up answer that has every member.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from contextlib import asynccontextmanager
@@ -85,6 +86,8 @@ class StubAws:
     answers: dict[str, list[Any]] = field(default_factory=lambda: {name: [answer] for name, answer in _USUAL.items()})
     """Of operations that answer otherwise: what they answer next, and at last always. A Reply or members."""
     tokens: dict[str, StubJob] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
+    """Of operations that do what they are asked and do not tell: how many requests are still answered."""
 
     async def answer(self, asked: Asked) -> Reply:
         client, operation, members = read(asked)
@@ -100,6 +103,10 @@ class StubAws:
             told = self._told(client, operation, members)
         if told is None:
             _, told = _example(client, operation)
+        if operation in self.answered:
+            if self.answered[operation] == 0:
+                await asyncio.get_running_loop().create_future()  # until the client hangs up
+            self.answered[operation] -= 1
         return told if isinstance(told, Reply) else written(client, operation, told)
 
     # ── jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────
