@@ -1,7 +1,7 @@
 # Everything a developer runs, by name. `make help` lists it.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv check sdk-actions integration-members sdk-sweep lint format types imports test fuzz chaos lambda-leaks bench bench-durable bench-api bench-linear bench-map bench-map-scale bench-lambda conformance build
+.PHONY: help venv check sdk-actions integration-members sdk-sweep lint format types imports test fuzz chaos lambda-leaks bench bench-durable bench-api bench-linear bench-map bench-map-scale bench-lambda bench-jobs conformance build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-map-scale:  ## memory of workers that run a Distributed Map over 1 GB, and
 
 bench-lambda:  ## functions of the Lambda emulator: cold, warm, restored, per second, and idle
 	$(PYTHON) -m benchmarks.lambda_
+
+bench-jobs:  ## 500 jobs that `.sync` Tasks wait for: what a worker asks and takes, and kill -9 in the middle
+	$(PYTHON) -m benchmarks.jobs
 
 bench-linear:  ## costs that must grow in proportion: wide Maps, long histories, many executions
 	$(PYTHON) -m benchmarks.linear

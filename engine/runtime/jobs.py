@@ -2,9 +2,9 @@
 
 A job costs no Task in flight, no thread and no memory of a worker for longer than it takes to ask: between two
 questions it is a timer of its execution, which is parked meanwhile when the next one is far enough away. How often is
-asked is bounded in three ways: a job is asked about at intervals of a tenth of its age, from a second up to a minute;
-those of one group that are due together share a call; and one worker makes no more than POLLS_AT_ONCE_MAX calls at
-once.
+asked is bounded in four ways: a job is asked about at intervals of a tenth of its age, from a second up to a minute;
+those of one group that are due together share a call; one worker asks one service no more than CALLS_PER_SECOND_MAX
+times a second, however many jobs it has; and it makes no more than POLLS_AT_ONCE_MAX calls at once.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ POLL_PART_OF_AGE = 0.1
 whoever waits for it waits a tenth longer at most, or a minute."""
 
 POLLS_AT_ONCE_MAX = 8
+
+CALLS_PER_SECOND_MAX = 20.0
+"""To one service. More, and a few hundred jobs that are asked about one by one may use up what AWS allows an account,
+which calls of Tasks need; less, and those jobs are heard of later than they need be: 500 take 25 s now."""
 
 CALL_SECONDS_MAX = 60.0
 """A question that takes longer is given up, and asked again."""
@@ -93,7 +97,9 @@ class Jobs:
         self._clock = clock
         self._ended = ended
         self._on_broken = on_broken
-        self._due: dict[tuple[JobHandler, Hashable], deque[OpenTask]] = {}
+        self._due: dict[str, dict[tuple[JobHandler, Hashable], deque[OpenTask]]] = {}
+        self._free_at: dict[str, float] = {}
+        self._wake: asyncio.TimerHandle | None = None
         self._most: dict[tuple[JobHandler, Hashable], int] = {}
         self._polls: set[asyncio.Task[None]] = set()
         self._stops: set[asyncio.Task[None]] = set()
@@ -140,23 +146,49 @@ class Jobs:
         key, most = handler.poll_group(task.request, task.job.id)
         group = (handler, key)
         self._most[group] = most
-        self._due.setdefault(group, deque()).append(task)
+        self._due.setdefault(task.request.resource.service, {}).setdefault(group, deque()).append(task)
         # Not at once: others that are due now are to share the call.
-        if len(self._polls) < POLLS_AT_ONCE_MAX:
+        self._poll_more()
+
+    def _poll_more(self) -> None:
+        if self._due and len(self._polls) < POLLS_AT_ONCE_MAX:
             self._spawn(self._polls, self._poll_due())
 
     async def _poll_due(self) -> None:
-        while self._due:
-            group = next(iter(self._due))
-            waiting, most = self._due.pop(group), self._most[group]
-            together = [waiting.popleft() for _ in range(min(most, len(waiting)))]
-            if waiting:
-                self._due[group] = waiting  # behind the others
-            else:
-                del self._most[group]
-            together = [task for task in together if not task.is_over]
+        while (service := self._free_service()) is not None:
+            handler, together = self._take(service)
             if together:
-                await self._ask(group[0], together)
+                self._free_at[service] = asyncio.get_running_loop().time() + 1 / CALLS_PER_SECOND_MAX
+                self._poll_more()  # while this one waits for its answer
+                await self._ask(handler, together)
+
+    def _free_service(self) -> str | None:
+        """One that may be asked now; None: those that are to be asked have to wait, and will be woken for."""
+        if not self._due:
+            return None
+        loop = asyncio.get_running_loop()
+        service = min(self._due, key=lambda service: self._free_at.get(service, 0.0))
+        at = self._free_at.get(service, 0.0)
+        if at <= loop.time():
+            return service
+        if self._wake is not None:
+            self._wake.cancel()
+        self._wake = loop.call_at(at, self._poll_more)
+        return None
+
+    def _take(self, service: str) -> tuple[JobHandler, list[OpenTask]]:
+        """The Tasks whose jobs the next call to a service asks about; those that are over are left out."""
+        groups = self._due[service]
+        group = next(iter(groups))
+        waiting, most = groups.pop(group), self._most[group]
+        together = [waiting.popleft() for _ in range(min(most, len(waiting)))]
+        if waiting:
+            groups[group] = waiting  # behind the others
+        else:
+            del self._most[group]
+            if not groups:
+                del self._due[service]
+        return group[0], [task for task in together if not task.is_over]
 
     async def _ask(self, handler: JobHandler, tasks: Sequence[OpenTask]) -> None:
         now = self._clock.now()
@@ -251,6 +283,9 @@ class Jobs:
 
     async def close(self) -> None:
         """Asks no more; waits for jobs to be stopped, for STOP_SECONDS_MAX at most."""
+        if self._wake is not None:
+            self._wake.cancel()
+        self._due.clear()
         for task in self._polls:
             task.cancel()
         if self._polls:

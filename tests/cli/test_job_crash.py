@@ -50,7 +50,7 @@ def test_jobs_of_a_killed_worker_are_asked_about_by_the_next_one_and_none_is_sub
             end_all(aws)
             results = [handle.result() for handle in handles]
     assert all(isinstance(result, dict) for result in results)
-    assert Counter(job.row for job in aws.jobs) == {pair: EACH for pair in ACTIONS.items()}
+    assert Counter(job.row for job in aws.jobs) == dict.fromkeys(ACTIONS.items(), EACH)
     assert not any(job.is_stopped for job in aws.jobs)
 
 

@@ -122,7 +122,7 @@ class StubAws:
             else:
                 given = dict(_of_task(service, action, members))
                 names = {
-                    name: at(given, path) if source == "ARGUMENTS" else f"{name}-{len(self.jobs) + 1}"
+                    name: at(given, path) if source == "ARGUMENTS" else f"{name}-{self._number(how, name)}"
                     for name, (source, path) in how.known_by.items()
                 }
                 job = StubJob((token, action), names, members)
@@ -135,6 +135,10 @@ class StubAws:
                     _put(answer, call.answer[path] if call is not None else path, job.names[name])
             return _spelled(client, operation, answer)
         return None
+
+    def _number(self, how: Job, name: str) -> int:
+        """Of a job that begins: its own, but what jobs that are asked about together share is the same for all."""
+        return 1 if how.together > 1 and name != how.same[1] else len(self.jobs) + 1
 
     def _stopped(self, client: str, operation: str, members: dict[str, Any]) -> None:
         for token, service, action in _rows(client):

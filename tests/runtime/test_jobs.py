@@ -135,6 +135,21 @@ async def test_a_task_token_in_the_input_of_a_job_ends_the_task_though_the_job_g
         assert service.stopped == []
 
 
+async def test_a_service_that_was_asked_as_often_as_may_be_waits_and_holds_no_other_service_up(
+    service: JobService, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(jobs, "CALLS_PER_SECOND_MAX", 0.001)
+    glue, other = "arn:aws:states:::glue:startJobRun.sync", JobService()
+    rules = handled(service, together=1) | {glue: JobsOf(other, together=1)}
+    async with engine.Engine.in_memory(rules, clock="virtual") as one:
+        for _ in range(20):
+            await one.start_execution(machine(job_task()))
+        await until(lambda: len(service.submits) == 20 and service.polls)
+        await one.start_execution(machine(job_task(Resource=glue, Parameters={"JobName": "j"})))
+        await until(lambda: other.polls)
+        assert service.polls == [1]
+
+
 # ── when workers are lost ───────────────────────────────────────────────────────────────────────────────────────────
 
 
