@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+_TURNS = 5
+"""Of the loop, until a connection that was accepted when the server closed is one that can be closed."""
+
 REQUEST_ID = "a3b8c1d2-0000-4000-8000-000000000001"
 
 
@@ -130,7 +133,7 @@ async def stub_lambda(
     stub = StubLambda(same if isinstance(answer, Reply) else answer)
     serving: set[asyncio.Task[None]] = set()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving.add(asyncio.ensure_future(stub.serve(reader, writer)))
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, backlog=2_000, ssl=tls)
@@ -140,6 +143,8 @@ async def stub_lambda(
         yield stub
     finally:
         server.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         for one in serving:
             one.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
